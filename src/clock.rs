@@ -6,12 +6,14 @@ use ulid::Ulid;
 
 /// The monotonic clock; follows tokio's paused clock in tests.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this file is the one that may")]
 pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 /// Milliseconds since 1970-01-01 UTC.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this file is the one that may")]
 pub fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -30,6 +32,7 @@ pub async fn sleep_until(deadline: Option<Instant>) {
 /// # Panics
 /// If the system has no randomness to give: nothing here would be safe then.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this file is the one that may")]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the system gives randomness");

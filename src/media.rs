@@ -218,6 +218,21 @@ pub enum GapReason {
     Crash,
 }
 
+impl GapReason {
+    /// The word used in events, metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UpstreamLost => "upstream_lost",
+            Self::Quota => "quota",
+            Self::SpoolFull => "spool_full",
+            Self::Paused => "paused",
+            Self::Disconnected => "disconnected",
+            Self::Crash => "crash",
+        }
+    }
+}
+
 /// Why a session ended; the words are part of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
