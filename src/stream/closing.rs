@@ -1,0 +1,55 @@
+//! Every reason of ours to close a caller's socket, with its code of RFC 6455 section 7.4 and the words the peer gets.
+
+/// Why a socket is closed, as the peer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closing {
+    /// A code of RFC 6455 section 7.4.
+    pub code: u16,
+    /// At most 123 bytes.
+    pub reason: &'static str,
+}
+
+/// What is wrong with a socket's bytes below the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// A message or frame longer than [`MAX_MESSAGE_BYTES`](super::MAX_MESSAGE_BYTES).
+    TooLong,
+    /// Text that is not UTF-8.
+    NotText,
+    /// Frames that are none.
+    Protocol,
+}
+
+/// The stream ended as it should.
+pub(super) const STOPPED: Closing = Closing { code: 1000, reason: "the stream was stopped" };
+/// The bridge stops.
+pub(super) const SHUTDOWN: Closing = Closing { code: 1001, reason: "the bridge is shutting down" };
+/// Audio that we do not take.
+pub(super) const FORMAT: Closing =
+    Closing { code: 1003, reason: "the media format is not audio/x-mulaw with 8000 Hz and 1 channel" };
+/// Nothing but malformed messages.
+pub(super) const NOT_UNDERSTOOD: Closing = Closing { code: 1007, reason: "100 malformed messages in a row" };
+/// The start did not come.
+pub(super) const NO_START: Closing = Closing { code: 1008, reason: "no start message came in time" };
+/// Another stream on the same socket.
+pub(super) const SECOND_START: Closing = Closing { code: 1008, reason: "a second start message names another stream" };
+/// Nothing comes any more.
+pub(super) const SILENCE: Closing = Closing { code: 1008, reason: "no message came for too long" };
+/// The call is too long.
+pub(super) const TOO_LONG_A_CALL: Closing = Closing { code: 1008, reason: "the call is longer than the limit" };
+/// The peer seems dead.
+pub(super) const NO_PONG: Closing = Closing { code: 1008, reason: "pings were not answered" };
+/// The call was not let in while ten seconds of audio came.
+pub(super) const NOT_ADMITTED_IN_TIME: Closing = Closing { code: 1013, reason: "the bridge is too busy, try again later" };
+
+impl Broken {
+    /// What the peer is told.
+    #[must_use]
+    pub const fn closing(self) -> Closing {
+        match self {
+            Self::TooLong => Closing { code: 1009, reason: "a message is longer than 64 KiB" },
+            Self::NotText => Closing { code: 1007, reason: "a text message is not UTF-8" },
+            Self::Protocol => Closing { code: 1002, reason: "the WebSocket protocol was broken" },
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The caller's WebSocket ↔ [`Stream`].
+//!
+//! Promises: the socket is always read, whatever the rest does (a phone platform throws audio away that is not read at once, protocols/ingress.md
+//! section 3.4); nothing but pings, pongs and a close is ever sent; a started stream that was let in ends with exactly one
+//! [`Admission::ended`], whatever happens; every wait is bounded. While frames come the task only reads: other sources of
+//! events are asked when the socket has nothing, or has had [`FRAMES_IN_A_ROW`].
+
+use std::{
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::{Sleep, timeout};
+use tokio_tungstenite::tungstenite::{Error as WireError, error::ProtocolError};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tracing::{debug, info};
+
+use super::{Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, StreamTotals, closing::NOT_ADMITTED_IN_TIME};
+use crate::{
+    clock,
+    dialect::{Dialect, Start},
+    media::{CallSid, Chunk, EndReason, Track},
+};
+
+/// Messages read one after the other before timers and the rest are looked at again.
+pub const FRAMES_IN_A_ROW: u32 = 32;
+/// Most audio kept for a stream that is not let in yet, in bytes: ten seconds of two tracks. A sender that is faster than speech must wait
+/// then; one that is not has sent for [`QUEUED_TIME`].
+pub const QUEUED_BYTES: usize = 160_000;
+/// Most chunks and digits kept for a stream that is not let in yet.
+pub const QUEUED_ITEMS: usize = 2_000;
+/// How long a stream whose queue is full may wait for being let in before it is closed.
+pub const QUEUED_TIME: Duration = Duration::from_secs(10);
+/// How long closing a socket may take, the peer's answer included.
+pub const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a socket stays open behind a close that the peer cannot be heard to answer, so that it is not lost on the way.
+pub const LINGER: Duration = Duration::from_secs(1);
+/// How long a stream that is over waits for being let in.
+pub const ADMIT_DEADLINE: Duration = Duration::from_secs(30);
+/// Memory for reading, a socket; the default of 128 KiB costs a third more cycles.
+pub const READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Who dialled in.
+#[derive(Debug, Clone)]
+pub struct PeerInfo {
+    /// From where.
+    pub addr: SocketAddr,
+    /// The call for which the one-time token in the path was minted, if there was one.
+    pub path_token_minted_for: Option<CallSid>,
+}
+
+/// A stream that asks to be let in.
+#[derive(Debug, Clone)]
+pub struct StreamStart {
+    /// How it introduced itself.
+    pub start: Start,
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// Who dialled in.
+    pub peer: PeerInfo,
+    /// When it started.
+    pub at: Instant,
+}
+
+/// Where streams ask to be let in.
+pub trait Calls: Clone + Send + Sync + 'static {
+    /// A stream that was let in.
+    type Admission: Admission;
+    /// Decides; meanwhile the socket is read on. The future is dropped only after [`ADMIT_DEADLINE`] behind the stream's end.
+    fn admit(&self, start: StreamStart) -> impl Future<Output = Result<Self::Admission, Closing>> + Send;
+}
+
+/// Where the audio of a stream goes that was let in. Neither method may wait.
+pub trait Admission: Send + 'static {
+    /// The call's clock at this stream's first audio, in milliseconds; added to every time that is passed on.
+    fn base_ms(&self) -> u64;
+    /// Takes a chunk, its time on the call's clock. Its offset counts from the track's first byte in this stream.
+    fn audio(&mut self, track: Track, chunk: Chunk);
+    /// Takes a pressed key.
+    fn digit(&mut self, track: Track, at_ms: u64, digit: char);
+    /// Waits, for a bounded time, while a sender that is faster than speech has filled what is behind; a phone never waits here.
+    fn make_room(&mut self) -> impl Future<Output = ()> + Send;
+    /// No more will come. Called exactly once.
+    fn ended(self, reason: EndReason, totals: StreamTotals) -> impl Future<Output = ()> + Send;
+}
+
+/// An upgrade with this module's bounds.
+pub fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
+        .max_message_size(MAX_MESSAGE_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES)
+        .max_write_buffer_size(1024 * 1024)
+        .write_buffer_size(0)
+        .read_buffer_size(READ_BUFFER_BYTES)
+}
+
+/// Runs one stream from the upgrade to its end.
+pub async fn run<C: Calls>(
+    socket: WebSocket,
+    dialect: Dialect,
+    peer: PeerInfo,
+    calls: C,
+    limits: StreamLimits,
+    shutdown: CancellationToken,
+) {
+    let mut stream = Stream::new(dialect, limits, clock::now());
+    let mut wires = Wires::new(socket, &shutdown);
+    let mut door = Door::Shut;
+    let (mut closing, mut ended) = (None, None);
+    while ended.is_none() {
+        while let Some(output) = stream.poll_output() {
+            match output {
+                Output::Start(start) => {
+                    door.ask(&calls, StreamStart { start: *start, dialect, peer: peer.clone(), at: clock::now() });
+                }
+                Output::Audio { track, chunk } => door.pass(Passed::Audio(track, chunk)),
+                Output::Digit { track, at_ms, digit } => door.pass(Passed::Digit(track, at_ms, digit)),
+                Output::Ping => wires.ping(),
+                Output::Close(why) => closing = Some(why),
+                Output::Ended(reason) => ended = Some(reason),
+            }
+        }
+        if ended.is_some() {
+            break;
+        }
+        door.make_room().await;
+        let event = poll_fn(|cx| wires.poll_event(cx, &mut door, stream.poll_timeout())).await;
+        let now = clock::now();
+        if door.full_until().is_some_and(|until| until <= now) {
+            stream.handle_refused(NOT_ADMITTED_IN_TIME, now);
+        }
+        match event {
+            Event::Text(text) => stream.handle_text(&text, now),
+            Event::Binary => stream.handle_binary(),
+            Event::SignOfLife => stream.handle_sign_of_life(),
+            Event::Broken(broken) => stream.handle_broken(broken, now),
+            Event::Closed => stream.handle_closed(now),
+            Event::Admitted(admission) => door.open(admission),
+            Event::Refused(why) => stream.handle_refused(why, now),
+            Event::Shutdown => stream.handle_shutdown(now),
+            Event::Timeout => stream.handle_timeout(now),
+        }
+    }
+    let reason = ended.unwrap_or(EndReason::Disconnect);
+    let totals = stream.totals();
+    let (code, why) = closing.map_or((1005, "closed by the peer"), |Closing { code, reason }| (code, reason));
+    info!(peer = %peer.addr, code, why, end = reason.as_str(), "stream ended");
+    debug!(?totals, "stream counters");
+    tokio::join!(wires.close(closing), door.finish(reason, totals));
+}
+
+enum Event<A> {
+    Text(Utf8Bytes),
+    Binary,
+    SignOfLife,
+    Broken(Broken),
+    Closed,
+    Admitted(A),
+    Refused(Closing),
+    Shutdown,
+    Timeout,
+}
+
+/// Everything that an event may come from, but the door.
+struct Wires {
+    socket: WebSocket,
+    /// A ping is not on its way yet.
+    unflushed: bool,
+    /// Whether the socket gives nothing any more.
+    silent: bool,
+    in_a_row: u32,
+    shutdown: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    alarm: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+}
+
+impl Wires {
+    fn new(socket: WebSocket, shutdown: &CancellationToken) -> Self {
+        // A child of its own, so that waiting takes no lock which another call takes.
+        let shutdown = Some(Box::pin(shutdown.child_token().cancelled_owned()));
+        let alarm = Box::pin(tokio::time::sleep(Duration::ZERO));
+        Self { socket, unflushed: false, silent: false, in_a_row: 0, shutdown, alarm, armed: None }
+    }
+
+    fn poll_event<A>(&mut self, cx: &mut Context<'_>, door: &mut Door<A>, deadline: Option<Instant>) -> Poll<Event<A>> {
+        let full_until = door.full_until();
+        if full_until.is_none()
+            && self.in_a_row < FRAMES_IN_A_ROW
+            && let Poll::Ready(event) = self.poll_socket(cx)
+        {
+            self.in_a_row += 1;
+            return Poll::Ready(event);
+        }
+        if let Poll::Ready(event) = door.poll(cx) {
+            return Poll::Ready(event);
+        }
+        if self.shutdown.as_mut().is_some_and(|shutdown| shutdown.as_mut().poll(cx).is_ready()) {
+            self.shutdown = None;
+            return Poll::Ready(Event::Shutdown);
+        }
+        if let Some(deadline) = [deadline, full_until].into_iter().flatten().min() {
+            if self.armed != Some(deadline) {
+                self.alarm.as_mut().reset(deadline.into());
+                self.armed = Some(deadline);
+            }
+            if self.alarm.as_mut().poll(cx).is_ready() {
+                self.armed = None;
+                return Poll::Ready(Event::Timeout);
+            }
+        }
+        if self.unflushed && self.socket.poll_flush_unpin(cx).is_ready() {
+            self.unflushed = false;
+        }
+        if std::mem::take(&mut self.in_a_row) >= FRAMES_IN_A_ROW && full_until.is_none() {
+            self.poll_socket(cx)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn poll_socket<A>(&mut self, cx: &mut Context<'_>) -> Poll<Event<A>> {
+        Poll::Ready(match ready!(self.socket.poll_next_unpin(cx)) {
+            Some(Ok(Message::Text(text))) => Event::Text(text),
+            Some(Ok(Message::Binary(_))) => Event::Binary,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Event::SignOfLife,
+            Some(Ok(Message::Close(_))) | None => Event::Closed,
+            Some(Err(why)) => {
+                self.silent = true;
+                broken(why).map_or(Event::Closed, Event::Broken)
+            }
+        })
+    }
+
+    /// Starts a ping without waiting for it; where the socket takes none the next unanswered ones will tell.
+    fn ping(&mut self) {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        if let Poll::Ready(Ok(())) = self.socket.poll_ready_unpin(&mut cx) {
+            self.unflushed = self.socket.start_send_unpin(Message::Ping(bytes::Bytes::new())).is_ok();
+        }
+    }
+
+    /// Closes the socket, with a reason of ours or answering the peer's.
+    async fn close(mut self, closing: Option<Closing>) {
+        let closed = timeout(CLOSE_DEADLINE, async {
+            if let Some(Closing { code, reason }) = closing {
+                let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+                if self.socket.send(Message::Close(Some(frame))).await.is_err() {
+                    return;
+                }
+                if self.silent {
+                    return tokio::time::sleep(LINGER).await;
+                }
+            }
+            while let Some(Ok(_)) = self.socket.next().await {}
+        });
+        if closed.await.is_err() {
+            debug!("the peer did not answer the close");
+        }
+    }
+}
+
+/// What is wrong with the socket's bytes; `None` if the connection is simply gone.
+fn broken(why: axum::Error) -> Option<Broken> {
+    match why.into_inner().downcast_ref::<WireError>() {
+        Some(WireError::Capacity(_)) => Some(Broken::TooLong),
+        Some(WireError::Utf8(_)) => Some(Broken::NotText),
+        Some(WireError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => None,
+        Some(WireError::Protocol(_)) => Some(Broken::Protocol),
+        _ => None,
+    }
+}
+
+type Asking<A> = Pin<Box<dyn Future<Output = Result<A, Closing>> + Send>>;
+
+/// The way to the call: shut until the start, then asked, then open or refused for good.
+enum Door<A> {
+    Shut,
+    Asked { answer: Asking<A>, since: Instant, queue: Vec<Passed>, bytes: usize },
+    Open(A),
+    Refused,
+}
+
+enum Passed {
+    Audio(Track, Chunk),
+    Digit(Track, u64, char),
+}
+
+impl<A> Door<A> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event<A>> {
+        let Self::Asked { answer, .. } = self else { return Poll::Pending };
+        match ready!(answer.as_mut().poll(cx)) {
+            Ok(admission) => Poll::Ready(Event::Admitted(admission)),
+            Err(why) => {
+                *self = Self::Refused;
+                Poll::Ready(Event::Refused(why))
+            }
+        }
+    }
+
+    /// Until when the queue may stay full; `None` while there is room.
+    fn full_until(&self) -> Option<Instant> {
+        match self {
+            Self::Asked { since, queue, bytes, .. } if *bytes >= QUEUED_BYTES || queue.len() >= QUEUED_ITEMS => {
+                Some(*since + QUEUED_TIME)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<A: Admission> Door<A> {
+    fn ask<C: Calls<Admission = A>>(&mut self, calls: &C, start: StreamStart) {
+        let calls = calls.clone();
+        let since = start.at;
+        let answer = Box::pin(async move { calls.admit(start).await });
+        *self = Self::Asked { answer, since, queue: Vec::new(), bytes: 0 };
+    }
+
+    fn pass(&mut self, passed: Passed) {
+        match self {
+            Self::Shut | Self::Refused => {}
+            Self::Asked { queue, bytes, .. } => {
+                *bytes += if let Passed::Audio(_, chunk) = &passed { chunk.audio.len() } else { 0 };
+                queue.push(passed);
+            }
+            Self::Open(admission) => hand_over(admission, passed),
+        }
+    }
+
+    /// Lets in, and hands over what waited.
+    fn open(&mut self, mut admission: A) {
+        if let Self::Asked { queue, .. } = self {
+            for passed in std::mem::take(queue) {
+                hand_over(&mut admission, passed);
+            }
+        }
+        *self = Self::Open(admission);
+    }
+
+    async fn make_room(&mut self) {
+        if let Self::Open(admission) = self {
+            admission.make_room().await;
+        }
+    }
+
+    async fn finish(mut self, reason: EndReason, totals: StreamTotals) {
+        if let Self::Asked { answer, .. } = &mut self {
+            match timeout(ADMIT_DEADLINE, answer).await {
+                Ok(Ok(admission)) => self.open(admission),
+                Ok(Err(why)) => info!(why = why.reason, "stream refused behind its end"),
+                Err(_) => info!("stream neither let in nor refused in time"),
+            }
+        }
+        if let Self::Open(admission) = self {
+            admission.ended(reason, totals).await;
+        }
+    }
+}
+
+fn hand_over<A: Admission>(admission: &mut A, passed: Passed) {
+    let base_ms = admission.base_ms();
+    match passed {
+        Passed::Audio(track, mut chunk) => {
+            chunk.at_ms = chunk.at_ms.saturating_add(base_ms);
+            admission.audio(track, chunk);
+        }
+        Passed::Digit(track, at_ms, digit) => admission.digit(track, at_ms.saturating_add(base_ms), digit),
+    }
+}
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

@@ -1,0 +1,278 @@
+use std::sync::Arc;
+
+use axum::{Router, extract::State, routing::any};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures_util::{SinkExt, StreamExt};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc},
+};
+use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message as Sent};
+
+use super::*;
+
+const START: &str = r#"{"event":"start","sequenceNumber":"1","streamSid":"MZ1","start":{"callSid":"CA1","streamSid":"MZ1","tracks":["inbound"]}}"#;
+const STOP: &str = r#"{"event":"stop","streamSid":"MZ1","stop":{"callSid":"CA1"}}"#;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn media(number: u64, audio: &[u8]) -> String {
+    let (sequence, timestamp, payload) = (number + 2, number * 20, STANDARD.encode(audio));
+    format!(
+        r#"{{"event":"media","sequenceNumber":"{sequence}","streamSid":"MZ1","media":{{"track":"inbound","timestamp":"{timestamp}","payload":"{payload}"}}}}"#
+    )
+}
+
+#[derive(Debug, PartialEq)]
+enum Noted {
+    Asked(String),
+    Audio(u64, Vec<u8>),
+    Digit(u64, char),
+    Ended(EndReason, u64),
+}
+
+/// Lets in who gets one of its permits, after a first stream of one second.
+#[derive(Clone)]
+struct Desk {
+    notes: mpsc::UnboundedSender<Noted>,
+    permits: Arc<Semaphore>,
+    refuses: Option<Closing>,
+}
+
+struct Seat(mpsc::UnboundedSender<Noted>);
+
+impl Calls for Desk {
+    type Admission = Seat;
+
+    async fn admit(&self, start: StreamStart) -> Result<Seat, Closing> {
+        self.notes.send(Noted::Asked(start.start.call_sid.to_string())).unwrap();
+        self.permits.acquire().await.unwrap().forget();
+        self.refuses.map_or_else(|| Ok(Seat(self.notes.clone())), Err)
+    }
+}
+
+impl Admission for Seat {
+    fn base_ms(&self) -> u64 {
+        1000
+    }
+
+    fn audio(&mut self, _: Track, chunk: Chunk) {
+        self.0.send(Noted::Audio(chunk.at_ms, chunk.audio.to_vec())).unwrap();
+    }
+
+    fn digit(&mut self, _: Track, at_ms: u64, digit: char) {
+        self.0.send(Noted::Digit(at_ms, digit)).unwrap();
+    }
+
+    async fn make_room(&mut self) {}
+
+    async fn ended(self, reason: EndReason, totals: StreamTotals) {
+        let received_ms = totals.tracks.iter().map(|(_, counters)| counters.received_ms).sum();
+        self.0.send(Noted::Ended(reason, received_ms)).unwrap();
+    }
+}
+
+/// A server with one route, a phone connected to it, and what the desk notes.
+struct Line {
+    phone: WebSocketStream<TcpStream>,
+    notes: mpsc::UnboundedReceiver<Noted>,
+    permits: Arc<Semaphore>,
+    shutdown: CancellationToken,
+}
+
+#[derive(Clone)]
+struct Server(Desk, StreamLimits, CancellationToken);
+
+async fn answer(State(Server(desk, limits, shutdown)): State<Server>, upgrade: WebSocketUpgrade) -> axum::response::Response {
+    let peer = PeerInfo { addr: ([127, 0, 0, 1], 9).into(), path_token_minted_for: None };
+    bounded(upgrade).on_upgrade(move |socket| run(socket, Dialect::Twilio, peer, desk, limits, shutdown))
+}
+
+impl Line {
+    async fn new() -> Self {
+        Self::with(StreamLimits::default(), 1, None).await
+    }
+
+    async fn with(limits: StreamLimits, permits: usize, refuses: Option<Closing>) -> Self {
+        let (sender, notes) = mpsc::unbounded_channel();
+        let (permits, shutdown) = (Arc::new(Semaphore::new(permits)), CancellationToken::new());
+        let desk = Desk { notes: sender, permits: permits.clone(), refuses };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/media", any(answer)).with_state(Server(desk, limits, shutdown.clone()));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let socket = TcpStream::connect(address).await.unwrap();
+        let (phone, _) = client_async(format!("ws://{address}/media"), socket).await.unwrap();
+        Self { phone, notes, permits, shutdown }
+    }
+
+    async fn say(&mut self, text: impl Into<String>) {
+        self.phone.send(Sent::text(text.into())).await.unwrap();
+    }
+
+    async fn note(&mut self) -> Option<Noted> {
+        timeout(PATIENCE, self.notes.recv()).await.unwrap()
+    }
+
+    /// Reads up to the close and gives its code and reason; any text on the way is an error.
+    async fn closed(&mut self) -> (u16, String) {
+        loop {
+            match timeout(PATIENCE, self.phone.next()).await.unwrap() {
+                Some(Ok(Sent::Close(Some(frame)))) => return (frame.code.into(), frame.reason.to_string()),
+                Some(Ok(Sent::Ping(_) | Sent::Pong(_))) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The audio up to the end of the stream, and that end.
+    async fn heard(&mut self) -> (Vec<u8>, Option<Noted>) {
+        let mut heard = Vec::new();
+        loop {
+            match self.note().await {
+                Some(Noted::Audio(_, audio)) => heard.extend(audio),
+                other => return (heard, other),
+            }
+        }
+    }
+}
+
+fn asked() -> Noted {
+    Noted::Asked("CA1".to_owned())
+}
+
+#[tokio::test]
+async fn a_call_from_start_to_stop_is_passed_on_byte_for_byte() {
+    let mut line = Line::new().await;
+    line.say(START).await;
+    for number in 0..4_u8 {
+        line.say(media(number.into(), &[number; 160])).await;
+    }
+    line.say(r#"{"event":"dtmf","streamSid":"MZ1","dtmf":{"digit":"5"}}"#).await;
+    line.say(STOP).await;
+    assert_eq!(line.closed().await, (1000, "the stream was stopped".to_owned()));
+    assert_eq!(line.note().await, Some(asked()));
+    assert_eq!(line.note().await, Some(Noted::Audio(1000, [[0; 160], [1; 160], [2; 160]].concat())));
+    assert_eq!(line.note().await, Some(Noted::Digit(1080, '5')));
+    assert_eq!(line.note().await, Some(Noted::Audio(1060, vec![3; 160])));
+    assert_eq!(line.note().await, Some(Noted::Ended(EndReason::Stop, 80)));
+    assert_eq!(line.phone.next().await.map(|rest| rest.is_ok()), None);
+}
+
+#[tokio::test]
+async fn the_socket_is_read_while_nobody_has_let_the_stream_in() {
+    let mut line = Line::with(StreamLimits::default(), 0, None).await;
+    line.say(START).await;
+    for number in 0..450 {
+        line.say(media(number, &[7; 160])).await;
+    }
+    line.say(STOP).await;
+    assert_eq!(line.closed().await.0, 1000);
+    assert_eq!(line.note().await, Some(asked()));
+    assert!(line.notes.try_recv().is_err());
+    line.permits.add_permits(1);
+    let (heard, end) = line.heard().await;
+    assert_eq!((heard.len(), end), (450 * 160, Some(Noted::Ended(EndReason::Stop, 9000))));
+}
+
+#[tokio::test]
+async fn a_sender_faster_than_speech_waits_until_it_is_let_in() {
+    let mut line = Line::with(StreamLimits::default(), 0, None).await;
+    let (mut sending, reading) = line.phone.split();
+    let sender = tokio::spawn(async move {
+        sending.send(Sent::text(START)).await.unwrap();
+        for number in 0..3000 {
+            sending.send(Sent::text(media(number, &[7; 160]))).await.unwrap();
+        }
+        sending.send(Sent::text(STOP)).await.unwrap();
+        sending
+    });
+    assert_eq!(timeout(PATIENCE, line.notes.recv()).await.unwrap(), Some(asked()));
+    line.permits.add_permits(1);
+    let mut received = 0;
+    let end = loop {
+        match timeout(PATIENCE, line.notes.recv()).await.unwrap() {
+            Some(Noted::Audio(_, audio)) => received += audio.len(),
+            other => break other,
+        }
+    };
+    assert_eq!((received, end), (3000 * 160, Some(Noted::Ended(EndReason::Stop, 60_000))));
+    drop((sender.await, reading));
+}
+
+#[tokio::test]
+async fn a_refusal_tells_the_peer_why_and_nothing_is_passed_on() {
+    let refused = Closing { code: 1008, reason: "this stream was seen before" };
+    let mut line = Line::with(StreamLimits::default(), 1, Some(refused)).await;
+    line.say(START).await;
+    line.say(media(0, &[1; 480])).await;
+    assert_eq!(line.closed().await, (1008, refused.reason.to_owned()));
+    assert_eq!((line.note().await, line.notes.try_recv().is_err()), (Some(asked()), true));
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_closes_with_1009_and_keeps_what_came_before() {
+    for length in [65_537, 1_000_000] {
+        let mut line = Line::new().await;
+        line.say(START).await;
+        line.say(media(0, &[1; 160])).await;
+        line.say("x".repeat(length)).await;
+        assert_eq!(line.closed().await, (1009, "a message is longer than 64 KiB".to_owned()));
+        assert_eq!(line.note().await, Some(asked()));
+        assert_eq!(line.heard().await, (vec![1; 160], Some(Noted::Ended(EndReason::Disconnect, 20))));
+    }
+}
+
+#[tokio::test]
+async fn a_close_or_a_loss_without_stop_is_a_disconnect() {
+    for close in [true, false] {
+        let mut line = Line::new().await;
+        line.say(START).await;
+        line.say(media(0, &[1; 160])).await;
+        assert_eq!(line.note().await, Some(asked()));
+        if close {
+            line.phone.close(None).await.unwrap();
+        } else {
+            drop(std::mem::replace(&mut line.phone, Line::new().await.phone));
+        }
+        assert_eq!(line.heard().await, (vec![1; 160], Some(Noted::Ended(EndReason::Disconnect, 20))), "close: {close}");
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_closes_with_1001_and_ends_the_stream() {
+    let mut line = Line::new().await;
+    line.say(START).await;
+    assert_eq!(line.note().await, Some(asked()));
+    line.shutdown.cancel();
+    assert_eq!(line.closed().await.0, 1001);
+    assert_eq!(line.note().await, Some(Noted::Ended(EndReason::Shutdown, 0)));
+}
+
+#[tokio::test]
+async fn a_peer_that_never_starts_is_closed_in_time_however_much_it_says() {
+    let limits = StreamLimits { start: Duration::from_millis(50), ..StreamLimits::default() };
+    let mut line = Line::with(limits, 1, None).await;
+    let (mut sending, mut reading) = line.phone.split();
+    tokio::spawn(async move { while sending.send(Sent::text(r#"{"event":"mark"}"#)).await.is_ok() {} });
+    let closed = timeout(PATIENCE, async {
+        loop {
+            if let Sent::Close(frame) = reading.next().await.unwrap().unwrap() {
+                return frame.map(|frame| (u16::from(frame.code), frame.reason.to_string()));
+            }
+        }
+    });
+    assert_eq!(closed.await.unwrap(), Some((1008, "no start message came in time".to_owned())));
+    assert!(line.notes.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn pings_go_out_and_a_peer_that_answers_them_stays() {
+    let limits = StreamLimits { ping: Duration::from_millis(20), ..StreamLimits::default() };
+    let mut line = Line::with(limits, 1, None).await;
+    line.say(START).await;
+    for _ in 0..5 {
+        assert!(matches!(timeout(PATIENCE, line.phone.next()).await.unwrap(), Some(Ok(Sent::Ping(_)))));
+    }
+    line.say(STOP).await;
+    assert_eq!(line.closed().await.0, 1000);
+}

@@ -1,0 +1,108 @@
+//! A stream's tracks on the call's media clock.
+//!
+//! Promises: zero is the first frame placed of any track; a track that begins later says so by the time of its first chunk and is not
+//! filled up in front; a track whose first timestamp makes no sense beside the others' begins when it came.
+
+use std::time::Instant;
+
+use super::{
+    line::{AHEAD_CAP_MS, BEHIND_CAP_MS},
+    order::{Arrival, Order, OrderCounters},
+};
+use crate::media::{CallSid, Chunk, StreamSid, Track};
+
+/// A started stream.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) call_sid: CallSid,
+    pub(super) stream_sid: StreamSid,
+    chunk_ms: u64,
+    lanes: Vec<Lane>,
+    zero: Option<Zero>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    track: Track,
+    order: Order,
+    /// The call's clock at the track's first byte.
+    begins_ms: Option<u64>,
+}
+
+/// The call's first audio.
+#[derive(Debug, Clone, Copy)]
+struct Zero {
+    stamp_ms: Option<u64>,
+    at: Instant,
+}
+
+impl Live {
+    pub(super) fn new(call_sid: CallSid, stream_sid: StreamSid, chunk_ms: u64) -> Self {
+        Self { call_sid, stream_sid, chunk_ms, lanes: Vec::with_capacity(2), zero: None }
+    }
+
+    /// Takes a frame of any track, announced or not.
+    pub(super) fn handle_frame(&mut self, track: Track, frame: Arrival<'_>, now: Instant) {
+        let at = self.lanes.iter().position(|lane| lane.track == track).unwrap_or_else(|| {
+            self.lanes.push(Lane { track, order: Order::new(self.chunk_ms), begins_ms: None });
+            self.lanes.len() - 1
+        });
+        let lane = &mut self.lanes[at];
+        lane.order.handle_frame(frame, now);
+        lane.begin(&mut self.zero, now);
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        for lane in &mut self.lanes {
+            lane.order.handle_timeout(now);
+            lane.begin(&mut self.zero, now);
+        }
+    }
+
+    pub(super) fn handle_end(&mut self, now: Instant) {
+        for lane in &mut self.lanes {
+            lane.order.handle_end();
+            lane.begin(&mut self.zero, now);
+        }
+    }
+
+    /// The next chunk of any track, its time on the call's clock.
+    pub(super) fn poll_chunk(&mut self) -> Option<(Track, Chunk)> {
+        self.lanes.iter_mut().find_map(|lane| {
+            let mut chunk = lane.order.poll_chunk()?;
+            chunk.at_ms = chunk.at_ms.saturating_add(lane.begins_ms.unwrap_or(0));
+            Some((lane.track, chunk))
+        })
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.lanes.iter().filter_map(|lane| lane.order.poll_timeout()).min()
+    }
+
+    /// The call's clock at the end of what a track has sent; of all tracks if it has sent nothing.
+    pub(super) fn clock_ms(&self, track: Track) -> u64 {
+        let end = |lane: &Lane| lane.begins_ms.map(|begins| begins.saturating_add(lane.order.length_ms()));
+        let own = self.lanes.iter().find(|lane| lane.track == track).and_then(end);
+        own.or_else(|| self.lanes.iter().filter_map(end).max()).unwrap_or(0)
+    }
+
+    pub(super) fn counters(&self) -> Vec<(Track, OrderCounters)> {
+        self.lanes.iter().map(|lane| (lane.track, lane.order.counters())).collect()
+    }
+}
+
+impl Lane {
+    /// Fixes where the track begins, once it has.
+    fn begin(&mut self, zero: &mut Option<Zero>, now: Instant) {
+        if self.begins_ms.is_none() && self.order.has_begun() {
+            let stamp_ms = self.order.first_ms();
+            let zero = *zero.get_or_insert(Zero { stamp_ms, at: now });
+            let elapsed_ms = u64::try_from(now.saturating_duration_since(zero.at).as_millis()).unwrap_or(u64::MAX);
+            self.begins_ms = Some(match (zero.stamp_ms, stamp_ms) {
+                (Some(zero), Some(own)) if own >= zero && own - zero <= AHEAD_CAP_MS.saturating_add(elapsed_ms) => own - zero,
+                (Some(zero), Some(own)) if own < zero && zero - own <= BEHIND_CAP_MS => 0,
+                _ => elapsed_ms,
+            });
+        }
+    }
+}
