@@ -1,0 +1,157 @@
+//! One connection to the service: what went out on it, at which pace, and which place in the call its times mean.
+//!
+//! Promises: the service counts seconds from the first byte of this connection (protocols/pulse.md section 7, Time); here
+//! they become offsets on the track, never outside of what was really sent, however absurd the number.
+
+use std::time::{Duration, Instant};
+
+use super::ruler::Ruler;
+use crate::media::{BYTES_PER_MS, Chunk, Offset};
+
+/// Bytes of 8 kHz mu-law in a second.
+const BYTES_PER_SECOND: u64 = 1_000 * BYTES_PER_MS;
+
+/// The state of an open connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Counts the link's connections from 0.
+    pub(super) number: u32,
+    /// When it was opened.
+    pub(super) since: Instant,
+    /// Finals covered the audio up to here when it was opened: its words before that have been heard.
+    pub(super) known_until: Offset,
+    /// Whether the service ever said anything on it.
+    pub(super) heard: bool,
+    pub(super) unanswered_pings: u8,
+    /// `close_stream` was sent.
+    pub(super) closing: bool,
+    /// What had been sent when `finalize` was, until its answer is history.
+    pub(super) finalize_at: Option<Offset>,
+    /// A keepalive is the last thing that was said to the service.
+    pub(super) kept_alive: bool,
+    /// When something was last sent, keepalives included.
+    pub(super) last_sent: Instant,
+    /// When audio was last sent.
+    pub(super) last_audio: Instant,
+    route: Ruler,
+    sent_bytes: u64,
+    sent_end: Option<Offset>,
+    /// Set while there is more to send than real time brings.
+    catching_up: Option<CatchUp>,
+}
+
+#[derive(Debug)]
+struct CatchUp {
+    since: Instant,
+    bytes: u64,
+}
+
+impl Connection {
+    pub(super) const fn new(number: u32, known_until: Offset, now: Instant) -> Self {
+        Self {
+            number,
+            since: now,
+            known_until,
+            heard: false,
+            unanswered_pings: 0,
+            closing: false,
+            finalize_at: None,
+            kept_alive: false,
+            last_sent: now,
+            last_audio: now,
+            route: Ruler::new(0),
+            sent_bytes: 0,
+            sent_end: None,
+            catching_up: Some(CatchUp { since: now, bytes: 0 }),
+        }
+    }
+
+    /// When the next chunk may go, if that is not now: what waited goes at `speed` times real time.
+    pub(super) fn paced_until(&self, speed: u32, now: Instant) -> Option<Instant> {
+        let CatchUp { since, bytes } = self.catching_up.as_ref()?;
+        let due = *since + Duration::from_micros(bytes * 1_000_000 / (BYTES_PER_SECOND * u64::from(speed.max(1))));
+        (due > now).then_some(due)
+    }
+
+    /// Nothing waits any more: from here on audio goes as it comes.
+    pub(super) fn caught_up(&mut self) {
+        self.catching_up = None;
+    }
+
+    pub(super) fn send(&mut self, chunk: &Chunk, now: Instant) {
+        let length = chunk.audio.len() as u64;
+        self.route.note(self.sent_bytes, chunk.offset.0);
+        self.sent_bytes += length;
+        self.sent_end = Some(chunk.end());
+        self.last_sent = now;
+        self.last_audio = now;
+        self.kept_alive = false;
+        if let Some(catching_up) = &mut self.catching_up {
+            catching_up.bytes += length;
+        }
+    }
+
+    /// Behind the last byte sent; where nothing was sent, where that would begin.
+    pub(super) fn sent_end(&self) -> Offset {
+        self.sent_end.unwrap_or(self.known_until)
+    }
+
+    /// Where so many seconds of this connection lie on the track; `None` where the service gave no usable number.
+    pub(super) fn place(&self, seconds: Option<f64>) -> Option<u64> {
+        seconds.map(|seconds| {
+            let millis = (seconds.clamp(0.0, 1e9) * 1_000.0).round();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1e12 just above")]
+            let bytes = millis as u64 * BYTES_PER_MS;
+            bytes.min(self.sent_bytes)
+        })
+    }
+
+    /// The offset of something that begins after so many bytes of this connection.
+    pub(super) fn begin(&self, bytes: u64) -> Offset {
+        Offset(self.route.map(bytes))
+    }
+
+    /// The offset of something that ends after so many bytes of this connection.
+    pub(super) fn end(&self, bytes: u64) -> Offset {
+        Offset(self.route.map_end(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn chunk(offset: u64, length: usize) -> Chunk {
+        Chunk { offset: Offset(offset), at_ms: offset / 8, audio: Bytes::from(vec![1; length]), received: crate::clock::now() }
+    }
+
+    #[test]
+    fn what_waited_goes_at_the_given_speed_and_then_as_it_comes() {
+        let start = crate::clock::now();
+        let mut connection = Connection::new(0, Offset(0), start);
+        assert_eq!(connection.paced_until(2, start), None);
+        connection.send(&chunk(0, 480), start);
+        assert_eq!(connection.paced_until(2, start), Some(start + Duration::from_millis(30)));
+        assert_eq!(connection.paced_until(2, start + Duration::from_millis(30)), None);
+        connection.caught_up();
+        connection.send(&chunk(480, 480), start);
+        assert_eq!(connection.paced_until(2, start), None);
+    }
+
+    #[test]
+    fn seconds_become_offsets_across_a_jump_and_never_leave_what_was_sent() {
+        let now = crate::clock::now();
+        let mut connection = Connection::new(1, Offset(8_000), now);
+        connection.send(&chunk(8_000, 8_000), now);
+        connection.send(&chunk(80_000, 8_000), now);
+        let begin = |seconds| connection.place(Some(seconds)).map(|bytes| connection.begin(bytes).0);
+        assert_eq!(begin(0.5), Some(12_000));
+        assert_eq!(begin(1.0), Some(80_000));
+        assert_eq!(connection.place(Some(1.0)).map(|bytes| connection.end(bytes).0), Some(16_000));
+        assert_eq!(begin(-3.0), Some(8_000));
+        assert_eq!(begin(1e300), Some(88_000));
+        assert_eq!(connection.place(None), None);
+    }
+}

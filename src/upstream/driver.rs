@@ -1,0 +1,214 @@
+//! Speech WebSocket ↔ [`Link`]: one task owns the socket and the machine.
+//!
+//! Promises: audio is taken into the backlog while a dial is under way; no write takes longer than its named bound; a slow
+//! session holds up neither the audio nor the pongs; reports come in order and [`Report::Done`] last. The task ends when its
+//! link has, or when nobody listens to its reports any more.
+
+mod dial;
+
+use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+use tokio_tungstenite::{WebSocketStream, tungstenite};
+use tungstenite::Message;
+use url::Url;
+
+use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Report};
+use crate::{
+    clock,
+    media::{Chunk, Offset},
+    net::Dialler,
+    segment::TrackKey,
+};
+
+/// A good capacity for the channel of commands: at 60 ms a chunk, more audio than a write or a farewell can hold up.
+pub const COMMANDS: usize = 256;
+/// Reports that may wait for the session before the socket is not read any further.
+const MAX_WAITING_REPORTS: usize = 256;
+/// A farewell is a courtesy and does not take longer.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Where the speech service is and how to speak to it.
+#[derive(Clone)]
+pub struct Upstream {
+    /// Base URL, `ws` or `wss`; its own query is kept where [`Parameters`] says nothing about it.
+    pub url: Url,
+    /// Sent as a Bearer header, never in the URL.
+    pub api_key: Option<SecretString>,
+    /// The query.
+    pub parameters: Parameters,
+    /// Named bounds.
+    pub settings: Arc<LinkSettings>,
+    /// Connects.
+    pub dialler: Arc<Dialler>,
+}
+
+/// What a link is told. Dropping the sender says that no more audio will come.
+pub enum Command {
+    /// The next chunk of the track.
+    Audio(Chunk),
+    /// A stored final covers the audio up to here.
+    Covered(Offset),
+    /// Ask for a final now.
+    Finalize,
+}
+
+/// Runs one track's link to its end.
+pub async fn run(
+    upstream: Arc<Upstream>,
+    key: TrackKey,
+    external_session_id: String,
+    recovered: bool,
+    mut commands: mpsc::Receiver<Command>,
+    reports: mpsc::Sender<(TrackKey, Report)>,
+) {
+    let mut link = Link::new(Arc::clone(&upstream.settings), key, recovered, clock::now());
+    let mut way = Way::Idle;
+    let mut waiting = VecDeque::new();
+    let mut more_audio = true;
+    let mut alarm = Box::pin(tokio::time::sleep_until(clock::now().into()));
+    loop {
+        while let Some(output) = link.poll_output() {
+            match output {
+                Output::Report(report) => waiting.push_back(*report),
+                Output::Hangup => way = Way::Idle,
+                Output::Dial => way = Way::Dialling(Box::pin(dial::dial(Arc::clone(&upstream), external_session_id.clone()))),
+                Output::Audio(audio) => way.write(Message::Binary(audio), &mut link, &upstream.settings).await,
+                Output::Control(text) => way.write(Message::text(text), &mut link, &upstream.settings).await,
+                Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
+            }
+        }
+        if link.is_closed() && waiting.is_empty() {
+            return way.farewell().await;
+        }
+        let deadline = link.poll_timeout();
+        if let Some(deadline) = deadline.filter(|deadline| alarm.deadline() != (*deadline).into()) {
+            alarm.as_mut().reset(deadline.into());
+        }
+        tokio::select! {
+            command = commands.recv(), if more_audio && link.is_listening() => match command {
+                Some(Command::Audio(chunk)) => link.handle_audio(chunk, clock::now()),
+                Some(Command::Covered(to)) => link.handle_covered(to, clock::now()),
+                Some(Command::Finalize) => link.handle_finalize(clock::now()),
+                None => {
+                    more_audio = false;
+                    link.handle_audio_ended(clock::now());
+                }
+            },
+            event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => take(event, &mut way, &mut link).await,
+            permit = reports.reserve(), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
+                (Ok(permit), Some(report)) => permit.send((key, report)),
+                _ => return,
+            },
+            () = alarm.as_mut(), if deadline.is_some() => link.handle_timeout(clock::now(), chance()),
+        }
+    }
+}
+
+fn chance() -> u32 {
+    u32::from_ne_bytes(clock::random())
+}
+
+type Socket = WebSocketStream<dial::Lent>;
+
+/// The way to the service.
+enum Way {
+    Idle,
+    Dialling(Pin<Box<dyn Future<Output = Result<Socket, Refusal>> + Send>>),
+    Open(Box<Socket>),
+}
+
+enum Event {
+    Dialled(Result<Box<Socket>, Refusal>),
+    Message(Message),
+    Lost(Lost),
+}
+
+impl Way {
+    /// What happens next. Safe to drop and ask again.
+    async fn next(&mut self) -> Event {
+        match self {
+            Self::Idle => std::future::pending().await,
+            Self::Dialling(dial) => Event::Dialled(dial.await.map(Box::new)),
+            Self::Open(socket) => match socket.next().await {
+                Some(Ok(Message::Close(frame))) => Event::Lost(Lost::Closed {
+                    code: frame.as_ref().map(|frame| u16::from(frame.code)),
+                    reason: frame.map(|frame| Reason::in_a_call(frame.reason.as_str())).unwrap_or_default(),
+                }),
+                Some(Ok(message)) => Event::Message(message),
+                Some(Err(_)) | None => Event::Lost(Lost::Broken),
+            },
+        }
+    }
+
+    async fn write(&mut self, message: Message, link: &mut Link, settings: &LinkSettings) {
+        let Self::Open(socket) = self else { return };
+        let lost = match tokio::time::timeout(settings.write_deadline, socket.send(message)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(_)) => self.last_words(link).await,
+            Err(_) => Lost::Stalled,
+        };
+        *self = Self::Idle;
+        link.handle_lost(lost, chance(), clock::now());
+    }
+
+    /// A write failed: what the service said before that, and why it closed, may still be read.
+    async fn last_words(&mut self, link: &mut Link) -> Lost {
+        let closing = async {
+            loop {
+                match self.next().await {
+                    Event::Lost(lost) => return lost,
+                    Event::Message(Message::Text(text)) => link.handle_message(text.as_str(), clock::now()),
+                    Event::Message(_) | Event::Dialled(_) => {}
+                }
+            }
+        };
+        tokio::time::timeout(FAREWELL, closing).await.unwrap_or(Lost::Broken)
+    }
+
+    /// Lets the answer to a close frame out, which tungstenite has made but not sent.
+    async fn answer_close(&mut self) {
+        if let Self::Open(socket) = self {
+            let _ = tokio::time::timeout(FAREWELL, socket.flush()).await;
+        }
+    }
+
+    /// Closes politely, if the service will have it.
+    async fn farewell(self) {
+        if let Self::Open(mut socket) = self {
+            let parting = async {
+                let _ = WebSocketStream::close(&mut socket, None).await;
+                while let Some(Ok(_)) = socket.next().await {}
+            };
+            let _ = tokio::time::timeout(FAREWELL, parting).await;
+        }
+    }
+}
+
+async fn take(event: Event, way: &mut Way, link: &mut Link) {
+    let now = clock::now();
+    match event {
+        Event::Dialled(Ok(socket)) => {
+            *way = Way::Open(socket);
+            link.handle_connected(now);
+        }
+        Event::Dialled(Err(refusal)) => {
+            *way = Way::Idle;
+            link.handle_refused(refusal, chance(), now);
+        }
+        Event::Message(Message::Text(text)) => link.handle_message(text.as_str(), now),
+        Event::Message(Message::Pong(_)) => link.handle_pong(now),
+        // tungstenite answers pings itself; the service has no reason to send binary frames.
+        Event::Message(Message::Ping(_) | Message::Binary(_) | Message::Frame(_) | Message::Close(_)) => {}
+        Event::Lost(lost) => {
+            way.answer_close().await;
+            *way = Way::Idle;
+            link.handle_lost(lost, chance(), now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,399 @@
+//! ★ The machine of one track's link: connecting, open, waiting, refused, closed; what it promises is on the folder's page.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use super::{
+    Backlog, LinkSettings, LinkState, Lost, Output, Refusal, Report, Totals,
+    connection::Connection,
+    hear::Ear,
+    timers::{Timer, Timers},
+    wire,
+};
+use crate::{
+    backoff::Backoff,
+    media::{Chunk, Gap, GapReason, Offset, bytes_to_ms},
+    segment::{Heard, TrackKey},
+};
+
+enum State {
+    /// A dial is under way.
+    Connecting,
+    Open(Box<Connection>),
+    /// The connection was given up in the middle of something; acted upon at the next timeout, which brings chance.
+    Losing(Refusal),
+    /// Backoff.
+    Waiting,
+    /// Another try is no use; audio is taken until its end.
+    Refused,
+    Closed,
+}
+
+/// See the folder's promises.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that holds in every state")]
+pub struct Link {
+    settings: Arc<LinkSettings>,
+    key: TrackKey,
+    recovered: bool,
+    state: State,
+    /// No more audio will come.
+    ended: bool,
+    backlog: Backlog,
+    timers: Timers,
+    backoff: Backoff,
+    connections: u32,
+    /// Finals cover the audio up to here.
+    finalized: Offset,
+    finalized_bytes: u64,
+    /// The last stretch told as a gap.
+    given_up: Option<(Offset, Offset)>,
+    /// Whether finals say when their words were; if not, nothing that they cover may be sent twice.
+    timed: bool,
+    /// What is being said, and the end of the audio in which it was heard.
+    interim: Option<(Heard, Offset)>,
+    /// The service answers `keepalive` with an error: it gets none any more.
+    keepalive_refused: bool,
+    /// There has been no connection for too long to keep a sender waiting for one.
+    impatient: bool,
+    /// `finalize` is to be sent when the rest is.
+    finalize_wanted: bool,
+    malformed: u64,
+    complete: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl Link {
+    /// A link that asks for its first connection at once. `recovered` marks its finals as coming by replay after a restart.
+    #[must_use]
+    pub fn new(settings: Arc<LinkSettings>, key: TrackKey, recovered: bool, now: Instant) -> Self {
+        let mut timers = Timers::default();
+        timers.set(Timer::Patience, now + settings.drain_reconnect);
+        let outputs = VecDeque::from([Output::Report(Box::new(Report::State(LinkState::Connecting))), Output::Dial]);
+        Self {
+            backlog: Backlog::new(settings.memory_ms),
+            backoff: Backoff::new(settings.backoff_first, settings.backoff_cap),
+            settings,
+            key,
+            recovered,
+            state: State::Connecting,
+            ended: false,
+            timers,
+            connections: 0,
+            finalized: Offset(0),
+            finalized_bytes: 0,
+            given_up: None,
+            timed: true,
+            interim: None,
+            keepalive_refused: false,
+            impatient: false,
+            finalize_wanted: false,
+            malformed: 0,
+            complete: true,
+            outputs,
+        }
+    }
+
+    /// Which track this is.
+    #[must_use]
+    pub const fn key(&self) -> TrackKey {
+        self.key
+    }
+
+    /// Where the link stands, in a word.
+    #[must_use]
+    pub const fn state(&self) -> &'static str {
+        match self.state {
+            State::Closed => "closed",
+            State::Refused => "refused",
+            _ if self.ended => "draining",
+            State::Connecting if self.connections == 0 => "connecting",
+            State::Connecting | State::Losing(_) | State::Waiting => "reconnecting",
+            State::Open(_) => "live",
+        }
+    }
+
+    /// Whether `Done` was put out.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Whether more audio may be handed in. A phone's may always; what comes faster than speech, or from the disk, can wait, but
+    /// not for a connection that never comes: its end would not be heard of either.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        match self.state {
+            State::Closed => false,
+            State::Refused => true,
+            _ => !self.backlog.is_pressed() || !self.recovered && (self.impatient || !self.backlog.is_rushed()),
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Link::handle_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The next chunk of the track.
+    pub fn handle_audio(&mut self, chunk: Chunk, now: Instant) {
+        if self.ended || self.is_closed() {
+            return;
+        }
+        self.backlog.push(chunk);
+        self.finalized = self.finalized.max(self.backlog.mark());
+        self.flush(now);
+    }
+
+    /// No more audio will come: the rest is sent, then `close_stream`, then `is_last` awaited.
+    pub fn handle_audio_ended(&mut self, now: Instant) {
+        if self.ended || self.is_closed() {
+            return;
+        }
+        self.ended = true;
+        self.timers.set(Timer::Drain, now + self.settings.drain_reconnect);
+        match self.state {
+            State::Refused => self.finish(false),
+            _ if !self.backlog.has_begun() => self.finish(true),
+            State::Open(_) => {
+                self.report(Report::State(LinkState::Draining));
+                self.flush(now);
+            }
+            State::Connecting | State::Losing(_) | State::Waiting if self.has_everything() => self.finish(true),
+            State::Waiting if self.is_too_late(self.timers.at(Timer::Retry)) => self.finish(false),
+            State::Connecting | State::Losing(_) | State::Waiting => self.report(Report::State(LinkState::Draining)),
+            State::Closed => {}
+        }
+    }
+
+    /// A stored final covers the audio up to `to`: it need not be sent again.
+    pub fn handle_covered(&mut self, to: Offset, _now: Instant) {
+        self.backlog.covered(to);
+    }
+
+    /// Asks for a final of what was said so far; without a connection, as soon as there is one and the rest is sent.
+    pub fn handle_finalize(&mut self, now: Instant) {
+        self.finalize_wanted = true;
+        self.flush(now);
+    }
+
+    /// The dial succeeded.
+    pub fn handle_connected(&mut self, now: Instant) {
+        if !matches!(self.state, State::Connecting) {
+            return;
+        }
+        self.backlog.rewind(if self.timed { self.backlog.mark() } else { self.finalized });
+        self.state = State::Open(Box::new(Connection::new(self.connections, self.finalized, now)));
+        self.connections += 1;
+        self.impatient = false;
+        self.timers.clear(Timer::Patience);
+        if let Some(keepalive) = self.settings.keepalive.filter(|_| !self.keepalive_refused) {
+            self.timers.set(Timer::Keepalive, now + keepalive);
+        }
+        self.timers.set(Timer::Ping, now + self.settings.ping);
+        self.report(Report::State(if self.ended { LinkState::Draining } else { LinkState::Live }));
+        self.flush(now);
+    }
+
+    /// The dial failed.
+    pub fn handle_refused(&mut self, refusal: Refusal, chance: u32, now: Instant) {
+        if matches!(self.state, State::Connecting) {
+            self.lose(refusal, chance, now);
+        }
+    }
+
+    /// The connection is gone.
+    pub fn handle_lost(&mut self, lost: Lost, chance: u32, now: Instant) {
+        let State::Open(connection) = &self.state else { return };
+        let polite = matches!(lost, Lost::Closed { code: None | Some(1000 | 1001), .. });
+        let cause = Refusal::from_lost(lost, connection.heard);
+        if connection.closing && connection.heard && polite {
+            self.finish(true);
+        } else {
+            self.lose(cause, chance, now);
+        }
+    }
+
+    /// A pong came.
+    pub fn handle_pong(&mut self, _now: Instant) {
+        if let State::Open(connection) = &mut self.state {
+            connection.unanswered_pings = 0;
+        }
+    }
+
+    /// A text frame came.
+    pub fn handle_message(&mut self, text: &str, now: Instant) {
+        let State::Open(connection) = &mut self.state else { return };
+        connection.unanswered_pings = 0;
+        let message = wire::parse(text);
+        if !matches!(message, wire::Message::Error(_) | wire::Message::Malformed) {
+            connection.heard = true;
+            connection.kept_alive = false;
+            self.backoff.reset();
+        }
+        match message {
+            wire::Message::Transcript(transcript) if transcript.is_final => self.hear_final(*transcript, now),
+            wire::Message::Transcript(transcript) => self.hear_interim(*transcript, now),
+            wire::Message::SpeechStarted(at) => self.hear_activity(at, |at_ms| Report::SpeechStarted { at_ms }),
+            wire::Message::SpeechEnded(at) => self.hear_activity(at, |at_ms| Report::SpeechEnded { at_ms }),
+            wire::Message::Error(error) => self.hear_error(error, now),
+            wire::Message::Unknown => {}
+            wire::Message::Malformed => self.malformed += 1,
+        }
+    }
+
+    /// A deadline of [`Link::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Instant, chance: u32) {
+        while let Some(timer) = self.timers.take_due(now) {
+            match timer {
+                Timer::Retry => self.retry(chance, now),
+                Timer::Pace => self.flush(now),
+                Timer::Keepalive => self.keep_alive(now),
+                Timer::Ping => self.ping(chance, now),
+                Timer::Stall => self.flush_stalled(now),
+                Timer::Close => self.finish(true),
+                Timer::Patience => self.impatient = true,
+                Timer::Drain if matches!(self.state, State::Open(_) | State::Closed) => {}
+                Timer::Drain => {
+                    self.outputs.push_back(Output::Hangup);
+                    self.finish(false);
+                }
+            }
+        }
+    }
+
+    /// Sends what may be sent now, and behind the last of it what was waiting for that.
+    fn flush(&mut self, now: Instant) {
+        if !matches!(self.state, State::Open(_)) {
+            return;
+        }
+        self.give_up_lost();
+        let State::Open(connection) = &mut self.state else { return };
+        let sent = self.backlog.next_unsent().is_some();
+        while let Some(chunk) = self.backlog.next_unsent() {
+            if let Some(due) = connection.paced_until(self.settings.replay_speed, now) {
+                self.timers.set(Timer::Pace, due);
+                return;
+            }
+            connection.send(chunk, now);
+            self.outputs.push_back(Output::Audio(chunk.audio.clone()));
+            self.backlog.sent(now);
+        }
+        connection.caught_up();
+        if sent && self.interim.is_some() && !self.timers.is_set(Timer::Stall) {
+            self.timers.set(Timer::Stall, now + self.settings.stall);
+        }
+        if self.ended && !connection.closing {
+            connection.closing = true;
+            self.outputs.push_back(Output::Control(wire::CLOSE_STREAM));
+            self.timers.set(Timer::Close, now + self.settings.close_deadline);
+        } else if self.finalize_wanted && !connection.closing {
+            self.finalize_wanted = false;
+            connection.finalize_at = Some(connection.sent_end());
+            self.outputs.push_back(Output::Control(wire::FINALIZE));
+        }
+    }
+
+    fn hear_final(&mut self, transcript: wire::Transcript, now: Instant) {
+        let State::Open(connection) = &mut self.state else { return };
+        let (is_last, has_text, asked) = (transcript.is_last, !transcript.text.is_blank(), connection.closing);
+        let timed = !transcript.words.is_empty() || !transcript.utterances.is_empty();
+        let ear = Ear { connection, backlog: &self.backlog, finalized: self.finalized, recovered: self.recovered, now };
+        let heard = ear.last_word(transcript);
+        if connection.finalize_at.is_some_and(|asked| heard.covers >= asked) {
+            connection.finalize_at = None;
+        }
+        if has_text {
+            self.timed = timed;
+        }
+        // Words heard on a connection before this one stay open if this final only repeats what was known.
+        let number = connection.number;
+        if self.interim.as_ref().is_some_and(|(open, _)| open.connection == number || !heard.text.is_blank()) {
+            self.interim = None;
+            self.timers.clear(Timer::Stall);
+        }
+        let covers = heard.covers;
+        if !heard.text.is_blank() {
+            self.report(Report::Final(heard));
+        } else if covers > self.finalized {
+            self.report(Report::Covered(covers));
+        }
+        self.cover(covers);
+        match (is_last, asked) {
+            (true, true) => self.finish(true),
+            (true, false) => self.give_up_connection(Refusal::Ended, now),
+            (false, _) => {}
+        }
+    }
+
+    fn hear_interim(&mut self, transcript: wire::Transcript, now: Instant) {
+        let State::Open(connection) = &mut self.state else { return };
+        // Words of replayed audio that a final has covered are being said again only to us.
+        if connection.sent_end() <= connection.known_until && self.connections > 1 {
+            return;
+        }
+        if transcript.text.is_blank() {
+            self.interim = None;
+            self.timers.clear(Timer::Stall);
+            return;
+        }
+        let ear = Ear { connection, backlog: &self.backlog, finalized: self.finalized, recovered: self.recovered, now };
+        let heard = ear.interim(transcript);
+        if connection.finalize_at != Some(connection.sent_end()) && !self.timers.is_set(Timer::Stall) {
+            self.timers.set(Timer::Stall, now + self.settings.stall);
+        }
+        self.interim = Some((heard.clone(), connection.sent_end()));
+        self.report(Report::Interim(heard));
+    }
+
+    fn hear_activity(&mut self, at: Option<f64>, report: impl Fn(u64) -> Report) {
+        let State::Open(connection) = &self.state else { return };
+        let Some(at) = connection.place(at).map(|bytes| connection.begin(bytes)) else { return };
+        if at >= connection.known_until {
+            self.report(report(self.backlog.start_ms(at)));
+        }
+    }
+
+    fn hear_error(&mut self, error: wire::ErrorFrame, now: Instant) {
+        let State::Open(connection) = &mut self.state else { return };
+        if connection.kept_alive && !error.language {
+            connection.kept_alive = false;
+            self.keepalive_refused = true;
+            self.timers.clear(Timer::Keepalive);
+            return;
+        }
+        let said = self.interim.as_ref().map_or("", |(heard, _)| heard.text.expose());
+        let reason = error.reason.unless_it_echoes(said);
+        self.give_up_connection(if error.language { Refusal::Language { reason } } else { Refusal::ErrorFrame { reason } }, now);
+    }
+
+    fn keep_alive(&mut self, now: Instant) {
+        let (State::Open(connection), Some(every)) = (&mut self.state, self.settings.keepalive) else { return };
+        let due = connection.last_sent + every;
+        if due > now {
+            self.timers.set(Timer::Keepalive, due);
+            return;
+        }
+        connection.last_sent = now;
+        connection.kept_alive = true;
+        self.outputs.push_back(Output::Control(wire::KEEPALIVE));
+        self.timers.set(Timer::Keepalive, now + every);
+    }
+
+    fn ping(&mut self, chance: u32, now: Instant) {
+        let State::Open(connection) = &mut self.state else { return };
+        if connection.unanswered_pings >= self.settings.missed_pongs {
+            self.outputs.push_back(Output::Hangup);
+            return self.lose(Refusal::Silent, chance, now);
+        }
+        connection.unanswered_pings += 1;
+        self.outputs.push_back(Output::Ping);
+        self.timers.set(Timer::Ping, now + self.settings.ping);
+    }
+}
+
+mod ends;

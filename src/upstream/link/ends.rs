@@ -1,0 +1,151 @@
+//! How a connection, a stretch of audio and the whole link come to their ends.
+
+use super::{Gap, GapReason, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms};
+
+impl Link {
+    /// The connection (or the attempt) is gone; whatever was meant for it goes with it.
+    pub(super) fn lose(&mut self, cause: Refusal, chance: u32, now: Instant) {
+        self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup));
+        self.timers.clear_connection();
+        if let State::Open(connection) = &self.state
+            && now.saturating_duration_since(connection.since) >= self.settings.healthy_after
+        {
+            self.backoff.reset();
+        }
+        if cause.is_fatal() {
+            self.state = State::Refused;
+            self.complete = false;
+            self.report(Report::State(LinkState::Refused(cause)));
+            if self.ended {
+                self.finish(false);
+            }
+        } else if self.ended && self.has_everything() {
+            self.finish(true);
+        } else {
+            self.wait(cause, chance, now);
+        }
+    }
+
+    /// As [`Link::lose`], where no chance is at hand: the next timeout, which is now, brings it.
+    pub(super) fn give_up_connection(&mut self, cause: Refusal, now: Instant) {
+        self.outputs.push_back(Output::Hangup);
+        if cause.is_fatal() {
+            return self.lose(cause, 0, now);
+        }
+        self.timers.clear_connection();
+        self.timers.set(Timer::Retry, now);
+        self.state = State::Losing(cause);
+    }
+
+    pub(super) fn retry(&mut self, chance: u32, now: Instant) {
+        match std::mem::replace(&mut self.state, State::Connecting) {
+            State::Losing(cause) => self.lose(cause, chance, now),
+            State::Waiting => self.outputs.push_back(Output::Dial),
+            other => self.state = other,
+        }
+    }
+
+    fn wait(&mut self, cause: Refusal, chance: u32, now: Instant) {
+        let delay = self.backoff.fail(chance).max(cause.retry_after().unwrap_or_default());
+        self.state = State::Waiting;
+        self.timers.set(Timer::Retry, now + delay);
+        if !self.impatient && !self.timers.is_set(Timer::Patience) {
+            self.timers.set(Timer::Patience, now + self.settings.drain_reconnect);
+        }
+        self.report(Report::State(LinkState::Reconnecting { tries: self.backoff.failures(), cause }));
+        if self.ended && self.is_too_late(Some(now + delay)) {
+            self.finish(false);
+        }
+    }
+
+    /// Whether a try at that time would come after the end of all trying.
+    pub(super) fn is_too_late(&self, retry: Option<Instant>) -> bool {
+        match (retry, self.timers.at(Timer::Drain)) {
+            (Some(retry), Some(drain)) => retry >= drain,
+            // The drain deadline is over and its timer with it.
+            (_, None) => self.ended,
+            (None, Some(_)) => false,
+        }
+    }
+
+    /// Audio has stopped under an open interim: its last words are asked for.
+    pub(super) fn flush_stalled(&mut self, now: Instant) {
+        let State::Open(connection) = &mut self.state else { return };
+        let due = connection.last_audio + self.settings.stall;
+        if self.interim.is_none() || connection.closing || self.backlog.next_unsent().is_some() {
+            return;
+        }
+        if due > now {
+            self.timers.set(Timer::Stall, due);
+            return;
+        }
+        self.finalize_wanted = true;
+        self.flush(now);
+    }
+
+    /// Whether finals cover everything that came.
+    pub(super) fn has_everything(&self) -> bool {
+        self.finalized >= self.backlog.end() && self.interim.is_none()
+    }
+
+    /// Finals cover the audio up to `to`.
+    pub(super) fn cover(&mut self, to: Offset) {
+        let mut bytes = to.since(self.finalized);
+        if let Some((from, until)) = self.given_up.filter(|_| bytes > 0) {
+            bytes -= until.min(to).since(from.max(self.finalized));
+        }
+        self.finalized_bytes += bytes;
+        self.finalized = self.finalized.max(to);
+    }
+
+    /// Tells what was forgotten although it is needed.
+    pub(super) fn give_up_lost(&mut self) {
+        if let Some((from, to)) = self.backlog.take_lost(self.finalized) {
+            self.give_up(from, to);
+            self.given_up = Some((from, to));
+        }
+    }
+
+    fn give_up(&mut self, from: Offset, to: Offset) {
+        if to > from {
+            self.complete = false;
+            let gap =
+                Gap { from_ms: self.backlog.start_ms(from), to_ms: self.backlog.end_ms(to), reason: GapReason::UpstreamLost };
+            self.report(Report::Gap(gap));
+        }
+    }
+
+    /// The end. `heard_out`: the service has had everything and had its time to answer.
+    pub(super) fn finish(&mut self, heard_out: bool) {
+        self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup));
+        self.timers.clear_all();
+        if let Some((mut interim, upto)) = self.interim.take() {
+            interim.covers = if heard_out { self.backlog.end() } else { upto }.max(self.finalized);
+            interim.flushed = true;
+            interim.provisional = true;
+            let covers = interim.covers;
+            self.report(Report::Final(interim));
+            self.cover(covers);
+        }
+        if !heard_out {
+            let (from, end) = (self.finalized, self.backlog.end());
+            let (known_from, known_to) = self.given_up.filter(|known| known.1 > from).unwrap_or((end, end));
+            self.give_up(from, known_from.min(end));
+            self.give_up(known_to.max(from), end);
+        }
+        self.state = State::Closed;
+        self.report(Report::State(LinkState::Closed));
+        self.report(Report::Done(Totals {
+            sent_ms: self.backlog.sent_ms(),
+            finalized_ms: bytes_to_ms(self.finalized_bytes),
+            replayed_ms: self.backlog.replayed_ms(),
+            reconnects: self.connections.saturating_sub(1),
+            malformed: self.malformed,
+            complete: self.complete,
+        }));
+    }
+
+    pub(super) fn report(&mut self, report: Report) {
+        self.outputs.push_back(Output::Report(Box::new(report)));
+    }
+}

@@ -1,0 +1,105 @@
+//! What a link asks of its driver and tells its session.
+
+use bytes::Bytes;
+
+use super::Refusal;
+use crate::{
+    media::{Gap, Offset},
+    segment::Heard,
+};
+
+/// What the driver is asked to do, in order.
+pub enum Output {
+    /// Open a connection; drop the one before, if any.
+    Dial,
+    /// One binary frame, exactly these bytes.
+    Audio(Bytes),
+    /// One text frame.
+    Control(&'static str),
+    /// A WebSocket ping.
+    Ping,
+    /// Drop the connection, or the attempt to get one.
+    Hangup,
+    /// For the session.
+    Report(Box<Report>),
+}
+
+/// What the session is told.
+pub enum Report {
+    /// Where the link stands.
+    State(LinkState),
+    /// What is being said; replaced by the next one.
+    Interim(Heard),
+    /// What was said; stays.
+    Final(Heard),
+    /// Nothing was said up to here.
+    Covered(Offset),
+    /// The service's voice activity.
+    SpeechStarted {
+        /// On the call's clock.
+        at_ms: u64,
+    },
+    /// As above.
+    SpeechEnded {
+        /// On the call's clock.
+        at_ms: u64,
+    },
+    /// Audio given up.
+    Gap(Gap),
+    /// Exactly once, last.
+    Done(Totals),
+}
+
+/// Where a link stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkState {
+    /// The first connection is being opened.
+    Connecting,
+    /// Audio flows.
+    Live,
+    /// There is no connection; another one is tried.
+    Reconnecting {
+        /// Failures in a row.
+        tries: u32,
+        /// The last of them.
+        cause: Refusal,
+    },
+    /// Trying again is no use; audio is taken until the end, and then given up.
+    Refused(Refusal),
+    /// The audio has ended, its last words are awaited.
+    Draining,
+    /// All over.
+    Closed,
+}
+
+impl LinkState {
+    /// The word for `/readyz` and logs.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Live => "live",
+            Self::Reconnecting { .. } => "reconnecting",
+            Self::Refused(_) => "refused",
+            Self::Draining => "draining",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// What became of a track's audio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Distinct audio handed to the service.
+    pub sent_ms: u64,
+    /// Of it, covered by finals (empty and provisional ones included).
+    pub finalized_ms: u64,
+    /// Audio handed to it again after a reconnect.
+    pub replayed_ms: u64,
+    /// Connections opened after the first.
+    pub reconnects: u32,
+    /// Messages of the service that could not be read.
+    pub malformed: u64,
+    /// No audio was given up.
+    pub complete: bool,
+}

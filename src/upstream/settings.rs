@@ -1,0 +1,55 @@
+//! The named bounds of a link.
+
+use std::time::Duration;
+
+/// How patient, how fast and how large a link is. The defaults are the contract's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkSettings {
+    /// Resolving, connecting, TLS and the upgrade together.
+    pub connect_timeout: Duration,
+    /// The service has this long to take one write; then it counts as lost.
+    pub write_deadline: Duration,
+    /// Wait before the first new try; doubles with each failure in a row.
+    pub backoff_first: Duration,
+    /// Longest wait between two tries.
+    pub backoff_cap: Duration,
+    /// A connection that lives this long has worked, even if it had nothing to say.
+    pub healthy_after: Duration,
+    /// `keepalive` after so long without audio; `None` for servers that refuse it (protocols/pulse.md section 2.1, F).
+    pub keepalive: Option<Duration>,
+    /// A WebSocket ping this often.
+    pub ping: Duration,
+    /// So many unanswered pings are a lost connection.
+    pub missed_pongs: u8,
+    /// Audio that stops for this long under an open interim is flushed, so that the last words before a silence that the
+    /// phone does not send are not stuck.
+    pub stall: Duration,
+    /// Wait for `is_last` after `close_stream`.
+    pub close_deadline: Duration,
+    /// After the end of the audio, a lost connection is opened again for this long.
+    pub drain_reconnect: Duration,
+    /// Audio kept in memory for a reconnect, in milliseconds.
+    pub memory_ms: u64,
+    /// Audio that waited goes out at this many times real time; 1 or more.
+    pub replay_speed: u32,
+}
+
+impl Default for LinkSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            write_deadline: Duration::from_secs(2),
+            backoff_first: Duration::from_millis(500),
+            backoff_cap: Duration::from_secs(30),
+            healthy_after: Duration::from_secs(5),
+            keepalive: Some(Duration::from_secs(5)),
+            ping: Duration::from_secs(20),
+            missed_pongs: 2,
+            stall: Duration::from_millis(1_500),
+            close_deadline: Duration::from_secs(5),
+            drain_reconnect: Duration::from_secs(10),
+            memory_ms: 15_000,
+            replay_speed: 2,
+        }
+    }
+}

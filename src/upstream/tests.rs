@@ -1,0 +1,245 @@
+//! The machine in virtual time: a rig plays phone, clock, network and service, and keeps a log in words.
+
+mod ending;
+mod faults;
+mod hearing;
+mod losing;
+mod sending;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use super::{Link, LinkSettings, LinkState, Lost, Output, Reason, Refusal, Report, Totals};
+use crate::{
+    media::{Chunk, Offset, Track},
+    segment::{Heard, TrackKey},
+};
+
+/// Makes the backoff's jitter nothing.
+const MIDDLE: u32 = u32::MAX / 2;
+
+struct Rig {
+    link: Link,
+    start: Instant,
+    now: Instant,
+    /// Bytes of audio that came.
+    offset: u64,
+    /// How far the call's clock runs before the offsets.
+    ahead_ms: u64,
+    /// Everything but audio, in words, as `<ms> <what>`.
+    log: Vec<String>,
+    /// Audio as `(ms, bytes)`.
+    audio: Vec<(u64, Bytes)>,
+    heard: Vec<Heard>,
+    totals: Option<Totals>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self::with(LinkSettings::default(), false)
+    }
+
+    fn with(settings: LinkSettings, recovered: bool) -> Self {
+        let start = crate::clock::now();
+        let key = TrackKey { stream: 0, track: Track::Inbound };
+        let link = Link::new(Arc::new(settings), key, recovered, start);
+        let mut rig = Self {
+            link,
+            start,
+            now: start,
+            offset: 0,
+            ahead_ms: 0,
+            log: Vec::new(),
+            audio: Vec::new(),
+            heard: Vec::new(),
+            totals: None,
+        };
+        rig.drain();
+        rig
+    }
+
+    /// A rig whose first connection is open.
+    fn open() -> Self {
+        let mut rig = Self::new();
+        rig.connect();
+        rig
+    }
+
+    fn connect(&mut self) {
+        self.link.handle_connected(self.now);
+        self.drain();
+    }
+
+    /// Lets time go by without audio.
+    fn wait(&mut self, ms: u64) {
+        let until = self.now + Duration::from_millis(ms);
+        let mut turns = 0;
+        while let Some(due) = self.link.poll_timeout().filter(|due| *due <= until) {
+            self.now = due.max(self.now);
+            self.link.handle_timeout(self.now, MIDDLE);
+            self.drain();
+            turns += 1;
+            assert!(turns < 100_000, "the link spins");
+        }
+        self.now = until;
+    }
+
+    /// Real-time audio in chunks of 60 ms, each handed in when its last byte has come.
+    fn talk(&mut self, ms: u64) {
+        for _ in 0..ms / 60 {
+            self.wait(60);
+            self.chunk(60);
+        }
+    }
+
+    fn chunk(&mut self, ms: u64) {
+        let audio: Bytes = (self.offset..self.offset + ms * 8).map(sample).collect();
+        self.push(audio);
+    }
+
+    fn push(&mut self, audio: Bytes) {
+        let length = audio.len() as u64;
+        let at_ms = self.offset / 8 + self.ahead_ms;
+        self.link.handle_audio(Chunk { offset: Offset(self.offset), at_ms, audio, received: self.now }, self.now);
+        self.offset += length;
+        self.drain();
+    }
+
+    fn hang_up(&mut self) {
+        self.link.handle_audio_ended(self.now);
+        self.drain();
+    }
+
+    fn hear(&mut self, text: &str) {
+        self.link.handle_message(text, self.now);
+        self.drain();
+    }
+
+    fn interim(&mut self, text: &str) {
+        self.hear(&format!(r#"{{"type":"transcription","transcript":"{text}","is_final":false,"is_last":false}}"#));
+    }
+
+    /// A final of words spoken between these seconds, evenly.
+    fn final_words(&mut self, text: &str, from: f64, to: f64) {
+        self.hear(&final_of(text, from, to, ""));
+    }
+
+    fn last(&mut self) {
+        self.hear(r#"{"transcript":"","is_final":true,"is_last":true}"#);
+    }
+
+    fn lose(&mut self, lost: Lost) {
+        self.link.handle_lost(lost, MIDDLE, self.now);
+        self.drain();
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.link.handle_refused(refusal, MIDDLE, self.now);
+        self.drain();
+    }
+
+    fn covered(&mut self, ms: u64) {
+        self.link.handle_covered(Offset(ms * 8), self.now);
+    }
+
+    fn drain(&mut self) {
+        let at = u64::try_from(self.now.duration_since(self.start).as_millis()).unwrap();
+        while let Some(output) = self.link.poll_output() {
+            assert!(self.totals.is_none(), "nothing comes after Done");
+            let word = match output {
+                Output::Audio(audio) => {
+                    self.audio.push((at, audio));
+                    continue;
+                }
+                Output::Dial => "dial".to_owned(),
+                Output::Ping => "ping".to_owned(),
+                Output::Hangup => "hangup".to_owned(),
+                Output::Control(text) => text.to_owned(),
+                Output::Report(report) => self.report(*report),
+            };
+            self.log.push(format!("{at} {word}"));
+        }
+    }
+
+    fn report(&mut self, report: Report) -> String {
+        match report {
+            Report::State(LinkState::Reconnecting { tries, cause }) => format!("reconnecting {tries} {}", cause.code()),
+            Report::State(state) => state.as_str().to_owned(),
+            Report::Interim(heard) => format!("interim {}", heard.text.expose()),
+            Report::Final(heard) => {
+                let provisional = if heard.provisional { "provisional" } else { "final" };
+                let word = format!("{provisional} {}..{} {}", heard.start_ms, heard.end_ms, heard.text.expose());
+                self.heard.push(heard);
+                word
+            }
+            Report::Covered(to) => format!("covered {}", to.0 / 8),
+            Report::SpeechStarted { at_ms } => format!("speech from {at_ms}"),
+            Report::SpeechEnded { at_ms } => format!("speech to {at_ms}"),
+            Report::Gap(gap) => format!("gap {}..{}", gap.from_ms, gap.to_ms),
+            Report::Done(totals) => {
+                self.totals = Some(totals);
+                "done".to_owned()
+            }
+        }
+    }
+
+    /// The log's entries with this beginning, without their times.
+    fn said(&self, what: &str) -> Vec<&str> {
+        self.log
+            .iter()
+            .filter_map(|line| line.split_once(' ').map(|(_, word)| word))
+            .filter(|word| word.starts_with(what))
+            .collect()
+    }
+
+    /// When the log's last entry with this beginning came.
+    fn when(&self, what: &str) -> Option<u64> {
+        let line = self.log.iter().rev().find(|line| line.split_once(' ').is_some_and(|(_, word)| word.starts_with(what)))?;
+        line.split_once(' ').and_then(|(at, _)| at.parse().ok())
+    }
+
+    /// Forgets the log, so that what comes next stands alone.
+    fn quietly(&mut self) -> &mut Self {
+        self.log.clear();
+        self.audio.clear();
+        self
+    }
+
+    fn sent(&self) -> Vec<u8> {
+        self.audio.iter().flat_map(|(_, audio)| audio.to_vec()).collect()
+    }
+}
+
+/// A sample that says where it is from, and is never quiet.
+fn sample(offset: u64) -> u8 {
+    u8::try_from(offset % 61).expect("under 61")
+}
+
+fn samples(range: std::ops::Range<u64>) -> Vec<u8> {
+    range.map(sample).collect()
+}
+
+/// A final whose words divide the time between `from` and `to` evenly; `more` is added as further members.
+fn final_of(text: &str, from: f64, to: f64, more: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    #[expect(clippy::cast_precision_loss, reason = "a handful of words")]
+    let step = (to - from) / words.len().max(1) as f64;
+    let mut start = from;
+    let list: Vec<String> = words
+        .iter()
+        .map(|word| {
+            let item = format!(r#"{{"word":"{word}","start":{start},"end":{},"confidence":0.9,"speaker":0}}"#, start + step);
+            start += step;
+            item
+        })
+        .collect();
+    format!(r#"{{"transcript":" {text}","is_final":true,"words":[{}]{more}}}"#, list.join(","))
+}
+
+fn closed(code: u16) -> Lost {
+    Lost::Closed { code: Some(code), reason: Reason::default() }
+}

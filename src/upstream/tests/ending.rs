@@ -1,0 +1,195 @@
+//! How a link comes to its end.
+
+use super::*;
+
+const CLOSE: &str = r#"{"type":"close_stream"}"#;
+
+#[test]
+fn the_end_flushes_asks_and_waits_for_the_last_word() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.quietly().hang_up();
+    assert_eq!(rig.log, ["3000 draining".to_owned(), format!("3000 {CLOSE}")]);
+    rig.wait(900);
+    rig.final_words("Good bye.", 2.0, 2.9);
+    assert!(rig.totals.is_none());
+    rig.last();
+    assert_eq!(rig.said("")[2..], ["final 2000..2900 Good bye.", "covered 3000", "closed", "done"]);
+    assert_eq!(
+        rig.totals.unwrap(),
+        Totals { sent_ms: 3_000, finalized_ms: 3_000, replayed_ms: 0, reconnects: 0, malformed: 0, complete: true }
+    );
+    assert!(rig.link.is_closed());
+    assert_eq!(rig.link.poll_timeout(), None);
+}
+
+#[test]
+fn the_last_word_may_carry_text() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.hang_up();
+    rig.hear(&final_of("Good bye.", 2.0, 2.9, r#","is_last":true"#));
+    assert_eq!(rig.said("final"), ["final 2000..2900 Good bye."]);
+    assert!(rig.heard[0].flushed && rig.heard[0].covers == Offset(24_000));
+    assert!(rig.totals.unwrap().complete);
+}
+
+#[test]
+fn a_missing_last_word_promotes_the_open_interim_at_the_deadline() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.interim("good by");
+    rig.hang_up();
+    rig.wait(4_999);
+    assert!(rig.totals.is_none());
+    rig.wait(1);
+    assert_eq!(rig.said("provisional"), ["provisional 0..3000 good by"]);
+    assert_eq!(rig.when("done"), Some(8_000));
+    let totals = rig.totals.unwrap();
+    assert!(totals.complete && totals.finalized_ms == 3_000);
+    assert!(rig.heard[0].provisional && rig.heard[0].flushed);
+}
+
+#[test]
+fn a_missing_last_word_alone_is_no_gap() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.final_words("Hello.", 0.5, 1.0);
+    rig.hang_up();
+    rig.wait(5_000);
+    assert!(rig.said("gap").is_empty());
+    assert!(rig.totals.unwrap().complete);
+}
+
+#[test]
+fn a_close_in_place_of_the_last_word_is_the_end_too() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.interim("good by");
+    rig.hang_up();
+    rig.lose(closed(1000));
+    assert_eq!(rig.said("provisional").len(), 1);
+    assert!(rig.totals.unwrap().complete);
+}
+
+#[test]
+fn a_drop_while_draining_is_opened_again_and_replayed() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.interim("good by");
+    rig.hang_up();
+    rig.lose(Lost::Broken);
+    assert!(rig.totals.is_none());
+    rig.quietly().wait(500);
+    rig.connect();
+    rig.wait(2_000);
+    assert_eq!(rig.sent(), samples(0..24_000));
+    assert_eq!(rig.said("{"), [CLOSE]);
+    rig.final_words("Good bye.", 2.0, 2.9);
+    rig.last();
+    assert!(rig.said("provisional").is_empty());
+    let totals = rig.totals.unwrap();
+    assert_eq!((totals.complete, totals.reconnects, totals.replayed_ms, totals.sent_ms), (true, 1, 3_000, 3_000));
+}
+
+#[test]
+fn a_service_that_stays_away_costs_the_drain_limit_and_no_more() {
+    let mut rig = Rig::open();
+    rig.talk(1_200);
+    rig.final_words("Hello.", 0.2, 0.6);
+    rig.talk(1_200);
+    rig.interim("good by");
+    rig.talk(600);
+    rig.hang_up();
+    rig.lose(Lost::Broken);
+    for _ in 0..10 {
+        rig.wait(1_000);
+        rig.refuse(Refusal::Unreachable { reason: Reason::default() });
+    }
+    rig.wait(5_000);
+    assert_eq!(rig.said("provisional"), ["provisional 600..2400 good by"]);
+    assert_eq!(rig.said("gap"), ["gap 2400..3000"], "what the promoted interim had not heard");
+    assert!(!rig.totals.unwrap().complete);
+    assert!(rig.when("done").unwrap() <= 3_000 + 10_000, "{:?}", rig.log);
+}
+
+#[test]
+fn a_dial_that_hangs_is_given_up_at_the_drain_limit() {
+    let mut rig = Rig::new();
+    rig.talk(3_000);
+    rig.hang_up();
+    rig.quietly().wait(10_000);
+    assert_eq!(rig.log, ["13000 hangup", "13000 gap 0..3000", "13000 closed", "13000 done"]);
+}
+
+#[test]
+fn a_link_that_never_got_audio_ends_at_once_and_complete() {
+    for mut rig in [Rig::new(), Rig::open()] {
+        rig.hang_up();
+        assert_eq!(rig.said("")[rig.log.len() - 2..], ["closed", "done"]);
+        assert!(rig.totals.unwrap().complete);
+    }
+}
+
+#[test]
+fn a_drop_with_everything_final_ends_at_once() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.link.handle_finalize(rig.now);
+    rig.drain();
+    rig.hear(&final_of("Good bye.", 1.0, 2.0, r#","from_finalize":true"#));
+    rig.lose(Lost::Broken);
+    rig.hang_up();
+    assert!(rig.totals.unwrap().complete);
+    assert_eq!(rig.said("dial").len(), 1);
+}
+
+#[test]
+fn a_fatal_refusal_while_draining_ends_with_a_gap() {
+    let mut rig = Rig::new();
+    rig.talk(600);
+    rig.hang_up();
+    rig.refuse(Refusal::BadKey { reason: Reason::default() });
+    assert_eq!(rig.said("")[3..], ["refused", "gap 0..600", "closed", "done"]);
+}
+
+#[test]
+fn a_call_that_was_never_answered_is_an_error_not_an_empty_transcript() {
+    let mut rig = Rig::open();
+    rig.talk(600);
+    rig.hang_up();
+    rig.lose(closed(1000));
+    assert_eq!(rig.said("reconnecting"), ["reconnecting 1 closed_before_message"]);
+    rig.wait(20_000);
+    assert_eq!(rig.said("gap"), ["gap 0..600"]);
+}
+
+#[test]
+fn the_rest_of_an_outage_is_sent_before_the_stream_is_closed() {
+    let mut rig = Rig::new();
+    rig.talk(6_000);
+    rig.hang_up();
+    rig.connect();
+    assert!(rig.said("{").is_empty());
+    rig.wait(3_000);
+    assert_eq!(rig.sent(), samples(0..48_000));
+    assert_eq!(rig.said("{"), [CLOSE]);
+}
+
+#[test]
+fn nothing_wakes_or_moves_a_closed_link() {
+    let mut rig = Rig::open();
+    rig.talk(600);
+    rig.hang_up();
+    rig.last();
+    rig.quietly().chunk(60);
+    rig.hang_up();
+    rig.connect();
+    rig.lose(Lost::Broken);
+    rig.refuse(Refusal::Silent);
+    rig.interim("late");
+    rig.covered(600);
+    rig.wait(100_000);
+    assert!(rig.log.is_empty() && rig.audio.is_empty());
+    assert_eq!(rig.link.state(), "closed");
+}
