@@ -1,0 +1,239 @@
+//! What is personal in the turns of a call: all readers together, one decision for each thing they find.
+//!
+//! Promises: a card that passes its check is found whatever stands around it; a cue decides before a shape, a shape before
+//! mere length; what is cut over finals is one finding with a span in each.
+
+use super::{
+    card,
+    context::{self, Hint},
+    date, email,
+    number::{self, Run},
+    phone,
+    placeholder::{Kind, Label, Numbering},
+    ssn,
+    token::Unit,
+    turn::{Joint, Party, Stream, Turn},
+};
+
+/// Digits from which a number that nothing explains is taken out.
+const UNEXPLAINED: usize = 8;
+/// Digits of a value that may never be seen in a row.
+pub(super) const NEVER_SEEN: usize = 4;
+
+/// How sure a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It is personal and all there.
+    Closed,
+    /// It is personal; its party's next words may bring more of it.
+    Growing,
+    /// It stays in the text unless more of it comes; `true` if it may not stay when there is no time to wait for that.
+    Doubtful(bool),
+}
+
+/// Something personal, or what may become it.
+pub(super) struct Finding {
+    /// What it is.
+    pub(super) kind: Kind,
+    /// Turn and byte range in its text, one for each turn that it touches.
+    pub(super) spans: Vec<(usize, usize, usize)>,
+    /// What makes it the same value as another: digits, or words.
+    pub(super) value: zeroize::Zeroizing<String>,
+    /// How sure it is.
+    pub(super) state: State,
+    /// The label of the value that it repeats.
+    pub(super) repeats: Option<Label>,
+}
+
+/// Everything personal in `turns`, each party's in the order of its words. `ended` says that nothing more will come.
+pub(super) fn findings(turns: &[Turn], numbering: &Numbering, ended: bool) -> Vec<Finding> {
+    let mut parties: Vec<&Party> = Vec::new();
+    for turn in turns {
+        if !parties.contains(&&turn.party) {
+            parties.push(&turn.party);
+        }
+    }
+    let of = |party| {
+        let stream = Stream::new(turns, party);
+        of_party(&Stream { closed: stream.closed || ended, ..stream }, numbering)
+    };
+    parties.into_iter().flat_map(of).collect()
+}
+
+fn of_party(stream: &Stream, numbering: &Numbering) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut taken = vec![false; stream.items.len()];
+    let take = |items: &[usize], taken: &mut Vec<bool>| items.iter().for_each(|item| taken[*item] = true);
+    for address in email::addresses(stream) {
+        let state = match (address.certain, address.open) {
+            (true, true) => State::Growing,
+            (true, false) => State::Closed,
+            (false, _) => State::Doubtful(false),
+        };
+        if address.certain {
+            take(&address.items, &mut taken);
+        }
+        found.push(finding(stream, address.kind, &address.items, None, state));
+    }
+    for date in date::dates(stream) {
+        take(&date.items, &mut taken);
+        found.push(finding(stream, date.kind, &date.items, None, if date.open { State::Growing } else { State::Closed }));
+    }
+    let mut before: Option<(usize, Kind)> = None;
+    for mut run in number::runs(stream) {
+        if run.items.iter().any(|item| taken[*item]) {
+            continue;
+        }
+        let Some(verdict) = judge(stream, &run, numbering, before.as_ref()) else { continue };
+        if verdict.kind.has_letters() {
+            with_letters(stream, &mut run);
+        }
+        before = (verdict.state != State::Closed || run.len() < 9).then(|| (run.last(), verdict.kind.clone()));
+        let mut finding = finding(stream, verdict.kind, &run.items, Some(&run), verdict.state);
+        finding.repeats = verdict.repeats;
+        found.push(finding);
+    }
+    found
+}
+
+struct Verdict {
+    kind: Kind,
+    state: State,
+    repeats: Option<Label>,
+}
+
+/// Decides about one run of digits; `None` leaves it in the text.
+fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: Option<&(usize, Kind)>) -> Option<Verdict> {
+    let open = number::is_open(stream, run);
+    let values = run.values();
+    let verdict = |kind: &Kind, state| Some(Verdict { kind: kind.clone(), state, repeats: None });
+    let growing = |whole: bool| if open && !whole { State::Growing } else { State::Closed };
+    if run.letters * 4 < run.len().max(1) && card::holds_card(&values, &run.corrections) {
+        return verdict(&Kind::CreditCard, growing(run.len() >= 15));
+    }
+    if run.dots == 3 && is_ip(run, &values) {
+        return verdict(&Kind::Ip, growing(false));
+    }
+    let hint = context::hint(stream, run).or_else(|| continued(stream, run, before));
+    let digits: zeroize::Zeroizing<String> = values.iter().map(|value| char::from(b'0' + value)).collect::<String>().into();
+    let repeats = numbering.heard_before(&digits).filter(|_| run.len() >= NEVER_SEEN || hint != Some(Hint::Harmless));
+    if let Some(label) = repeats {
+        return Some(Verdict { kind: label.kind.clone(), state: State::Closed, repeats: Some(label) });
+    }
+    match hint {
+        Some(Hint::Harmless) => None,
+        Some(Hint::Price) if !open && run.len() < UNEXPLAINED => None,
+        Some(Hint::Is(kind)) if kind.is_numeric() => match lengths(&kind) {
+            (least, whole, most) if (least..=most).contains(&run.len()) => verdict(&kind, growing(run.len() >= whole)),
+            (least, ..) if run.len() < least => open.then_some(Verdict { kind, state: State::Doubtful(true), repeats: None }),
+            _ => shaped(stream, run, &values, open),
+        },
+        Some(Hint::MayBe(kind)) if (maybe_least(&kind)..=lengths(&kind).2).contains(&run.len()) => verdict(&kind, growing(false)),
+        Some(Hint::Is(_) | Hint::MayBe(_) | Hint::Price) | None => shaped(stream, run, &values, open),
+    }
+}
+
+/// What a run is by its own form and length.
+fn shaped(stream: &Stream, run: &Run, values: &[u8], open: bool) -> Option<Verdict> {
+    let groups = run.groups();
+    let dotted = run.dots >= 2 && stream.word(run.first() + 1) == ".";
+    let counting = values.windows(2).all(|pair| pair[0] + 1 == pair[1]) || values.windows(2).all(|pair| pair[0] == pair[1] + 1);
+    let lettered = run.letters * 4 >= run.len().max(1);
+    let kind = match run.len() {
+        _ if ssn::has_shape(values, &groups) => Some(Kind::Ssn),
+        _ if lettered || dotted || counting => None,
+        7 if groups == [3, 4] && stream.unit(run.first() + 1) == Some(&Unit::Joiner) => Some(Kind::Phone),
+        10 | 11 if phone::has_shape(values, &groups) => Some(Kind::Phone),
+        UNEXPLAINED.. => Some(Kind::Number),
+        _ => None,
+    };
+    match kind {
+        Some(kind) => Some(Verdict { kind, state: if open { State::Growing } else { State::Closed }, repeats: None }),
+        None if open && run.len() >= 3 && !lettered && !dotted => {
+            Some(Verdict { kind: Kind::Number, state: State::Doubtful(run.len() >= NEVER_SEEN), repeats: None })
+        }
+        None => None,
+    }
+}
+
+/// Whether a run goes on with a number that its party broke off with other words: "4111 1111 then it says 1111".
+fn continued(stream: &Stream, run: &Run, before: Option<&(usize, Kind)>) -> Option<Hint> {
+    const FAR: usize = 8;
+    let (last, kind) = before?;
+    let near = run.first() - last <= FAR && (last + 1..=run.first()).all(|at| stream.joint(at) != Joint::Break);
+    (near && run.len() >= NEVER_SEEN && matches!(kind, Kind::CreditCard | Kind::BankAccount | Kind::Number))
+        .then(|| Hint::Is(kind.clone()))
+}
+
+/// Four numbers under 256, one for each part.
+fn is_ip(run: &Run, values: &[u8]) -> bool {
+    if run.len() > 12 {
+        return false;
+    }
+    // The parts are not known here, only that there are four; no part may be over 255, so a long one tells a version.
+    let groups = run.groups();
+    let mut at = 0;
+    groups.iter().all(|group| {
+        let part = values[at..at + group].iter().fold(0_u32, |part, value| part * 10 + u32::from(*value));
+        at += group;
+        part < 256
+    })
+}
+
+/// The fewest digits, the digits that make it whole, and the most, behind a sure cue.
+fn lengths(kind: &Kind) -> (usize, usize, usize) {
+    match kind {
+        Kind::CreditCard => (4, 16, 24),
+        Kind::Cvv => (3, 3, 4),
+        Kind::Expiry => (2, 4, 8),
+        Kind::Ssn => (3, 9, 11),
+        Kind::Phone => (4, 10, 16),
+        Kind::Pin => (3, 6, 8),
+        Kind::Routing => (4, 9, 12),
+        Kind::Zip => (3, 5, 9),
+        Kind::DateOfBirth => (3, 8, 8),
+        Kind::BankAccount | Kind::DriverLicense | Kind::Passport => (4, 17, 24),
+        Kind::Ip => (4, 12, 12),
+        Kind::Iban => (2, 30, 40),
+        _ => (2, 24, 40),
+    }
+}
+
+/// The fewest digits behind a cue that only suggests.
+fn maybe_least(kind: &Kind) -> usize {
+    if *kind == Kind::Phone { 7 } else { 4 }
+}
+
+/// Takes the letters around a run's digits into it: `e s 59 8772`, `m55`.
+fn with_letters(stream: &Stream, run: &mut Run) {
+    let lettered = |at: usize| matches!(stream.unit(at), Some(Unit::Letter | Unit::Mixed | Unit::Weak(0)));
+    while run.first() > 0 && stream.joint(run.first()) != Joint::Break && lettered(run.first() - 1) {
+        run.items.insert(0, run.first() - 1);
+    }
+    while lettered(run.last() + 1) && stream.joint(run.last() + 1) != Joint::Break {
+        run.items.push(run.last() + 1);
+    }
+}
+
+/// A finding with its span in each turn, from its first item there to its last.
+fn finding(stream: &Stream, kind: Kind, items: &[usize], run: Option<&Run>, state: State) -> Finding {
+    let mut spans: Vec<(usize, usize, usize)> = Vec::new();
+    for item in items {
+        let (turn, Some(token)) = (stream.items[*item].turn, stream.token(*item)) else { continue };
+        match spans.last_mut() {
+            Some((last, _, end)) if *last == turn => *end = token.end,
+            _ => spans.push((turn, token.start, token.end)),
+        }
+    }
+    let mut value = zeroize::Zeroizing::new(String::new());
+    match run {
+        Some(run) if !kind.has_letters() => value.extend(run.digits.iter().map(|digit| char::from(b'0' + digit.value))),
+        _ => items.iter().for_each(|item| match stream.unit(*item) {
+            Some(Unit::Dot) => value.push('.'),
+            Some(Unit::At) => value.push('@'),
+            Some(Unit::Filler) => {}
+            _ => value.push_str(stream.word(*item)),
+        }),
+    }
+    Finding { kind, spans, value, state, repeats: None }
+}

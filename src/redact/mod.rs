@@ -1,0 +1,202 @@
+//! The redaction gate: the only way for a caller's words out of the house.
+//!
+//! Promises: only this folder makes [`Redacted`] text of [`Unredacted`]; a final comes out once, in the order in which finals came
+//! in, at once if its tail is closed and else when what follows closes it, after [`GateSettings::hold`], three more finals,
+//! or the end, and then with its open tail masked; of a value that is taken out no four digits in a row are in any final,
+//! however it was cut; what was taken out once is taken out when anybody says it again. There is no way to switch it off.
+//!
+//! ★ The machine [`Gate`] takes finals, interims, keypad digits, ticks and the end, and gives releases, digits and notes. After
+//! each `handle_*`, drain [`Gate::poll_output`] to `None`.
+
+mod apply;
+mod card;
+mod context;
+mod date;
+mod detect;
+mod digits;
+mod email;
+mod number;
+mod phone;
+mod placeholder;
+mod ssn;
+mod token;
+mod turn;
+mod window;
+
+#[cfg(test)]
+mod phrase_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod set_tests;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use digits::Keypad;
+pub use placeholder::Kind;
+use window::Window;
+
+use crate::{
+    media::Track,
+    pii::{Redacted, Unredacted},
+    segment::{Release, Role, Segment},
+};
+
+/// What stands for a text that could not be searched.
+pub const REDACTION_FAILED: &str = "[REDACTION_FAILED]";
+
+/// How a gate behaves where its operator has a choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateSettings {
+    /// Whether interims come out, with all digits and number words masked. Off: they are withheld.
+    pub interims: bool,
+    /// What becomes of keypad digits.
+    pub digits: DigitPolicy,
+    /// How long a final with an open tail waits for what follows.
+    pub hold: Duration,
+    /// How many more finals, of any track, it waits for.
+    pub hold_finals: usize,
+}
+
+impl Default for GateSettings {
+    fn default() -> Self {
+        Self { interims: false, digits: DigitPolicy::MaskAll, hold: Duration::from_secs(6), hold_finals: 3 }
+    }
+}
+
+/// What becomes of keypad digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DigitPolicy {
+    /// None is shown.
+    #[default]
+    MaskAll,
+    /// A single key is shown if nothing was asked for and no other key came within five seconds.
+    ShowMenu,
+}
+
+/// What comes out of the gate.
+#[derive(Debug)]
+pub enum Out {
+    /// A clean final.
+    Release(Release),
+    /// A clean interim.
+    Interim(Segment<Redacted>),
+    /// A key that was pressed.
+    Digit {
+        /// On which track.
+        track: Track,
+        /// When, on the call's clock.
+        at_ms: u64,
+        /// Whether the key is withheld.
+        masked: bool,
+        /// The key, unless withheld.
+        digit: Option<char>,
+    },
+    /// Something for counters and logs; never holds a caller's words.
+    Note(Note),
+}
+
+/// What a gate has to say beside text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// A final went out before its tail was closed.
+    Forced(Forced),
+    /// The search broke on a final or a parameter: [`REDACTION_FAILED`] went out in its place.
+    Failed,
+}
+
+/// Why a final went out before its tail was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forced {
+    /// It had waited for [`GateSettings::hold`].
+    Time,
+    /// [`GateSettings::hold_finals`] more finals came.
+    Finals,
+    /// More was held than a call may hold.
+    Memory,
+}
+
+/// ★ The redaction gate of one call.
+pub struct Gate {
+    settings: GateSettings,
+    window: Window,
+    keypad: Keypad,
+    output: VecDeque<Out>,
+}
+
+impl Gate {
+    /// A gate for one call. `key` is random, the call's own, and forgotten with it: values are remembered as keyed hashes only.
+    #[must_use]
+    pub fn new(settings: GateSettings, key: [u8; 32]) -> Self {
+        let keypad = Keypad::new(settings.digits);
+        Self { window: Window::new(key), keypad, settings, output: VecDeque::new() }
+    }
+
+    /// A final. It, or what it was holding back, may come out.
+    pub fn handle_final(&mut self, segment: Segment<Unredacted>, now: Instant) {
+        self.window.remember_typed(self.keypad.entry());
+        self.window.push(segment, now);
+        self.settle(now);
+    }
+
+    /// An interim: withheld, or masked more widely than a final, since nothing is known of what follows.
+    pub fn handle_interim(&mut self, segment: Segment<Unredacted>, _now: Instant) {
+        if self.settings.interims
+            && let Some(interim) = self.window.interim(segment)
+        {
+            self.output.push_back(Out::Interim(interim));
+        }
+    }
+
+    /// A key that was pressed. `_role` is whose; the keys of all tracks are one entry.
+    pub fn handle_digit(&mut self, track: Track, _role: &Role, at_ms: u64, digit: char, now: Instant) {
+        let asked = self.window.is_number_asked(at_ms);
+        let (out, entry) = self.keypad.press(track, at_ms, digit, asked, now);
+        self.output.extend(out);
+        if let Some(entry) = entry {
+            self.window.remember_typed(&entry);
+        }
+    }
+
+    /// The deadline of [`Gate::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.output.extend(self.keypad.tick(now, false));
+        self.settle(now);
+    }
+
+    /// The call is over: everything that is held comes out. Nothing can follow, so no tail is open any more.
+    pub fn handle_end(&mut self, now: Instant) {
+        self.output.extend(self.keypad.tick(now, true));
+        self.window.end();
+        self.settle(now);
+    }
+
+    /// What came of it, oldest first.
+    pub fn poll_output(&mut self) -> Option<Out> {
+        self.output.pop_front()
+    }
+
+    /// When [`Gate::handle_timeout`] wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let held = self.window.held_since().map(|since| since + self.settings.hold);
+        held.into_iter().chain(self.keypad.deadline()).min()
+    }
+
+    /// A parameter of the call, searched by the same rules with its name as a cue; shares the call's numbering.
+    pub fn parameter(&mut self, name: &str, value: &str) -> Redacted {
+        self.window.parameter(name, value).unwrap_or_else(|| {
+            self.output.push_back(Out::Note(Note::Failed));
+            Redacted::certified(REDACTION_FAILED)
+        })
+    }
+
+    fn settle(&mut self, now: Instant) {
+        self.window.settle(&self.settings, now, &mut self.output);
+    }
+}

@@ -1,0 +1,233 @@
+//! Kinds of personal data, and the placeholders that stand for them: `[TYPE_N]`, N counting the distinct values of a call.
+//!
+//! Promises: the same value has the same number throughout the call, whoever says it; what is kept of a value is a keyed
+//! hash, whose key is the call's own. The speech service's placeholders are mapped to these kinds and numbered anew, since its
+//! own numbers mean nothing across finals (protocols/pulse.md section 7.1).
+
+use std::collections::HashMap;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// What kind of personal data something is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A payment card's number.
+    CreditCard,
+    /// The short code on a card.
+    Cvv,
+    /// Until when a card is good.
+    Expiry,
+    /// A social security number, or its last digits.
+    Ssn,
+    /// A telephone number.
+    Phone,
+    /// An address of mail.
+    Email,
+    /// A person's name.
+    Person,
+    /// A street, unit, city.
+    Address,
+    /// A postal code.
+    Zip,
+    /// When somebody was born.
+    DateOfBirth,
+    /// A bank account's number.
+    BankAccount,
+    /// A bank's routing number.
+    Routing,
+    /// An international bank account number.
+    Iban,
+    /// A passport's number.
+    Passport,
+    /// A driving licence's number.
+    DriverLicense,
+    /// A password.
+    Password,
+    /// A PIN or a one-time code.
+    Pin,
+    /// An internet address.
+    Ip,
+    /// An address in the web.
+    Url,
+    /// A long number that nothing explains.
+    Number,
+    /// A kind that only the speech service knows, e.g. `TIME`.
+    Service(String),
+}
+
+impl Kind {
+    /// The word in placeholders and events.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::CreditCard => "CREDIT_CARD",
+            Self::Cvv => "CVV",
+            Self::Expiry => "EXPIRY",
+            Self::Ssn => "SSN",
+            Self::Phone => "PHONE",
+            Self::Email => "EMAIL",
+            Self::Person => "PERSON",
+            Self::Address => "ADDRESS",
+            Self::Zip => "ZIP",
+            Self::DateOfBirth => "DATE_OF_BIRTH",
+            Self::BankAccount => "BANK_ACCOUNT",
+            Self::Routing => "ROUTING",
+            Self::Iban => "IBAN",
+            Self::Passport => "PASSPORT",
+            Self::DriverLicense => "DRIVER_LICENSE",
+            Self::Password => "PASSWORD",
+            Self::Pin => "PIN",
+            Self::Ip => "IP",
+            Self::Url => "URL",
+            Self::Number => "NUMBER",
+            Self::Service(name) => name,
+        }
+    }
+
+    /// The kind that the speech service calls `name`, in either case. Its list is open (protocols/pulse.md section 7.1).
+    pub(super) fn of_service(name: &str) -> Self {
+        let name = name.to_ascii_uppercase();
+        match name.replace('_', "").as_str() {
+            "FIRSTNAME" | "LASTNAME" | "MIDDLENAME" | "NAME" | "PERSON" | "FULLNAME" => Self::Person,
+            "PHONE" | "PHONENUMBER" | "TELEPHONE" => Self::Phone,
+            "ADDRESS" | "BUILDINGNUMBER" | "STREET" | "STREETADDRESS" | "CITY" | "SECONDARYADDRESS" => Self::Address,
+            "ACCOUNTNUMBER" | "BANKACCOUNT" | "ACCOUNT" => Self::BankAccount,
+            "CREDITCARDCVV" | "CVV" | "CVC" => Self::Cvv,
+            "CREDITCARD" | "CREDITCARDNUMBER" | "CARD" | "CARDNUMBER" => Self::CreditCard,
+            "EXPIRY" | "CREDITCARDEXPIRATION" | "EXPIRATIONDATE" => Self::Expiry,
+            "ZIPCODE" | "ZIP" | "POSTALCODE" => Self::Zip,
+            "EMAIL" | "EMAILADDRESS" => Self::Email,
+            "SSN" | "SOCIALSECURITYNUMBER" => Self::Ssn,
+            "DATEOFBIRTH" | "DOB" => Self::DateOfBirth,
+            "ROUTINGNUMBER" | "ROUTING" => Self::Routing,
+            "NUMBER" => Self::Number,
+            _ => Self::Service(name.chars().take(32).collect()),
+        }
+    }
+
+    /// Whether its value is written in digits, so that digits beside it may be its other half.
+    pub(super) fn is_numeric(&self) -> bool {
+        !matches!(self, Self::Person | Self::Email | Self::Url | Self::Password | Self::Address | Self::Service(_))
+    }
+
+    /// Whether its value may hold letters among the digits.
+    pub(super) fn has_letters(&self) -> bool {
+        matches!(self, Self::Iban | Self::Passport | Self::DriverLicense)
+    }
+}
+
+/// A value as it is remembered: the first half of its keyed hash.
+type Trace = [u8; 16];
+
+/// The numbers given out in a call, and what was redacted in it.
+pub(super) struct Numbering {
+    key: Hmac<Sha256>,
+    counts: HashMap<Kind, u32>,
+    values: HashMap<Trace, Label>,
+    parts: HashMap<Trace, Label>,
+}
+
+/// A placeholder that was given out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Label {
+    /// What it stands for.
+    pub(super) kind: Kind,
+    /// `[TYPE_N]`.
+    pub(super) text: String,
+}
+
+impl Numbering {
+    /// Parts of values that are remembered to know a read-back by; beyond it only whole values are known.
+    const MAX_PARTS: usize = 4096;
+    /// Digits in a part: as many as may never be seen of a value.
+    const PART: usize = 4;
+
+    pub(super) fn new(key: [u8; 32]) -> Self {
+        let key = Hmac::new_from_slice(&key).expect("HMAC takes a key of any length");
+        Self { key, counts: HashMap::new(), values: HashMap::new(), parts: HashMap::new() }
+    }
+
+    /// The label of a value: the one that was given to it, else the next of its kind.
+    pub(super) fn label(&mut self, kind: &Kind, value: &str) -> Label {
+        let trace = self.trace(value);
+        if let Some(label) = self.values.get(&trace) {
+            return label.clone();
+        }
+        let label = self.fresh(kind);
+        self.remember(value, &label);
+        label
+    }
+
+    /// The next label of a kind, for a value that nobody knows.
+    pub(super) fn fresh(&mut self, kind: &Kind) -> Label {
+        let count = self.counts.entry(kind.clone()).or_insert(0);
+        *count += 1;
+        Label { kind: kind.clone(), text: format!("[{}_{count}]", kind.as_str()) }
+    }
+
+    /// Also knows `value` under a label that is already out: the whole of a mention whose first part was released before.
+    pub(super) fn remember(&mut self, value: &str, label: &Label) {
+        let trace = self.trace(value);
+        self.values.entry(trace).or_insert_with(|| label.clone());
+        if !value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return;
+        }
+        for part in value.as_bytes().windows(Self::PART) {
+            if self.parts.len() < Self::MAX_PARTS {
+                let trace = self.trace(std::str::from_utf8(part).expect("digits are ASCII"));
+                self.parts.entry(trace).or_insert_with(|| label.clone());
+            }
+        }
+    }
+
+    /// The label of a redacted value that `digits` repeat as a whole, or in four digits or more of it.
+    pub(super) fn heard_before(&self, digits: &str) -> Option<Label> {
+        if self.values.is_empty() || digits.len() < 3 {
+            return None;
+        }
+        let part = |part| self.parts.get(&self.trace(std::str::from_utf8(part).expect("digits are ASCII")));
+        let whole = self.values.get(&self.trace(digits));
+        whole.or_else(|| digits.as_bytes().windows(Self::PART).find_map(part)).cloned()
+    }
+
+    fn trace(&self, value: &str) -> Trace {
+        let hash = self.key.clone().chain_update(value.as_bytes()).finalize().into_bytes();
+        let mut trace = Trace::default();
+        trace.copy_from_slice(&hash[..16]);
+        trace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_keeps_its_number_and_another_gets_the_next() {
+        let mut numbering = Numbering::new([7; 32]);
+        assert_eq!(numbering.label(&Kind::Phone, "5551234567").text, "[PHONE_1]");
+        assert_eq!(numbering.label(&Kind::Phone, "5559999999").text, "[PHONE_2]");
+        assert_eq!(numbering.label(&Kind::Number, "5551234567").text, "[PHONE_1]", "the value decides");
+        assert_eq!(numbering.label(&Kind::Ssn, "123456789").text, "[SSN_1]");
+    }
+
+    #[test]
+    fn a_read_back_is_known_as_a_whole_or_by_four_digits() {
+        let mut numbering = Numbering::new([7; 32]);
+        numbering.label(&Kind::CreditCard, "4111222233334444");
+        numbering.label(&Kind::Cvv, "987");
+        assert_eq!(numbering.heard_before("2233").expect("a part").text, "[CREDIT_CARD_1]");
+        assert_eq!(numbering.heard_before("00223300").expect("a part among others").text, "[CREDIT_CARD_1]");
+        assert_eq!(numbering.heard_before("987").expect("the whole").text, "[CVV_1]");
+        assert!(numbering.heard_before("223").is_none());
+        assert!(numbering.heard_before("5678").is_none());
+    }
+
+    #[test]
+    fn the_services_names_are_mapped_or_kept() {
+        assert_eq!(Kind::of_service("creditcardcvv"), Kind::Cvv);
+        assert_eq!(Kind::of_service("ACCOUNTNUMBER"), Kind::BankAccount);
+        assert_eq!(Kind::of_service("time"), Kind::Service("TIME".to_owned()));
+    }
+}

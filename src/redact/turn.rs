@@ -1,0 +1,179 @@
+//! One party's finals in a row, and what the other said between them: the text in which numbers are looked for.
+//!
+//! Promises: a [`Turn`] is read once; a [`Stream`] lays the turns of one party end to end, so that a number that is cut over
+//! several finals is read as one, over short turns of the other party (`okay`, `go ahead`, a read-back) too.
+
+use zeroize::Zeroizing;
+
+use super::{
+    context::{self, Cue},
+    placeholder::Label,
+    token::{self, Token, Unit, digit},
+};
+use crate::media::Track;
+
+/// Words beyond fillers and digits up to which a turn of the other party is only a nod.
+const NOD_WORDS: usize = 4;
+/// A pause of one party after which what it says is no longer the same number.
+const LONG_PAUSE_MS: u64 = 20_000;
+
+/// Whose words. In a signal that mixes the parties the label tells them apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Party(pub(super) Track, pub(super) Option<String>);
+
+/// A stretch of a turn's text that is taken out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mask {
+    /// Byte offset of its beginning.
+    pub(super) start: usize,
+    /// Byte offset behind its end.
+    pub(super) end: usize,
+    /// What stands in its place.
+    pub(super) label: Label,
+    /// Taken out by the speech service before.
+    pub(super) by_service: bool,
+}
+
+/// One final, read.
+pub(super) struct Turn {
+    /// Who said it.
+    pub(super) party: Party,
+    /// Its beginning on the call's clock.
+    pub(super) start_ms: u64,
+    /// Its end.
+    pub(super) end_ms: u64,
+    /// Its words and what they may mean.
+    pub(super) tokens: Vec<Token>,
+    /// What the words say about numbers near them.
+    pub(super) cues: Vec<Cue>,
+    /// What was taken out, once it is released.
+    pub(super) masks: Vec<Mask>,
+    /// Whether it is released, so that nothing more can be taken out.
+    pub(super) released: bool,
+    folded: Zeroizing<String>,
+}
+
+impl Turn {
+    /// Reads a final.
+    pub(super) fn new(party: Party, start_ms: u64, end_ms: u64, text: &str) -> Self {
+        let folded = Zeroizing::new(text.to_ascii_lowercase());
+        let tokens = token::tokens(&folded);
+        let words: Vec<&str> = tokens.iter().map(|token| &folded[token.start..token.end]).collect();
+        let cues = context::cues(&words);
+        Self { party, start_ms, end_ms, tokens, cues, masks: Vec::new(), released: false, folded }
+    }
+
+    /// A token's text in ASCII lower case.
+    pub(super) fn word(&self, token: usize) -> &str {
+        self.tokens.get(token).map_or("", |token| &self.folded[token.start..token.end])
+    }
+
+    /// Whether it neither asks for anything nor says much: the other party's number goes on behind it.
+    fn is_nod(&self, before: &str) -> bool {
+        if !self.cues.is_empty() {
+            return false;
+        }
+        let said =
+            self.tokens.iter().filter(|token| !token.unit.is_filler() && !token.unit.is_digit() && token.unit != Unit::Dot);
+        let digits = self.digits();
+        said.count() <= NOD_WORDS && (digits.len() < 2 || before.contains(&digits))
+    }
+
+    /// Its digits in a row, roughly read: good enough to know a read-back by.
+    fn digits(&self) -> String {
+        let mut out = String::new();
+        for (index, token) in self.tokens.iter().enumerate() {
+            match token.unit {
+                Unit::Digits | Unit::Mixed => {
+                    out.extend(self.word(index).chars().filter_map(digit).map(|d| char::from(b'0' + d)));
+                }
+                Unit::One(n) | Unit::Weak(n) if n != 2 && n != 4 || matches!(token.unit, Unit::One(_)) => {
+                    out.push(char::from(b'0' + n));
+                }
+                Unit::Teen(n) => out.push_str(&n.to_string()),
+                Unit::Ten(n) => out.push(char::from(b'0' + n)),
+                _ => {}
+            }
+        }
+        out
+    }
+}
+
+/// How an item follows the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Joint {
+    /// In the same turn.
+    Same,
+    /// At the beginning of a turn that goes on from the one before.
+    Turn,
+    /// At the beginning of a turn that does not.
+    Break,
+}
+
+/// A token in its turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item {
+    /// Which turn.
+    pub(super) turn: usize,
+    /// Which token of it.
+    pub(super) token: usize,
+    /// How it follows the item before.
+    pub(super) joint: Joint,
+}
+
+/// The turns of one party end to end.
+pub(super) struct Stream<'a> {
+    /// All turns of the call that are still known, of both parties.
+    pub(super) turns: &'a [Turn],
+    /// The tokens of this party.
+    pub(super) items: Vec<Item>,
+    /// Whether nothing can follow on the last item any more: the other party went on to say something else.
+    pub(super) closed: bool,
+}
+
+impl<'a> Stream<'a> {
+    /// Lays the turns of `party` end to end.
+    pub(super) fn new(turns: &'a [Turn], party: &Party) -> Self {
+        let mut stream = Self { turns, items: Vec::new(), closed: false };
+        let mut before = String::new();
+        let mut pause_from = None;
+        for (index, turn) in turns.iter().enumerate() {
+            if turn.party != *party {
+                stream.closed |= !turn.is_nod(&before);
+                continue;
+            }
+            let paused = pause_from.is_some_and(|end: u64| turn.start_ms.saturating_sub(end) > LONG_PAUSE_MS);
+            let joint = if stream.closed || paused || stream.items.is_empty() { Joint::Break } else { Joint::Turn };
+            if joint == Joint::Break {
+                before.clear();
+            }
+            before.push_str(&turn.digits());
+            pause_from = Some(turn.end_ms);
+            stream.closed = false;
+            let joints = std::iter::once(joint).chain(std::iter::repeat(Joint::Same));
+            stream.items.extend((0..turn.tokens.len()).zip(joints).map(|(token, joint)| Item { turn: index, token, joint }));
+        }
+        zeroize::Zeroize::zeroize(&mut before);
+        stream
+    }
+
+    /// What an item may mean; `None` behind the last.
+    pub(super) fn unit(&self, item: usize) -> Option<&'a Unit> {
+        self.token(item).map(|token| &token.unit)
+    }
+
+    /// An item's token.
+    pub(super) fn token(&self, item: usize) -> Option<&'a Token> {
+        self.items.get(item).map(|item| &self.turns[item.turn].tokens[item.token])
+    }
+
+    /// An item's text in ASCII lower case; empty behind the last.
+    pub(super) fn word(&self, item: usize) -> &'a str {
+        self.items.get(item).map_or("", |item| self.turns[item.turn].word(item.token))
+    }
+
+    /// How an item follows the one before; a break behind the last.
+    pub(super) fn joint(&self, item: usize) -> Joint {
+        self.items.get(item).map_or(Joint::Break, |item| item.joint)
+    }
+}

@@ -1,0 +1,343 @@
+//! The finals that are held and the last ones that were released: what the search sees.
+//!
+//! Promises: order is kept over all tracks; at most [`MAX_HELD`] finals and [`MAX_HELD_BYTES`] of text are held; a search that
+//! breaks lets nothing through.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+use super::{
+    Forced, GateSettings, Note, Out, REDACTION_FAILED, apply,
+    context::Hint,
+    detect::{self, Finding, NEVER_SEEN, State},
+    number,
+    placeholder::{Kind, Label, Numbering},
+    token::{Token, Unit},
+    turn::{Mask, Party, Stream, Turn},
+};
+use crate::{
+    media::Track,
+    pii::{Redacted, Unredacted},
+    segment::{Release, Segment},
+};
+
+/// Most finals that are held at once.
+const MAX_HELD: usize = 64;
+/// Most bytes of text that are held at once.
+const MAX_HELD_BYTES: usize = 16 * 1024;
+/// Released finals that are still seen, for cues, questions and numbers that go on.
+const MAX_PAST: usize = 12;
+/// Digits left in a text that cannot be told to be harmless.
+const SHORTEST_ALONE: usize = 3;
+/// How long a question waits for keys.
+const ASKED_MS: u64 = 30_000;
+
+/// A final that has not come out.
+struct Held {
+    segment: Segment<Unredacted>,
+    since: Instant,
+    behind: usize,
+}
+
+/// What the search sees of a call.
+pub(super) struct Window {
+    numbering: Numbering,
+    turns: Vec<Turn>,
+    held: VecDeque<Held>,
+    ended: bool,
+    /// Makes the search panic.
+    #[cfg(test)]
+    pub(super) breaks: bool,
+}
+
+impl Window {
+    pub(super) fn new(key: [u8; 32]) -> Self {
+        Self {
+            numbering: Numbering::new(key),
+            turns: Vec::new(),
+            held: VecDeque::new(),
+            ended: false,
+            #[cfg(test)]
+            breaks: false,
+        }
+    }
+
+    /// Takes a final in.
+    pub(super) fn push(&mut self, segment: Segment<Unredacted>, now: Instant) {
+        self.held.iter_mut().for_each(|held| held.behind += 1);
+        self.turns.push(read(&segment));
+        self.held.push_back(Held { segment, since: now, behind: 0 });
+    }
+
+    /// Nothing more will come.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Since when the oldest held final waits.
+    pub(super) fn held_since(&self) -> Option<Instant> {
+        self.held.front().map(|held| held.since)
+    }
+
+    /// Lets out what can go.
+    pub(super) fn settle(&mut self, settings: &GateSettings, now: Instant, output: &mut VecDeque<Out>) {
+        let mut findings = None;
+        while !self.held.is_empty() {
+            if findings.is_none() {
+                findings = self.search();
+            }
+            let Some(found) = &findings else {
+                self.fail(now, output);
+                return;
+            };
+            let first = self.turns.len() - self.held.len();
+            let forced = if found.iter().any(|finding| holds(finding, first)) {
+                let Some(forced) = self.forced(settings, now) else { break };
+                output.push_back(Out::Note(Note::Forced(forced)));
+                true
+            } else {
+                false
+            };
+            let masks = self.masks(found, first, forced);
+            let changed = !masks.is_empty();
+            self.turns[first].released = true;
+            self.turns[first].masks.clone_from(&masks);
+            let Some(held) = self.held.pop_front() else { break };
+            output.push_back(self.release(held, first, &masks, now));
+            if changed {
+                findings = None;
+            }
+        }
+        let past = self.turns.len() - self.held.len();
+        self.turns.drain(..past.saturating_sub(MAX_PAST));
+    }
+
+    /// A masked interim; `None` if the search broke.
+    pub(super) fn interim(&mut self, segment: Segment<Unredacted>) -> Option<Segment<Redacted>> {
+        let turn = read(&segment);
+        let numeric = turn.tokens.iter().filter(|token| says_number(token));
+        let label = |kind: &Kind| Label { kind: kind.clone(), text: format!("[{}]", kind.as_str()) };
+        let mut masks: Vec<_> = numeric.map(|token| mask(token.start, token.end, label(&Kind::Number))).collect();
+        self.turns.push(turn);
+        let found = self.search();
+        let last = self.turns.len() - 1;
+        self.turns.pop();
+        for finding in found? {
+            let spans = finding.spans.iter().filter(|(turn, ..)| *turn == last);
+            masks.extend(spans.map(|(_, start, end)| mask(*start, *end, label(&finding.kind))));
+        }
+        let text = Redacted::certified(apply::masked(segment.text.expose(), &apart(masks)));
+        Some(apply::with(segment, text, Vec::new(), Vec::new()))
+    }
+
+    /// A clean parameter; `None` if the search broke.
+    pub(super) fn parameter(&mut self, name: &str, value: &str) -> Option<Redacted> {
+        let party = |name: &str| Party(Track::Mixed, Some(name.to_owned()));
+        let turns = [Turn::new(party("name"), 0, 0, &spaced(name)), Turn::new(party("value"), 0, 0, value)];
+        let found = self.guarded(&turns, true)?;
+        let mut masks = Vec::new();
+        for finding in &found {
+            for (_, start, end) in finding.spans.iter().filter(|(turn, ..)| *turn == 1) {
+                masks.push(mask(*start, *end, self.label(finding)));
+            }
+        }
+        masks.extend(by_service(&turns[1], &mut self.numbering));
+        Some(Redacted::certified(apply::masked(value, &apart(masks))))
+    }
+
+    /// Knows keypad digits when they are read back.
+    pub(super) fn remember_typed(&mut self, digits: &str) {
+        if digits.len() >= NEVER_SEEN && self.numbering.heard_before(digits).is_none() {
+            self.numbering.label(&Kind::Number, digits);
+        }
+    }
+
+    /// Whether one of the last finals asked for something that is typed.
+    pub(super) fn is_number_asked(&self, at_ms: u64) -> bool {
+        let recent = self.turns.iter().filter(|turn| at_ms.saturating_sub(turn.end_ms) <= ASKED_MS);
+        recent.flat_map(|turn| &turn.cues).any(|cue| matches!(cue.hint, Hint::Is(_) | Hint::MayBe(_)))
+    }
+
+    /// Everything personal in what is seen; `None` if the search broke.
+    fn search(&self) -> Option<Vec<Finding>> {
+        self.guarded(&self.turns, self.ended)
+    }
+
+    /// A panic of the search is caught here: it is our bug, and no reason to let words through or to end other calls.
+    fn guarded(&self, turns: &[Turn], ended: bool) -> Option<Vec<Finding>> {
+        let search = || {
+            #[cfg(test)]
+            assert!(!self.breaks, "the search breaks");
+            detect::findings(turns, &self.numbering, ended)
+        };
+        catch_unwind(AssertUnwindSafe(search)).ok()
+    }
+
+    /// Why the oldest held final may not wait any longer.
+    fn forced(&self, settings: &GateSettings, now: Instant) -> Option<Forced> {
+        let oldest = self.held.front()?;
+        let bytes: usize = self.held.iter().map(|held| held.segment.text.expose().len()).sum();
+        if oldest.since + settings.hold <= now {
+            Some(Forced::Time)
+        } else if oldest.behind >= settings.hold_finals {
+            Some(Forced::Finals)
+        } else {
+            (self.held.len() > MAX_HELD || bytes > MAX_HELD_BYTES).then_some(Forced::Memory)
+        }
+    }
+
+    /// What has to be taken out of a turn.
+    fn masks(&mut self, found: &[Finding], turn: usize, forced: bool) -> Vec<Mask> {
+        let mut masks = Vec::new();
+        for finding in found {
+            let taken = match finding.state {
+                State::Closed | State::Growing => true,
+                State::Doubtful(masked) => masked && forced,
+            };
+            for (_, start, end) in finding.spans.iter().filter(|(in_turn, ..)| taken && *in_turn == turn) {
+                let label = self.label(finding);
+                masks.push(mask(*start, *end, label));
+            }
+        }
+        masks.extend(by_service(&self.turns[turn], &mut self.numbering));
+        apart(masks)
+    }
+
+    /// The label of a finding: of what it repeats, of its part that is already out, or of its value.
+    fn label(&mut self, finding: &Finding) -> Label {
+        let out = |&(turn, start, end): &(usize, usize, usize)| {
+            let masks = &self.turns.get(turn)?.masks;
+            masks.iter().find(|mask| mask.start < end && start < mask.end && !mask.by_service).map(|mask| mask.label.clone())
+        };
+        match finding.repeats.clone().or_else(|| finding.spans.iter().find_map(out)) {
+            Some(label) => {
+                self.numbering.remember(&finding.value, &label);
+                label
+            }
+            None => self.numbering.label(&finding.kind, &finding.value),
+        }
+    }
+
+    fn release(&mut self, held: Held, turn: usize, masks: &[Mask], now: Instant) -> Out {
+        let mut segment = held.segment;
+        let waited = now.saturating_duration_since(segment.heard_at).as_millis();
+        segment.latency.gate_ms = Some(u64::try_from(waited).unwrap_or(u64::MAX));
+        Out::Release(apply::apply(segment, masks, |text| self.alone(turn, text)))
+    }
+
+    /// What has to be taken out of a text that stands beside a turn's and does not spell it. With less to go by, every number
+    /// goes.
+    fn alone(&mut self, turn: usize, text: &str) -> Vec<Mask> {
+        let own = &self.turns[turn];
+        let other = Turn::new(own.party.clone(), own.start_ms, own.end_ms, text);
+        let own = std::mem::replace(&mut self.turns[turn], other);
+        let found = self.guarded(&self.turns[..=turn], true);
+        let stream = Stream::new(&self.turns[turn..=turn], &own.party);
+        let long = number::runs(&stream).into_iter().filter(|run| run.len() >= SHORTEST_ALONE);
+        let span = |run: &number::Run| Some((stream.token(run.first())?.start, stream.token(run.last())?.end));
+        let runs: Vec<_> = long.filter_map(|run| span(&run)).collect();
+        let mut masks = Vec::new();
+        let Some(found) = found else {
+            self.turns[turn] = own;
+            return vec![mask(0, text.len(), Label { kind: Kind::Number, text: REDACTION_FAILED.to_owned() })];
+        };
+        for finding in &found {
+            for (_, start, end) in finding.spans.iter().filter(|(in_turn, ..)| *in_turn == turn) {
+                let label = self.numbering.label(&finding.kind, &finding.value);
+                masks.push(mask(*start, *end, label));
+            }
+        }
+        masks.extend(by_service(&self.turns[turn], &mut self.numbering));
+        for (start, end) in runs {
+            if !masks.iter().any(|mask| mask.start <= start && end <= mask.end) {
+                let label = self.numbering.fresh(&Kind::Number);
+                masks.push(mask(start, end, label));
+            }
+        }
+        self.turns[turn] = own;
+        apart(masks)
+    }
+
+    /// The search broke: nothing that is held can be trusted.
+    fn fail(&mut self, now: Instant, output: &mut VecDeque<Out>) {
+        for held in self.held.drain(..) {
+            let mut segment = held.segment;
+            let waited = now.saturating_duration_since(segment.heard_at).as_millis();
+            segment.latency.gate_ms = Some(u64::try_from(waited).unwrap_or(u64::MAX));
+            let text = Redacted::certified(REDACTION_FAILED);
+            let segment = apply::with(segment, text, Vec::new(), Vec::new());
+            output.extend([Out::Note(Note::Failed), Out::Release(Release { segment, redactions: Vec::new() })]);
+        }
+        self.turns.clear();
+    }
+}
+
+/// A final as the search reads it. Voices are told apart only where both parties are in one signal.
+fn read(segment: &Segment<Unredacted>) -> Turn {
+    let track = segment.key.track;
+    let party = Party(track, (track == Track::Mixed).then(|| segment.speaker.clone()));
+    Turn::new(party, segment.start_ms, segment.end_ms, segment.text.expose())
+}
+
+/// Whether a finding keeps a turn from being released.
+fn holds(finding: &Finding, turn: usize) -> bool {
+    finding.state != State::Closed && finding.spans.iter().any(|(in_turn, ..)| *in_turn == turn)
+}
+
+/// Whether a token of an interim may be a part of a number.
+fn says_number(token: &Token) -> bool {
+    token.unit.is_digit()
+        || matches!(
+            token.unit,
+            Unit::Weak(0) | Unit::Hundred | Unit::Thousand | Unit::Repeat(_) | Unit::Ordinal(_) | Unit::Placeholder(_)
+        )
+}
+
+/// The speech service's own placeholders, numbered anew: equal ones of one text alike, for only there its numbers mean something.
+fn by_service(turn: &Turn, numbering: &mut Numbering) -> Vec<Mask> {
+    let mut seen: Vec<(&str, Label)> = Vec::new();
+    let mut masks = Vec::new();
+    for (index, token) in turn.tokens.iter().enumerate() {
+        let Unit::Placeholder(kind) = &token.unit else { continue };
+        let word = turn.word(index);
+        let label = match seen.iter().find(|(other, _)| *other == word) {
+            Some((_, label)) => label.clone(),
+            None => numbering.fresh(kind),
+        };
+        seen.push((word, label.clone()));
+        masks.push(Mask { start: token.start, end: token.end, label, by_service: true });
+    }
+    masks
+}
+
+fn mask(start: usize, end: usize, label: Label) -> Mask {
+    Mask { start, end, label, by_service: false }
+}
+
+/// Masks in the order of the text; of those that overlap, the first with all of their stretch.
+fn apart(mut masks: Vec<Mask>) -> Vec<Mask> {
+    masks.sort_by_key(|mask| (mask.start, std::cmp::Reverse(mask.end)));
+    let mut out: Vec<Mask> = Vec::with_capacity(masks.len());
+    for mask in masks {
+        match out.last_mut() {
+            Some(last) if mask.start < last.end => last.end = last.end.max(mask.end),
+            _ => out.push(mask),
+        }
+    }
+    out
+}
+
+/// `card_number`, `cardNumber` as words.
+fn spaced(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && out.ends_with(|c: char| c.is_ascii_lowercase()) {
+            out.push(' ');
+        }
+        out.push(if c.is_ascii_alphanumeric() { c } else { ' ' });
+    }
+    out
+}
