@@ -1,0 +1,240 @@
+//! The threads of the store: one that writes, two that read.
+//!
+//! Promises: [`Store::commit`] answers only after the unit is on stable storage; whatever is queued up meanwhile goes into
+//! one COMMIT, so many calls share one sync; a full queue makes callers wait and never loses a write; reading never waits for writing.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    Backlog, CallFilter, Committed, Delivery, DeliveryFilter, LiveSession, Outgoing, Page, PendingDelivery, Session, StoreError,
+    StoredAttempt, StoredEvent, StoredSegment, Write, read, schema, write,
+};
+use crate::{
+    clock,
+    media::{EndpointName, SessionId, StreamSid},
+    webhook::DeliveryId,
+};
+
+/// The most units that share one COMMIT: bounds how long the first of them waits for the others' work.
+const GROUP_MAX: usize = 256;
+/// The most units that wait to be written; then callers wait.
+const WRITES_MAX: usize = 4096;
+/// The most questions that wait for each reader; then callers wait.
+const READS_MAX: usize = 256;
+/// One long listing must not hold up the outbox, so there are two.
+const READERS: usize = 2;
+
+type Question = Box<dyn FnOnce(&Connection) + Send>;
+
+enum Request {
+    Unit(Vec<Write>, oneshot::Sender<Result<Committed, StoreError>>),
+    Close(oneshot::Sender<()>),
+}
+
+/// The store; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    writer: mpsc::Sender<Request>,
+    readers: Arc<[mpsc::Sender<Question>]>,
+    turn: Arc<AtomicUsize>,
+    places: watch::Receiver<u64>,
+    writable: Arc<AtomicBool>,
+}
+
+impl Store {
+    /// Opens or makes the database at `path` (its folder must be there) and starts the threads, which end when the last clone is gone.
+    ///
+    /// # Errors
+    /// If `SQLite` is too old, the file was written by a later version, or the disk refuses.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        make_private(path)?;
+        let mut connection = Connection::open(path)?;
+        schema::prepare(&connection)?;
+        schema::migrate(&mut connection)?;
+        let place = write::last_place(&connection)?;
+        let (announce, places) = watch::channel(place);
+        let (writer, requests) = mpsc::channel(WRITES_MAX);
+        let readers = (0..READERS).map(|_| start_reader(path)).collect::<Result<_, _>>()?;
+        let numbers = write::Numbers::behind(place);
+        let writable = Arc::new(AtomicBool::new(true));
+        let told = Arc::clone(&writable);
+        start("store-writer", move || write_all(connection, requests, numbers, &announce, &told))?;
+        Ok(Self { writer, readers, turn: Arc::default(), places, writable })
+    }
+
+    /// Stores a unit: all of it, or nothing and an error.
+    pub async fn commit(&self, writes: Vec<Write>) -> Result<Committed, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.writer.send(Request::Unit(writes, answer)).await.map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Whether the last commit went well; `false` from a failing disk until a commit goes through again.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.writable.load(Ordering::Relaxed)
+    }
+
+    /// Whether a stream of this name was ever there.
+    pub async fn has_stream(&self, dialect: &'static str, stream_sid: &StreamSid) -> Result<bool, StoreError> {
+        let stream_sid = stream_sid.clone();
+        self.ask(move |connection| read::has_stream(connection, dialect, stream_sid.as_str())).await
+    }
+
+    /// The last place in the outbox that is on stable storage: changes when there is something new to deliver.
+    #[must_use]
+    pub fn places(&self) -> watch::Receiver<u64> {
+        self.places.clone()
+    }
+
+    /// Writes what is queued, folds the log into the database and stops writing; later writes answer [`StoreError::Closed`].
+    pub async fn close(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.writer.send(Request::Close(answer)).await.is_ok() {
+            let _ = answered.await;
+        }
+    }
+
+    /// Sessions without an end, oldest first.
+    pub async fn unfinished(&self) -> Result<Vec<LiveSession>, StoreError> {
+        self.ask(read::unfinished).await
+    }
+
+    /// Sessions, newest first.
+    pub async fn calls(&self, filter: CallFilter) -> Result<Page<Session>, StoreError> {
+        self.ask(move |connection| read::calls(connection, &filter)).await
+    }
+
+    /// A session by its id, or a call's newest one by its `CallSid`.
+    pub async fn call(&self, sid: &str) -> Result<Option<Session>, StoreError> {
+        let sid = sid.to_owned();
+        self.ask(move |connection| read::call(connection, &sid)).await
+    }
+
+    /// At most `limit` events of a session behind `after_seq`, in order.
+    pub async fn events(&self, session: &SessionId, after_seq: u64, limit: u32) -> Result<Vec<StoredEvent>, StoreError> {
+        let session = session.clone();
+        self.ask(move |connection| read::events(connection, session.as_str(), after_seq, limit)).await
+    }
+
+    /// A session's finals in the order of the merged transcript.
+    pub async fn segments(&self, session: &SessionId) -> Result<Vec<StoredSegment>, StoreError> {
+        let session = session.clone();
+        self.ask(move |connection| read::segments(connection, session.as_str())).await
+    }
+
+    /// Deliveries, newest first.
+    pub async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<Delivery>, StoreError> {
+        self.ask(move |connection| read::deliveries(connection, &filter)).await
+    }
+
+    /// One delivery with its attempts.
+    pub async fn delivery(&self, id: DeliveryId) -> Result<Option<(Delivery, Vec<StoredAttempt>)>, StoreError> {
+        self.ask(move |connection| read::delivery(connection, id)).await
+    }
+
+    /// At most `limit` pending deliveries to an endpoint behind a place, in the order of places.
+    pub async fn pending(&self, endpoint: &EndpointName, after: u64, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
+        let endpoint = endpoint.clone();
+        self.ask(move |connection| read::pending(connection, &endpoint, after, limit)).await
+    }
+
+    /// What a delivery posts; `None` if it is not pending any more.
+    pub async fn outgoing(&self, id: DeliveryId) -> Result<Option<Outgoing>, StoreError> {
+        self.ask(move |connection| read::outgoing(connection, id)).await
+    }
+
+    /// What waits for each endpoint that anything waits for.
+    pub async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
+        self.ask(read::backlogs).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let asked: Question = Box::new(move |connection| drop(answer.send(question(connection))));
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.readers.len();
+        self.readers[turn].send(asked).await.map_err(|_| StoreError::Closed)?;
+        Ok(answered.await.map_err(|_| StoreError::Closed)??)
+    }
+}
+
+fn write_all(
+    mut connection: Connection,
+    mut requests: mpsc::Receiver<Request>,
+    mut numbers: write::Numbers,
+    places: &watch::Sender<u64>,
+    writable: &AtomicBool,
+) {
+    while let Some(first) = requests.blocking_recv() {
+        let (mut units, mut answers, mut close) = (Vec::new(), Vec::new(), None);
+        let mut next = Some(first);
+        while let Some(request) = next {
+            match request {
+                Request::Unit(unit, answer) => {
+                    units.push(unit);
+                    answers.push(answer);
+                }
+                Request::Close(answer) => close = Some(answer),
+            }
+            next = if close.is_some() || units.len() >= GROUP_MAX { None } else { requests.try_recv().ok() };
+        }
+        numbers.fresh(clock::ulid());
+        let outcomes = write::commit(&mut connection, &units, &mut numbers);
+        if !outcomes.is_empty() {
+            writable.store(!outcomes.iter().all(|outcome| matches!(outcome, Err(StoreError::Database(_)))), Ordering::Relaxed);
+        }
+        places.send_if_modified(|place| std::mem::replace(place, numbers.place) != numbers.place);
+        for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            // A caller that went away meanwhile misses the answer, not the write.
+            let _ = answer.send(outcome);
+        }
+        if let Some(answer) = close {
+            if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+                tracing::warn!(%error, "failed to fold the write-ahead log into the database; the next start will");
+            }
+            let _ = answer.send(());
+            return;
+        }
+    }
+}
+
+fn start_reader(path: &Path) -> Result<mpsc::Sender<Question>, StoreError> {
+    let connection = Connection::open(path)?;
+    schema::prepare(&connection)?;
+    connection.execute_batch("PRAGMA query_only = ON")?;
+    let (sender, mut questions) = mpsc::channel::<Question>(READS_MAX);
+    start("store-reader", move || {
+        while let Some(question) = questions.blocking_recv() {
+            question(&connection);
+        }
+    })?;
+    Ok(sender)
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    let started = thread::Builder::new().name(name.to_owned()).spawn(work);
+    started.map(drop).map_err(|error| StoreError::Database(format!("failed to start a thread: {error}")))
+}
+
+/// Transcripts are for the bridge's own user alone; `SQLite` gives its log files the mode of the database.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let made = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    made.map(drop).map_err(|error| StoreError::Database(format!("failed to open {}: {error}", path.display())))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,375 @@
+use std::{path::PathBuf, time::Duration};
+
+use rusqlite::Connection;
+use ulid::Ulid;
+
+use super::*;
+use crate::{
+    event::{Data, Direction, Event, Line, SpeechActivity, TranscriptGap, TranscriptText},
+    media::{CallSid, EndReason, Gap, GapReason, Offset, StreamSid, Track},
+    pii::Redacted,
+    segment::{Latency, Redaction, Role, TrackKey},
+    spool::seal::WrappedKey,
+    store::{Ended, NewSession, Standing},
+    webhook::{Answer, Attempt, Failure},
+};
+
+const KEY: TrackKey = TrackKey { stream: 0, track: Track::Inbound };
+
+#[tokio::test]
+async fn a_session_is_read_back_as_it_was_written() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    store.commit(vec![mark(&session, 800, 100), mark(&session, 400, 50)]).await.unwrap();
+    let live = store.unfinished().await.unwrap().pop().unwrap();
+    assert_eq!(live.session.start.call_sid.as_str(), "CA1");
+    assert_eq!(live.session.start.key, WrappedKey { key_id: "k1".into(), sealed: vec![1, 2, 3] });
+    assert_eq!(live.session.start.context["language"], "en");
+    assert_eq!((live.session.tracks[0].mark, live.session.tracks[0].mark_at_ms), (Offset(800), 100));
+    assert_eq!(live.session.tracks[0].role, Role::caller());
+    assert_eq!(live.streams, [(0, StreamSid::new("MZ1").unwrap(), 0)]);
+    assert_eq!(live.next_seq, 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_was_seen_before_is_refused_and_leaves_nothing() {
+    let (store, _folder) = open();
+    begin(&store, "CA1", "MZ1").await;
+    let second = session_id(2);
+    let refused = store.commit(vec![new_session(&second, "CA2"), stream(&second, "MZ1")]).await;
+    assert_eq!(refused, Err(StoreError::SeenBefore));
+    assert!(store.call(second.as_str()).await.unwrap().is_none());
+    let elsewhere = Write::Stream {
+        session: second.clone(),
+        stream: 0,
+        dialect: "telnyx",
+        stream_sid: StreamSid::new("MZ1").unwrap(),
+        at_ms: 0,
+    };
+    assert!(store.commit(vec![new_session(&second, "CA2"), elsewhere]).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_failing_unit_takes_no_other_of_its_group_with_it() {
+    let (store, folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    let units = [
+        vec![gap_event(&session, 1, &["crm"])],
+        vec![gap_event(&session, 2, &["crm"]), gap_event(&session, 7, &["crm"])],
+        vec![gap_event(&session, 2, &["crm"])],
+    ];
+    let mut connection = Connection::open(folder.0.join("bridge.db")).unwrap();
+    schema::prepare(&connection).unwrap();
+    let mut numbers = write::Numbers::behind(0);
+    let answers = write::commit(&mut connection, &units, &mut numbers);
+    assert!(answers[0].is_ok() && answers[2].is_ok());
+    assert_eq!(answers[1], Err(StoreError::OutOfOrder));
+    let seqs: Vec<u64> = store.events(&session, 0, 9).await.unwrap().iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, [1, 2]);
+    let pending = store.pending(&name("crm"), 0, 9).await.unwrap();
+    assert_eq!(pending.iter().map(|delivery| delivery.seq).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_to_whom_it_hits_and_to_nobody_else() {
+    let (store, folder) = open();
+    let sessions = [begin(&store, "CA1", "MZ1").await, begin(&store, "CA1", "MZ2").await, begin(&store, "CA1", "MZ3").await];
+    let mut connection = Connection::open(folder.0.join("bridge.db")).unwrap();
+    schema::prepare(&connection).unwrap();
+    let pages: i64 = connection.query_row("PRAGMA page_count", (), |row| row.get(0)).unwrap();
+    connection.query_row(&format!("PRAGMA max_page_count = {}", pages + 4), (), |_| Ok(())).unwrap();
+    let Write::Event { event, endpoints } = gap_event(&sessions[1], 1, &[]) else { unreachable!() };
+    let huge = Write::Event { event: Event { body: vec![b' '; 1 << 20].into(), ..event }, endpoints };
+    let units = [vec![gap_event(&sessions[0], 1, &[])], vec![huge], vec![gap_event(&sessions[2], 1, &[])]];
+    let answers = write::commit(&mut connection, &units, &mut write::Numbers::behind(0));
+    assert!(matches!(&answers[1], Err(StoreError::Database(why)) if why.contains("full")), "{answers:?}");
+    for (session, answer) in sessions.iter().zip(&answers) {
+        assert_eq!(store.events(session, 0, 9).await.unwrap().len(), usize::from(answer.is_ok()));
+    }
+    connection.query_row("PRAGMA max_page_count = 100000", (), |_| Ok(())).unwrap();
+    assert!(write::commit(&mut connection, &units[1..2], &mut write::Numbers::behind(0))[0].is_ok());
+}
+
+#[tokio::test]
+async fn numbers_have_no_gaps_and_no_doubles() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    assert_eq!(store.commit(vec![gap_event(&session, 2, &[])]).await, Err(StoreError::OutOfOrder));
+    store.commit(vec![gap_event(&session, 1, &[])]).await.unwrap();
+    assert_eq!(store.commit(vec![gap_event(&session, 1, &[])]).await, Err(StoreError::OutOfOrder));
+    let passing = Data::SpeechStarted(SpeechActivity { track: Track::Inbound, at_ms: 0 });
+    let passing = Event::passing(clock::ulid(), 5, &session, &CallSid::new("CA1").unwrap(), &passing);
+    let unstored = store.commit(vec![Write::Event { event: passing, endpoints: vec![] }]).await;
+    assert_eq!(unstored, Err(StoreError::Misfit));
+}
+
+#[tokio::test]
+async fn a_session_has_one_end_and_one_completed() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    let completed = |seq| {
+        let Write::Event { event, endpoints } = gap_event(&session, seq, &[]) else { unreachable!() };
+        Write::Event { event: Event { kind: "call.completed", ..event }, endpoints }
+    };
+    let end = Ended { wall_ms: 9000, reason: EndReason::Disconnect, duration_ms: 8000, complete: true };
+    let ended = Write::Ended { session: session.clone(), end };
+    store.commit(vec![completed(1), ended.clone()]).await.unwrap();
+    assert_eq!(store.commit(vec![completed(2)]).await, Err(StoreError::OutOfOrder));
+    assert_eq!(store.commit(vec![ended]).await, Err(StoreError::Misfit));
+    assert!(store.unfinished().await.unwrap().is_empty());
+    assert_eq!(store.call("CA1").await.unwrap().unwrap().ended, Some(end));
+}
+
+#[tokio::test]
+async fn a_live_session_knows_its_finals_and_gaps_after_a_restart() {
+    let (store, folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    store.commit(vec![gap_event(&session, 1, &[]), segment(&session, 1, "seg_b", 500)]).await.unwrap();
+    store.commit(vec![gap_event(&session, 2, &[]), segment(&session, 2, "seg_a", 0)]).await.unwrap();
+    store.close().await;
+    assert_eq!(store.commit(vec![gap_event(&session, 3, &[])]).await, Err(StoreError::Closed));
+    drop(store);
+
+    let again = Store::open(&folder.0.join("bridge.db")).unwrap();
+    let live = again.unfinished().await.unwrap().pop().unwrap();
+    assert_eq!(live.next_seq, 3);
+    let lines: Vec<&Line> = live.segments.iter().map(|segment| &segment.line).collect();
+    assert_eq!((lines[0].segment_id.as_str(), lines[1].segment_id.as_str()), ("seg_a", "seg_b"));
+    assert_eq!((lines[0].text.as_str(), live.segments[0].key), ("[SSN_1] please", KEY));
+    assert_eq!(live.segments[0].redactions, ["SSN"]);
+    assert_eq!(live.gaps, vec![(Track::Inbound, Gap { from_ms: 1, to_ms: 2, reason: GapReason::Quota }); 2]);
+}
+
+#[tokio::test]
+async fn events_come_back_byte_for_byte_behind_a_number() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    let writes: Vec<Write> = (1..=4).map(|seq| gap_event(&session, seq, &[])).collect();
+    let bodies: Vec<_> = writes
+        .iter()
+        .map(|write| if let Write::Event { event, .. } = write { event.body.clone() } else { unreachable!() })
+        .collect();
+    store.commit(writes).await.unwrap();
+    let back = store.events(&session, 1, 2).await.unwrap();
+    assert_eq!(back.iter().map(|event| event.seq).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(back[0].body, bodies[1]);
+}
+
+#[tokio::test]
+async fn calls_are_listed_newest_first_in_pages() {
+    let (store, _folder) = open();
+    for n in 1..=5 {
+        let session = session_id(n);
+        store.commit(vec![new_session(&session, "CA1")]).await.unwrap();
+        if n < 3 {
+            let end = Ended { wall_ms: 1, reason: EndReason::Stop, duration_ms: 1, complete: true };
+            store.commit(vec![Write::Ended { session, end }]).await.unwrap();
+        }
+    }
+    let ids = |page: &Page<Session>| page.items.iter().map(|session| session.start.id.clone()).collect::<Vec<_>>();
+    let first = store.calls(CallFilter { limit: 2, ..CallFilter::default() }).await.unwrap();
+    assert_eq!(ids(&first), [session_id(5), session_id(4)]);
+    let rest = store.calls(CallFilter { limit: 3, cursor: first.next_cursor, ..CallFilter::default() }).await.unwrap();
+    assert_eq!((ids(&rest), rest.next_cursor), (vec![session_id(3), session_id(2), session_id(1)], None));
+    let ended = store.calls(CallFilter { live: Some(false), ..CallFilter::default() }).await.unwrap();
+    assert_eq!(ids(&ended), [session_id(2), session_id(1)]);
+    assert_eq!(store.call("CA1").await.unwrap().unwrap().start.id, session_id(5));
+}
+
+#[tokio::test]
+async fn verdicts_are_history_and_a_retry_comes_back_at_a_new_place() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    let made = store.commit(vec![gap_event(&session, 1, &["crm", "audit"])]).await.unwrap().deliveries;
+    let failed = Standing::Pending { attempts: 1, next_wall_ms: 77, reason: "status 500".into() };
+    let kept = Ok(Answer { status: 500, retry_after: None, kept: vec![0xFF, 0x00] });
+    store.commit(vec![verdict(made[0], kept, failed)]).await.unwrap();
+    let parked = Standing::Parked { reason: "timeout".into() };
+    store.commit(vec![verdict(made[0], Err(Failure::Timeout), parked)]).await.unwrap();
+
+    let (delivery, attempts) = store.delivery(made[0]).await.unwrap().unwrap();
+    assert_eq!((delivery.state.as_str(), delivery.attempts, delivery.reason.as_deref()), ("parked", 1, Some("timeout")));
+    assert_eq!((attempts[0].status, attempts[0].answer.as_deref()), (Some(500), Some(&[0xFF, 0x00][..])));
+    assert_eq!((attempts[1].n, attempts[1].status, attempts[1].failure.as_deref()), (2, None, Some("timeout")));
+    assert!(store.pending(&name("crm"), 0, 9).await.unwrap().is_empty());
+    assert!(store.outgoing(made[0]).await.unwrap().is_none());
+
+    let (mut places, before) = (store.places(), *store.places().borrow());
+    assert_eq!(store.commit(vec![Write::Retry(made[0])]).await.unwrap().retried, 1);
+    assert!(places.has_changed().unwrap() && *places.borrow_and_update() > before);
+    let again = store.pending(&name("crm"), before, 9).await.unwrap();
+    assert_eq!((again[0].id, again[0].attempts), (made[0], 0));
+    assert!(store.outgoing(made[0]).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn many_are_retried_by_what_they_have_in_common() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    let made = store.commit(vec![gap_event(&session, 1, &["crm", "audit"]), gap_event(&session, 2, &["crm"])]).await.unwrap();
+    for &delivery in &made.deliveries {
+        let parked = Standing::Parked { reason: "timeout".into() };
+        store.commit(vec![verdict(delivery, Err(Failure::Timeout), parked)]).await.unwrap();
+    }
+    let filter = DeliveryFilter { state: Some("parked".into()), endpoint: Some("crm".into()), ..DeliveryFilter::default() };
+    let listed = store.deliveries(filter.clone()).await.unwrap();
+    assert_eq!(listed.items.iter().map(|delivery| delivery.seq).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(store.commit(vec![Write::RetryAll(filter)]).await.unwrap().retried, 2);
+    let others = DeliveryFilter { call_sid: Some("CA1".into()), since_wall_ms: Some(6), ..DeliveryFilter::default() };
+    assert!(store.deliveries(others).await.unwrap().items.is_empty());
+    let backlogs = store.backlogs().await.unwrap();
+    assert_eq!((backlogs[0].endpoint.as_str(), backlogs[0].pending, backlogs[0].parked), ("audit", 0, 1));
+    assert_eq!((backlogs[1].pending, backlogs[1].oldest_wall_ms), (2, Some(5)));
+}
+
+#[tokio::test]
+async fn erasing_a_session_leaves_no_trace_of_it() {
+    let (store, folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    let unit = vec![gap_event(&session, 1, &["crm"]), segment(&session, 1, "seg_a", 0)];
+    let delivery = store.commit(unit).await.unwrap().deliveries[0];
+    store.commit(vec![verdict(delivery, Err(Failure::Reset), Standing::Delivered)]).await.unwrap();
+    store.commit(vec![Write::Erase(session.clone())]).await.unwrap();
+    let connection = Connection::open(folder.0.join("bridge.db")).unwrap();
+    for table in ["sessions", "streams", "tracks", "events", "segments", "deliveries", "attempts"] {
+        let rows: i64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0)).unwrap();
+        assert_eq!(rows, 0, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn many_callers_at_once_are_all_answered_and_all_stored() {
+    let (store, _folder) = open();
+    let mut callers = tokio::task::JoinSet::new();
+    for n in 0..600 {
+        let store = store.clone();
+        callers.spawn(async move { store.commit(vec![new_session(&session_id(n), "CA1")]).await });
+    }
+    while let Some(answer) = callers.join_next().await {
+        assert!(answer.unwrap().is_ok());
+    }
+    assert_eq!(store.unfinished().await.unwrap().len(), 600);
+}
+
+#[tokio::test]
+async fn the_file_is_synced_at_each_commit_and_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (store, folder) = open();
+    let settings = store
+        .ask(|connection| {
+            let setting = |name: &str| connection.query_row(&format!("PRAGMA {name}"), (), |row| row.get::<_, i64>(0));
+            Ok((setting("synchronous")?, setting("foreign_keys")?, setting("user_version")?))
+        })
+        .await
+        .unwrap();
+    assert_eq!(settings, (2, 1, 1));
+    let mode = std::fs::metadata(folder.0.join("bridge.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_database_of_a_later_version_is_left_alone() {
+    let folder = Folder::new();
+    let path = folder.0.join("bridge.db");
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+    assert_eq!(Store::open(&path).err(), Some(StoreError::TooNew(99)));
+}
+
+/// A folder of its own for one test, removed with it.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("pulse-bridge-{}", clock::ulid()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn open() -> (Store, Folder) {
+    let folder = Folder::new();
+    (Store::open(&folder.0.join("bridge.db")).unwrap(), folder)
+}
+
+pub(crate) async fn begin(store: &Store, call_sid: &str, stream_sid: &str) -> SessionId {
+    let session = SessionId::new(&format!("ses_{}", clock::ulid())).unwrap();
+    let track = Write::Track { session: session.clone(), key: KEY, role: Role::caller() };
+    store.commit(vec![new_session(&session, call_sid), stream(&session, stream_sid), track]).await.unwrap();
+    session
+}
+
+/// A stored event made at 5 ms past the epoch.
+pub(crate) fn gap_event(session: &SessionId, seq: u64, endpoints: &[&str]) -> Write {
+    let gap = Gap { from_ms: 1, to_ms: 2, reason: GapReason::Quota };
+    let data = Data::TranscriptGap(TranscriptGap::new(Track::Inbound, gap));
+    let event = Event::new(clock::ulid(), 5, session, &CallSid::new("CA1").unwrap(), seq, &data);
+    Write::Event { event, endpoints: endpoints.iter().map(|endpoint| name(endpoint)).collect() }
+}
+
+pub(crate) fn name(endpoint: &str) -> EndpointName {
+    EndpointName::new(endpoint).unwrap()
+}
+
+fn session_id(n: u64) -> SessionId {
+    SessionId::new(&format!("ses_{}", Ulid::from_parts(n, 0))).unwrap()
+}
+
+fn new_session(session: &SessionId, call_sid: &str) -> Write {
+    Write::Session(Box::new(NewSession {
+        id: session.clone(),
+        call_sid: CallSid::new(call_sid).unwrap(),
+        dialect: "twilio".into(),
+        account_sid: Some("AC1".into()),
+        direction: Direction::Outbound,
+        from: Some("0100".into()),
+        to: None,
+        webhook: Some(name("crm")),
+        started_wall_ms: 1,
+        key: WrappedKey { key_id: "k1".into(), sealed: vec![1, 2, 3] },
+        context: serde_json::json!({"language": "en"}),
+    }))
+}
+
+fn stream(session: &SessionId, stream_sid: &str) -> Write {
+    let stream_sid = StreamSid::new(stream_sid).unwrap();
+    Write::Stream { session: session.clone(), stream: 0, dialect: "twilio", stream_sid, at_ms: 0 }
+}
+
+fn mark(session: &SessionId, offset: u64, at_ms: u64) -> Write {
+    Write::Mark { session: session.clone(), key: KEY, offset: Offset(offset), at_ms }
+}
+
+fn segment(session: &SessionId, seq: u64, id: &str, start_ms: u64) -> Write {
+    let redaction = Redaction { kind: "SSN".into(), label: "[SSN_1]".into(), start_ms: 0, end_ms: 1, source: "bridge" };
+    let text = TranscriptText {
+        segment_id: Some(id.into()),
+        track: Track::Inbound,
+        role: Role::caller(),
+        speaker: "inbound:0".into(),
+        start_ms,
+        end_ms: start_ms + 400,
+        text: Redacted::certified("[SSN_1] please"),
+        words: vec![],
+        utterances: vec![],
+        language: None,
+        languages: vec![],
+        emotion: None,
+        gender: None,
+        redactions: vec![redaction],
+        provisional: false,
+        recovered: false,
+        latency: Latency::default(),
+    };
+    Write::Segment { session: session.clone(), stream: 0, seq, text: Box::new(text) }
+}
+
+fn verdict(delivery: DeliveryId, outcome: Result<Answer, Failure>, standing: Standing) -> Write {
+    let attempt = Attempt { wall_ms: 50, took: Duration::from_millis(3), outcome };
+    Write::Verdict { delivery, attempt, standing }
+}

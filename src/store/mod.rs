@@ -1,0 +1,205 @@
+//! What is kept: sessions, streams, tracks, events, segments, deliveries, attempts; as requests and answers.
+//!
+//! Promises: one `Vec<Write>` is one atomic unit: all of it is on stable storage when [`driver::Store::commit`] answers, or
+//! none of it ever is. A session's events are numbered from 1 without gaps and have exactly one `call.completed`; both are
+//! held by the tables, not by the caller's care. Only redacted text gets in.
+
+pub mod driver;
+mod read;
+mod rows;
+mod saved;
+mod schema;
+mod write;
+
+pub use driver::Store;
+pub use rows::*;
+
+use crate::{
+    event::{Direction, Event, TranscriptText},
+    media::{CallSid, EndReason, EndpointName, Offset, SessionId, StreamSid},
+    segment::{Role, TrackKey},
+    spool::seal::WrappedKey,
+    webhook::{Attempt, DeliveryId},
+};
+
+/// One change; several of them make a unit.
+#[derive(Clone)]
+pub enum Write {
+    /// A session begins.
+    Session(Box<NewSession>),
+    /// A media socket of it; refused with [`StoreError::SeenBefore`] if its SID was ever there.
+    Stream {
+        /// Whose.
+        session: SessionId,
+        /// Counts the session's streams from 0.
+        stream: u32,
+        /// E.g. `twilio`; SIDs are unique within one.
+        dialect: &'static str,
+        /// The peer's name for it.
+        stream_sid: StreamSid,
+        /// Call clock of its first audio.
+        at_ms: u64,
+    },
+    /// A track of a stream, its mark at the beginning.
+    Track {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        key: TrackKey,
+        /// What the party is to the operator.
+        role: Role,
+    },
+    /// An event with a delivery for each endpoint named; its `seq` must be the session's next.
+    Event {
+        /// A stored event (it has a `seq`).
+        event: Event,
+        /// Who gets it.
+        endpoints: Vec<EndpointName>,
+    },
+    /// A released final; its event must be in the same unit or an earlier one.
+    Segment {
+        /// Whose.
+        session: SessionId,
+        /// Which stream it was heard on.
+        stream: u32,
+        /// Its event's number.
+        seq: u64,
+        /// The data of its event.
+        text: Box<TranscriptText>,
+    },
+    /// Audio of the track before `offset` is covered; a mark never moves back.
+    Mark {
+        /// Whose.
+        session: SessionId,
+        /// Which track.
+        key: TrackKey,
+        /// Covered up to here.
+        offset: Offset,
+        /// The same on the call's clock.
+        at_ms: u64,
+    },
+    /// The session is over.
+    Ended {
+        /// Which.
+        session: SessionId,
+        /// How.
+        end: Ended,
+    },
+    /// What an attempt came to.
+    Verdict {
+        /// Whose.
+        delivery: DeliveryId,
+        /// The POST.
+        attempt: Attempt,
+        /// What follows.
+        standing: Standing,
+    },
+    /// Send it again from the schedule's start, whatever state it is in.
+    Retry(DeliveryId),
+    /// The same for all that match.
+    RetryAll(DeliveryFilter),
+    /// Everything about a session is deleted, its key with it.
+    Erase(SessionId),
+}
+
+/// A session's beginning.
+#[derive(Clone)]
+pub struct NewSession {
+    /// Our name for it.
+    pub id: SessionId,
+    /// The peer's name for the call.
+    pub call_sid: CallSid,
+    /// E.g. `twilio`.
+    pub dialect: String,
+    /// The peer's account.
+    pub account_sid: Option<String>,
+    /// Which way the call was placed.
+    pub direction: Direction,
+    /// Last four digits.
+    pub from: Option<String>,
+    /// Last four digits.
+    pub to: Option<String>,
+    /// The only endpoint to tell, where the stream named one.
+    pub webhook: Option<EndpointName>,
+    /// Milliseconds since 1970-01-01 UTC.
+    pub started_wall_ms: u64,
+    /// Its data key under the master key.
+    pub key: WrappedKey,
+    /// What the call needs to go on after a restart; nothing unredacted.
+    pub context: serde_json::Value,
+}
+
+/// A session's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Milliseconds since 1970-01-01 UTC.
+    pub wall_ms: u64,
+    /// Why.
+    pub reason: EndReason,
+    /// By the media clock.
+    pub duration_ms: u64,
+    /// See [`crate::event::CallCompleted::complete`].
+    pub complete: bool,
+}
+
+/// Where a delivery stands after an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Done.
+    Delivered,
+    /// To be tried again.
+    Pending {
+        /// Steps of the schedule used up.
+        attempts: u32,
+        /// Not before; milliseconds since 1970-01-01 UTC.
+        next_wall_ms: u64,
+        /// Why the last attempt failed, in our words.
+        reason: String,
+    },
+    /// Given up until somebody asks for it again.
+    Parked {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a committed unit brought about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The new deliveries, in the order of the writes.
+    pub deliveries: Vec<DeliveryId>,
+    /// How many deliveries [`Write::Retry`] and [`Write::RetryAll`] set to pending.
+    pub retried: u64,
+}
+
+/// Why something was not stored or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A stream of this dialect had this SID before.
+    #[error("this stream was seen before")]
+    SeenBefore,
+    /// The event's number is not the session's next, or the session has its `call.completed` already.
+    #[error("the event is not the session's next")]
+    OutOfOrder,
+    /// An unstored event was to be stored, or a write names something that is not there.
+    #[error("the write does not fit what is stored")]
+    Misfit,
+    /// The store has been closed.
+    #[error("the store is closed")]
+    Closed,
+    /// The bundled or system `SQLite` is too old to be trusted with a WAL.
+    #[error("SQLite {0} is too old: 3.51.3 or later is needed")]
+    TooOld(&'static str),
+    /// The file was written by a later version of this program.
+    #[error("the database has version {0}, later than this program knows: use the program that wrote it")]
+    TooNew(i64),
+    /// The disk or the file.
+    #[error("the database failed: {0}")]
+    Database(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.to_string())
+    }
+}

@@ -1,0 +1,207 @@
+//! What the store answers, and which of it one may ask for.
+
+use bytes::Bytes;
+
+use super::{Ended, NewSession};
+use crate::{
+    event::Line,
+    media::{CallSid, EndpointName, Gap, Offset, SessionId, StreamSid, Track},
+    segment::{Role, TrackKey},
+    webhook::DeliveryId,
+};
+
+/// A session as it stands.
+#[derive(Clone)]
+pub struct Session {
+    /// How it began.
+    pub start: NewSession,
+    /// How it ended; `None` while live.
+    pub ended: Option<Ended>,
+    /// Its streams' tracks.
+    pub tracks: Vec<StoredTrack>,
+}
+
+/// A track as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredTrack {
+    /// Which.
+    pub key: TrackKey,
+    /// What the party is to the operator.
+    pub role: Role,
+    /// Audio before this is covered by stored finals.
+    pub mark: Offset,
+    /// The same on the call's clock.
+    pub mark_at_ms: u64,
+}
+
+/// A session that has no end yet, with all that its `call.completed` needs.
+#[derive(Clone)]
+pub struct LiveSession {
+    /// As it stands.
+    pub session: Session,
+    /// Its streams: number, SID, call clock of the first audio.
+    pub streams: Vec<(u32, StreamSid, u64)>,
+    /// The number its next event gets.
+    pub next_seq: u64,
+    /// Its finals in order.
+    pub segments: Vec<StoredSegment>,
+    /// The gaps it has told of.
+    pub gaps: Vec<(Track, Gap)>,
+}
+
+/// A stored final.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredSegment {
+    /// Its event's number.
+    pub seq: u64,
+    /// The stream's track it was heard on.
+    pub key: TrackKey,
+    /// As the merged transcript shows it.
+    pub line: Line,
+    /// The types of what was taken out of it.
+    pub redactions: Vec<String>,
+    /// All of its event's data as JSON.
+    pub json: Bytes,
+}
+
+/// A stored event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its number.
+    pub seq: u64,
+    /// The type's word.
+    pub kind: String,
+    /// The bytes as posted.
+    pub body: Bytes,
+}
+
+/// Which sessions to list.
+#[derive(Debug, Clone, Default)]
+pub struct CallFilter {
+    /// Only live (`true`) or only ended (`false`) ones.
+    pub live: Option<bool>,
+    /// At most so many, capped at [`PAGE_MAX`]; 0 means [`PAGE_DEFAULT`].
+    pub limit: u32,
+    /// From the answer before.
+    pub cursor: Option<String>,
+}
+
+/// Which deliveries to list or retry.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// `pending`, `delivered` or `parked`.
+    pub state: Option<String>,
+    /// To this endpoint.
+    pub endpoint: Option<String>,
+    /// Of this call or session.
+    pub call_sid: Option<String>,
+    /// Of events made at or after this; milliseconds since 1970-01-01 UTC.
+    pub since_wall_ms: Option<u64>,
+    /// Of events made before this.
+    pub until_wall_ms: Option<u64>,
+    /// As in [`CallFilter::limit`]; does not bound a retry.
+    pub limit: u32,
+    /// From the answer before; does not bound a retry.
+    pub cursor: Option<String>,
+}
+
+/// The most that one page lists.
+pub const PAGE_MAX: u32 = 500;
+/// What a page lists if nobody says.
+pub const PAGE_DEFAULT: u32 = 50;
+
+/// A piece of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// Newest first.
+    pub items: Vec<T>,
+    /// What to ask for the next piece with; `None` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// A delivery as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its name.
+    pub id: DeliveryId,
+    /// Whose event.
+    pub session: SessionId,
+    /// The peer's name for the call.
+    pub call_sid: CallSid,
+    /// The event's name.
+    pub event_id: String,
+    /// The event's number.
+    pub seq: u64,
+    /// The event's type.
+    pub kind: String,
+    /// When the event was made; milliseconds since 1970-01-01 UTC.
+    pub event_wall_ms: u64,
+    /// To whom.
+    pub endpoint: EndpointName,
+    /// `pending`, `delivered` or `parked`.
+    pub state: String,
+    /// Steps of the schedule used up.
+    pub attempts: u32,
+    /// Not tried before this; milliseconds since 1970-01-01 UTC.
+    pub next_wall_ms: u64,
+    /// Why the last attempt failed, or why it is parked.
+    pub reason: Option<String>,
+}
+
+/// A POST as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAttempt {
+    /// From 1.
+    pub n: u32,
+    /// When it began; milliseconds since 1970-01-01 UTC.
+    pub wall_ms: u64,
+    /// How long it took.
+    pub took_ms: u64,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// Why there was none.
+    pub failure: Option<String>,
+    /// The answer's first KiB; the receiver's words, so never for a log.
+    pub answer: Option<Bytes>,
+}
+
+/// A delivery that the outbox has to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingDelivery {
+    /// Its name.
+    pub id: DeliveryId,
+    /// Whose event.
+    pub session: SessionId,
+    /// The event's number.
+    pub seq: u64,
+    /// Order of notice; ask for more behind the last one.
+    pub place: u64,
+    /// Steps of the schedule used up.
+    pub attempts: u32,
+    /// Not before; milliseconds since 1970-01-01 UTC.
+    pub next_wall_ms: u64,
+}
+
+/// What a pending delivery posts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The `webhook-id`.
+    pub event_id: String,
+    /// When the event was made; milliseconds since 1970-01-01 UTC.
+    pub event_wall_ms: u64,
+    /// The exact bytes.
+    pub body: Bytes,
+}
+
+/// One endpoint's part of the outbox, for the metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// Whose.
+    pub endpoint: String,
+    /// To be sent.
+    pub pending: u64,
+    /// Given up.
+    pub parked: u64,
+    /// When the oldest pending event was made; milliseconds since 1970-01-01 UTC.
+    pub oldest_wall_ms: Option<u64>,
+}

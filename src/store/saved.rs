@@ -1,0 +1,118 @@
+//! Stored values back as the types they were.
+
+use bytes::Bytes;
+use rusqlite::{Result, Row};
+use serde::Deserialize;
+
+use super::{Ended, NewSession, Session, StoredSegment, read::unreadable};
+use crate::{
+    event::{Direction, Line},
+    media::{Gap, Track},
+    pii::Redacted,
+    segment::{Role, TrackKey},
+    spool::seal::WrappedKey,
+    webhook::DeliveryId,
+};
+
+pub(super) fn session(row: &Row<'_>) -> Result<Session> {
+    let direction: String = row.get(4)?;
+    let context: String = row.get(11)?;
+    let start = NewSession {
+        id: named(row, 0)?,
+        call_sid: named(row, 1)?,
+        dialect: row.get(2)?,
+        account_sid: row.get(3)?,
+        direction: if direction == "outbound" { Direction::Outbound } else { Direction::Inbound },
+        from: row.get(5)?,
+        to: row.get(6)?,
+        webhook: row.get::<_, Option<String>>(7)?.map(|_| named(row, 7)).transpose()?,
+        started_wall_ms: uint(row, 8)?,
+        key: WrappedKey { key_id: row.get(9)?, sealed: row.get(10)? },
+        context: serde_json::from_str(&context).map_err(|_| unreadable(11, "context"))?,
+    };
+    let ended = row.get::<_, Option<i64>>(12)?.map(|wall_ms| {
+        let reason: String = row.get(13)?;
+        let reason = serde_json::from_value(reason.into()).map_err(|_| unreadable(13, "end reason"))?;
+        Ok::<_, rusqlite::Error>(Ended {
+            wall_ms: wall_ms.unsigned_abs(),
+            reason,
+            duration_ms: uint(row, 14)?,
+            complete: row.get(15)?,
+        })
+    });
+    Ok(Session { start, ended: ended.transpose()?, tracks: Vec::new() })
+}
+
+/// The part of a stored final that the merged transcript needs.
+#[derive(Deserialize)]
+struct SavedText {
+    segment_id: String,
+    track: Track,
+    role: String,
+    speaker: String,
+    start_ms: u64,
+    end_ms: u64,
+    text: String,
+    redactions: Vec<SavedRedaction>,
+}
+
+#[derive(Deserialize)]
+struct SavedRedaction {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+pub(super) fn segment(seq: u64, stream: u32, json: Bytes) -> Option<StoredSegment> {
+    let saved: SavedText = serde_json::from_slice(&json).ok()?;
+    let line = Line {
+        segment_id: saved.segment_id,
+        track: saved.track,
+        role: role(&saved.role),
+        speaker: saved.speaker,
+        start_ms: saved.start_ms,
+        end_ms: saved.end_ms,
+        text: Redacted::certified(saved.text),
+    };
+    let redactions = saved.redactions.into_iter().map(|redaction| redaction.kind).collect();
+    Some(StoredSegment { seq, key: TrackKey { stream, track: saved.track }, line, redactions, json })
+}
+
+#[derive(Deserialize)]
+struct SavedBody<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+struct SavedGap {
+    track: Track,
+    #[serde(flatten)]
+    gap: Gap,
+}
+
+pub(super) fn gap(body: &[u8]) -> Option<(Track, Gap)> {
+    let saved: SavedBody<SavedGap> = serde_json::from_slice(body).ok()?;
+    Some((saved.data.track, saved.data.gap))
+}
+
+/// A role as it was stored; one that no longer fits becomes the caller's.
+pub(super) fn role(name: &str) -> Role {
+    Role::named(name).unwrap_or_else(Role::caller)
+}
+
+pub(super) fn track(row: &Row<'_>, column: usize) -> Result<Track> {
+    let word: String = row.get(column)?;
+    Track::ALL.into_iter().find(|track| track.as_str() == word).ok_or_else(|| unreadable(column, "track"))
+}
+
+pub(super) fn delivery(row: &Row<'_>, column: usize) -> Result<DeliveryId> {
+    DeliveryId::parse(&row.get::<_, String>(column)?).ok_or_else(|| unreadable(column, "delivery id"))
+}
+
+/// An id that was checked before it was stored.
+pub(super) fn named<T: TryFrom<String>>(row: &Row<'_>, column: usize) -> Result<T> {
+    row.get::<_, String>(column)?.try_into().map_err(|_| unreadable(column, "id"))
+}
+
+pub(super) fn uint(row: &Row<'_>, column: usize) -> Result<u64> {
+    row.get::<_, i64>(column).map(i64::unsigned_abs)
+}

@@ -1,0 +1,281 @@
+//! Units of writes as SQL.
+//!
+//! Promises: a unit that fails leaves nothing behind and takes no other unit with it; the group is answered only after the
+//! one COMMIT that holds it.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use ulid::Ulid;
+
+use super::{Committed, DeliveryFilter, Ended, NewSession, Standing, StoreError, Write, read};
+use crate::{
+    event::{Event, TranscriptText},
+    media::{EndpointName, SessionId},
+    webhook::{Attempt, DeliveryId},
+};
+
+type Done = Result<(), StoreError>;
+
+/// What is handed out while writing: names for deliveries, and their places in the order of notice.
+pub(super) struct Numbers {
+    /// The last name given; names grow, so that deliveries made in one millisecond are listed in their order.
+    name: Ulid,
+    /// The last place given; only grows while the process lives, so a deleted row's place never comes again.
+    pub(super) place: u64,
+}
+
+impl Numbers {
+    /// Goes on behind the last place that was ever given.
+    pub(super) const fn behind(place: u64) -> Self {
+        Self { name: Ulid::nil(), place }
+    }
+
+    /// Names go on from a new ULID, unless the clock was set back.
+    pub(super) fn fresh(&mut self, name: Ulid) {
+        self.name = self.name.max(name);
+    }
+
+    fn name(&mut self) -> DeliveryId {
+        self.name = self.name.increment().unwrap_or_else(|wrapped| wrapped);
+        DeliveryId::new(self.name)
+    }
+}
+
+/// Writes each unit under a savepoint of its own and commits them together.
+pub(super) fn commit(
+    connection: &mut Connection,
+    units: &[Vec<Write>],
+    numbers: &mut Numbers,
+) -> Vec<Result<Committed, StoreError>> {
+    match try_commit(connection, units, numbers) {
+        Ok(answers) => answers,
+        Err(error) => units.iter().map(|_| Err(error.clone())).collect(),
+    }
+}
+
+fn try_commit(
+    connection: &mut Connection,
+    units: &[Vec<Write>],
+    numbers: &mut Numbers,
+) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
+    let mut group = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut answers = Vec::with_capacity(units.len());
+    for unit in units {
+        let savepoint = group.savepoint()?;
+        let mut committed = Committed::default();
+        let written = unit.iter().try_for_each(|write| apply(&savepoint, write, numbers, &mut committed));
+        match written {
+            Ok(()) => savepoint.commit()?,
+            // SQLite gives up the whole transaction by itself when the disk is full or failing: then no unit is stored.
+            Err(error) if savepoint.is_autocommit() => return Err(error),
+            Err(_) => drop(savepoint),
+        }
+        answers.push(written.map(|()| committed));
+    }
+    commit_group(group)?;
+    Ok(answers)
+}
+
+fn commit_group(group: Transaction<'_>) -> Done {
+    group.commit().map_err(StoreError::from)
+}
+
+fn apply(connection: &Connection, write: &Write, numbers: &mut Numbers, committed: &mut Committed) -> Done {
+    match write {
+        Write::Session(session) => begin_session(connection, session),
+        Write::Stream { session, stream, dialect, stream_sid, at_ms } => run(
+            connection,
+            "INSERT INTO streams (session_id, stream, dialect, stream_sid, at_ms) VALUES (?, ?, ?, ?, ?)",
+            params![session.as_str(), stream, dialect, stream_sid.as_str(), int(*at_ms)],
+        )
+        .map_err(|error| if is_unique(&error) { StoreError::SeenBefore } else { error.into() })
+        .map(drop),
+        Write::Track { session, key, role } => run(
+            connection,
+            "INSERT INTO tracks (session_id, stream, track, role) VALUES (?, ?, ?, ?)",
+            params![session.as_str(), key.stream, key.track.as_str(), role.as_str()],
+        )
+        .map_err(misfit)
+        .map(drop),
+        Write::Event { event, endpoints } => add_event(connection, event, endpoints, numbers, committed),
+        Write::Segment { session, stream, seq, text } => add_segment(connection, session, *stream, *seq, text),
+        Write::Mark { session, key, offset, at_ms } => one(run(
+            connection,
+            "UPDATE tracks SET mark_at_ms = iif(?1 > mark_offset, ?2, mark_at_ms), mark_offset = max(mark_offset, ?1)
+             WHERE session_id = ?3 AND stream = ?4 AND track = ?5",
+            params![int(offset.0), int(*at_ms), session.as_str(), key.stream, key.track.as_str()],
+        )),
+        Write::Ended { session, end } => end_session(connection, session, end),
+        Write::Verdict { delivery, attempt, standing } => settle(connection, *delivery, attempt, standing),
+        Write::Retry(delivery) => {
+            committed.retried += retry(connection, *delivery, numbers)?;
+            Ok(())
+        }
+        Write::RetryAll(filter) => retry_all(connection, filter, numbers, committed),
+        Write::Erase(session) => {
+            run(connection, "DELETE FROM sessions WHERE id = ?", params![session.as_str()]).map_err(StoreError::from).map(drop)
+        }
+    }
+}
+
+fn begin_session(connection: &Connection, session: &NewSession) -> Done {
+    run(
+        connection,
+        "INSERT INTO sessions (id, call_sid, dialect, account_sid, direction, from_last4, to_last4, webhook, started_wall_ms,
+         key_id, data_key, context) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            session.id.as_str(),
+            session.call_sid.as_str(),
+            session.dialect,
+            session.account_sid,
+            session.direction.as_str(),
+            session.from,
+            session.to,
+            session.webhook.as_ref().map(EndpointName::as_str),
+            int(session.started_wall_ms),
+            session.key.key_id,
+            session.key.sealed,
+            session.context.to_string(),
+        ],
+    )
+    .map_err(misfit)
+    .map(drop)
+}
+
+fn end_session(connection: &Connection, session: &SessionId, end: &Ended) -> Done {
+    one(run(
+        connection,
+        "UPDATE sessions SET ended_wall_ms = ?, end_reason = ?, duration_ms = ?, complete = ? WHERE id = ? AND ended_wall_ms IS NULL",
+        params![int(end.wall_ms), end.reason.as_str(), int(end.duration_ms), end.complete, session.as_str()],
+    ))
+}
+
+fn add_event(
+    connection: &Connection,
+    event: &Event,
+    endpoints: &[EndpointName],
+    numbers: &mut Numbers,
+    committed: &mut Committed,
+) -> Done {
+    let (session, seq) = (event.session.as_str(), int(event.seq.ok_or(StoreError::Misfit)?));
+    let added = run(
+        connection,
+        "INSERT INTO events (session_id, seq, id, kind, wall_ms, body) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+         WHERE ?2 = 1 + (SELECT coalesce(max(seq), 0) FROM events WHERE session_id = ?1)",
+        params![session, seq, event.id.to_string(), event.kind, int(event.wall_ms), &event.body[..]],
+    )
+    .map_err(|error| if is_unique(&error) { StoreError::OutOfOrder } else { misfit(error) })?;
+    if added == 0 {
+        return Err(StoreError::OutOfOrder);
+    }
+    for endpoint in endpoints {
+        let delivery = numbers.name();
+        numbers.place += 1;
+        run(
+            connection,
+            "INSERT INTO deliveries (id, session_id, seq, endpoint, place, state, next_wall_ms) VALUES (?, ?, ?, ?, ?, 'pending', ?)",
+            params![delivery.to_string(), session, seq, endpoint.as_str(), int(numbers.place), int(event.wall_ms)],
+        )?;
+        committed.deliveries.push(delivery);
+    }
+    Ok(())
+}
+
+fn add_segment(connection: &Connection, session: &SessionId, stream: u32, seq: u64, text: &TranscriptText) -> Done {
+    let body = serde_json::to_vec(text).expect("a segment has string keys and finite numbers only");
+    run(
+        connection,
+        "INSERT INTO segments (id, session_id, seq, stream, track, start_ms, end_ms, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            text.segment_id.as_deref().ok_or(StoreError::Misfit)?,
+            session.as_str(),
+            int(seq),
+            stream,
+            text.track.as_str(),
+            int(text.start_ms),
+            int(text.end_ms),
+            body,
+        ],
+    )
+    .map_err(misfit)
+    .map(drop)
+}
+
+fn settle(connection: &Connection, delivery: DeliveryId, attempt: &Attempt, standing: &Standing) -> Done {
+    let id = delivery.to_string();
+    let (status, failure, answer) = match &attempt.outcome {
+        Ok(answer) => (Some(answer.status), None, Some(&answer.kept[..])),
+        Err(failure) => (None, Some(failure.to_string()), None),
+    };
+    let took_ms = i64::try_from(attempt.took.as_millis()).unwrap_or(i64::MAX);
+    run(
+        connection,
+        "INSERT INTO attempts (delivery_id, n, wall_ms, took_ms, status, failure, answer)
+         VALUES (?1, 1 + (SELECT coalesce(max(n), 0) FROM attempts WHERE delivery_id = ?1), ?2, ?3, ?4, ?5, ?6)",
+        params![id, int(attempt.wall_ms), took_ms, status, failure, answer],
+    )
+    .map_err(misfit)?;
+    one(match standing {
+        Standing::Delivered => {
+            run(connection, "UPDATE deliveries SET state = 'delivered', reason = NULL WHERE id = ?", params![id])
+        }
+        Standing::Pending { attempts, next_wall_ms, reason } => run(
+            connection,
+            "UPDATE deliveries SET state = 'pending', attempts = ?, next_wall_ms = ?, reason = ? WHERE id = ?",
+            params![attempts, int(*next_wall_ms), reason, id],
+        ),
+        Standing::Parked { reason } => {
+            run(connection, "UPDATE deliveries SET state = 'parked', reason = ? WHERE id = ?", params![reason, id])
+        }
+    })
+}
+
+fn retry(connection: &Connection, delivery: DeliveryId, numbers: &mut Numbers) -> Result<u64, StoreError> {
+    numbers.place += 1;
+    let changed = run(
+        connection,
+        "UPDATE deliveries SET state = 'pending', attempts = 0, next_wall_ms = ?, place = ? WHERE id = ?",
+        params![int(numbers.name.timestamp_ms()), int(numbers.place), delivery.to_string()],
+    )?;
+    Ok(changed as u64)
+}
+
+fn retry_all(connection: &Connection, filter: &DeliveryFilter, numbers: &mut Numbers, committed: &mut Committed) -> Done {
+    for delivery in read::matching(connection, filter)? {
+        committed.retried += retry(connection, delivery, numbers)?;
+    }
+    Ok(())
+}
+
+/// The last place that was given out before this process began.
+pub(super) fn last_place(connection: &Connection) -> Result<u64, StoreError> {
+    let last: Option<i64> = connection.query_row("SELECT max(place) FROM deliveries", (), |row| row.get(0)).optional()?.flatten();
+    Ok(last.unwrap_or(0).unsigned_abs())
+}
+
+fn run(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<usize> {
+    connection.prepare_cached(sql)?.execute(params)
+}
+
+fn one(changed: rusqlite::Result<usize>) -> Done {
+    if changed? == 1 { Ok(()) } else { Err(StoreError::Misfit) }
+}
+
+fn is_unique(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_UNIQUE))
+}
+
+/// A broken constraint is a write that does not fit; anything else is the database's.
+fn misfit(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::ConstraintViolation) => StoreError::Misfit,
+        _ => error.into(),
+    }
+}
+
+/// `SQLite`'s integers are signed; no time, offset or count of ours comes near their end.
+pub(super) fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
