@@ -1,0 +1,304 @@
+//! The spool's one writer thread, and reading back after a restart.
+//!
+//! Promises: [`SpoolTrack::append`] never waits, and says when it could not take the audio; what was taken is handed to the
+//! system at once and synced every [`SYNC_EVERY`]; a file is deleted when all of it is covered; reading back cuts torn tails.
+
+mod files;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use self::files::Files;
+use super::{FRAME_MAX_BYTES, FileName, Frame, scan, seal::DataKey};
+use crate::{
+    clock,
+    media::{Chunk, Offset, SessionId},
+    segment::TrackKey,
+};
+
+/// How often written audio is synced: what a power cut may take. Contract, section Details.
+pub const SYNC_EVERY: Duration = Duration::from_millis(200);
+/// The most audio that waits for the writer, its bookkeeping counted: two seconds of 1,000 calls.
+pub const WAITING_MAX_BYTES: usize = 40 << 20;
+/// What a waiting chunk costs beside its audio.
+const CHUNK_COST_BYTES: usize = 128;
+/// The most chunks that are sealed before they are written, so that a burst is on its way to the disk early.
+const BATCH: usize = 256;
+
+/// The audio was not taken: the disk does not keep up, or the chunk is longer than a frame may be. Counted in [`Spool::refused`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the spool is full")]
+pub struct SpoolFull;
+
+enum Command {
+    Append(Arc<Shared>, Chunk),
+    Wake,
+}
+
+enum Control {
+    Flush(oneshot::Sender<()>),
+    Remove(SessionId, oneshot::Sender<()>),
+}
+
+/// What a track's handle and the writer both see.
+struct Shared {
+    id: u64,
+    session: SessionId,
+    key: TrackKey,
+    data_key: DataKey,
+    covered: AtomicU64,
+    closed: AtomicBool,
+}
+
+struct Inner {
+    folder: PathBuf,
+    commands: mpsc::Sender<Command>,
+    controls: Mutex<Vec<Control>>,
+    counters: Arc<Counters>,
+    next_track: AtomicU64,
+}
+
+#[derive(Default)]
+struct Counters {
+    waiting_bytes: AtomicUsize,
+    refused: AtomicU64,
+    failing: AtomicBool,
+}
+
+/// The spool; clones share it. The thread ends when the last clone and track are gone.
+#[derive(Clone)]
+pub struct Spool(Arc<Inner>);
+
+/// One track's way into the spool; clones share it.
+#[derive(Clone)]
+pub struct SpoolTrack {
+    spool: Spool,
+    shared: Arc<Shared>,
+}
+
+/// A track's audio as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// Which track.
+    pub key: TrackKey,
+    /// Its frames by offset.
+    pub frames: Vec<Frame>,
+    /// Bytes of torn frames that were cut.
+    pub torn_bytes: u64,
+    /// Whole frames that do not open under the session's key.
+    pub unreadable: usize,
+}
+
+impl Spool {
+    /// Opens or makes the folder and starts the writer.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or the thread not started.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let (commands, received) = mpsc::channel();
+        let counters = Arc::new(Counters::default());
+        let controls = Mutex::default();
+        let folder = folder.to_owned();
+        let inner =
+            Inner { folder: folder.clone(), commands, controls, counters: counters.clone(), next_track: AtomicU64::new(0) };
+        let spool = Arc::new(inner);
+        let weak = Arc::downgrade(&spool);
+        let take_controls = move || weak.upgrade().map(|inner| std::mem::take(&mut *inner.controls())).unwrap_or_default();
+        thread::Builder::new()
+            .name("spool-writer".into())
+            .spawn(move || write_all(&received, &take_controls, Files::new(folder, counters)))?;
+        Ok(Self(spool))
+    }
+
+    /// A track's way in; its audio is sealed under the session's `data_key`.
+    #[must_use]
+    pub fn track(&self, session: &SessionId, key: TrackKey, data_key: &DataKey) -> SpoolTrack {
+        let shared = Shared {
+            id: self.0.next_track.fetch_add(1, Ordering::Relaxed),
+            session: session.clone(),
+            key,
+            data_key: data_key.clone(),
+            covered: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        };
+        SpoolTrack { spool: self.clone(), shared: Arc::new(shared) }
+    }
+
+    /// Chunks that could not be taken, since the start.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.0.counters.refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last write or sync failed.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.0.counters.failing.load(Ordering::Relaxed)
+    }
+
+    /// Waits until all that was appended before is synced.
+    pub async fn flush(&self) {
+        let (done, wait) = oneshot::channel();
+        self.control(Control::Flush(done), wait).await;
+    }
+
+    /// Deletes all audio of a session; its tracks must not be appended to any more.
+    pub async fn remove(&self, session: &SessionId) {
+        let (done, wait) = oneshot::channel();
+        self.control(Control::Remove(session.clone(), done), wait).await;
+    }
+
+    async fn control(&self, control: Control, wait: oneshot::Receiver<()>) {
+        self.0.controls().push(control);
+        let _ = self.0.commands.send(Command::Wake);
+        let _ = wait.await;
+    }
+
+    /// The sessions that have audio on disk.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub async fn sessions(&self) -> io::Result<BTreeSet<SessionId>> {
+        let folder = self.0.folder.clone();
+        blocking(move || Ok(names(&folder)?.into_iter().map(|name| name.session).collect())).await
+    }
+
+    /// Reads a session's audio back, cutting torn tails. For sessions of an earlier run; flush first for one of this run.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub async fn recover(&self, session: &SessionId, data_key: &DataKey) -> io::Result<Vec<Recovered>> {
+        let (folder, session, data_key) = (self.0.folder.clone(), session.clone(), data_key.clone());
+        blocking(move || recover(&folder, &session, &data_key)).await
+    }
+}
+
+impl Inner {
+    fn controls(&self) -> std::sync::MutexGuard<'_, Vec<Control>> {
+        self.controls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SpoolTrack {
+    /// Hands a chunk to the writer without waiting.
+    ///
+    /// # Errors
+    /// If more than [`WAITING_MAX_BYTES`] wait already; the audio is then not on disk.
+    pub fn append(&self, chunk: &Chunk) -> Result<(), SpoolFull> {
+        let counters = &self.spool.0.counters;
+        let cost = cost(chunk);
+        let fits = counters.waiting_bytes.fetch_add(cost, Ordering::Relaxed) + cost <= WAITING_MAX_BYTES;
+        let command = Command::Append(self.shared.clone(), chunk.clone());
+        if fits && chunk.audio.len() <= FRAME_MAX_BYTES && self.spool.0.commands.send(command).is_ok() {
+            return Ok(());
+        }
+        counters.waiting_bytes.fetch_sub(cost, Ordering::Relaxed);
+        counters.refused.fetch_add(1, Ordering::Relaxed);
+        Err(SpoolFull)
+    }
+
+    /// A stored final covers the audio before `to`; it is deleted when convenient.
+    pub fn covered(&self, to: Offset) {
+        self.shared.covered.fetch_max(to.0, Ordering::Relaxed);
+    }
+
+    /// No more audio comes: the last file too is deleted as soon as it is covered.
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+    }
+}
+
+fn cost(chunk: &Chunk) -> usize {
+    chunk.audio.len() + CHUNK_COST_BYTES
+}
+
+fn write_all(commands: &mpsc::Receiver<Command>, take_controls: &impl Fn() -> Vec<Control>, mut files: Files) {
+    let mut next_round = clock::now() + SYNC_EVERY;
+    loop {
+        let patience = if files.is_empty() { Duration::MAX } else { next_round.saturating_duration_since(clock::now()) };
+        let first = match commands.recv_timeout(patience) {
+            Ok(command) => Some(command),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            Err(mpsc::RecvTimeoutError::Disconnected) => break files.round(),
+        };
+        for command in first.into_iter().chain(commands.try_iter()).take(BATCH) {
+            if let Command::Append(track, chunk) = command {
+                files.append(&track, chunk);
+            }
+        }
+        files.write();
+        let controls = take_controls();
+        if !controls.is_empty() {
+            // What was appended before somebody asked is still in the queue or already written.
+            for command in commands.try_iter() {
+                if let Command::Append(track, chunk) = command {
+                    files.append(&track, chunk);
+                }
+            }
+            files.write();
+        }
+        if !controls.is_empty() || clock::now() >= next_round {
+            files.round();
+            next_round = clock::now() + SYNC_EVERY;
+        }
+        for control in controls {
+            // Whoever asked may have gone away meanwhile.
+            let _ = match control {
+                Control::Flush(done) => done.send(()),
+                Control::Remove(session, done) => {
+                    files.remove(&session);
+                    done.send(())
+                }
+            };
+        }
+    }
+}
+
+fn recover(folder: &Path, session: &SessionId, data_key: &DataKey) -> io::Result<Vec<Recovered>> {
+    let mut tracks = BTreeMap::<TrackKey, Recovered>::new();
+    for name in names(folder)?.into_iter().filter(|name| name.session == *session) {
+        let path = folder.join(name.render().expect("a name that was parsed can be written"));
+        let bytes = fs::read(&path)?;
+        let found = scan(&bytes, data_key, session, name.track);
+        let torn = bytes.len() - found.whole_bytes;
+        if torn > 0 {
+            fs::OpenOptions::new().write(true).open(&path)?.set_len(found.whole_bytes as u64)?;
+        }
+        let empty = Recovered { key: name.track, frames: Vec::new(), torn_bytes: 0, unreadable: 0 };
+        let track = tracks.entry(name.track).or_insert(empty);
+        track.frames.extend(found.frames);
+        track.torn_bytes += torn as u64;
+        track.unreadable += found.unreadable;
+    }
+    Ok(tracks.into_values().collect())
+}
+
+/// Our files, by session, track and offset; others are left alone.
+fn names(folder: &Path) -> io::Result<BTreeSet<FileName>> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        names.extend(entry?.file_name().to_str().and_then(FileName::parse));
+    }
+    Ok(names)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! The writer thread's files: each track's newest is written to, older ones wait until they are covered.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+};
+
+use super::{Counters, Shared, cost, names};
+use crate::{
+    clock,
+    media::{Chunk, Offset, SessionId, ms_to_bytes},
+    spool::{FileName, Frame, write_frame},
+};
+
+/// Audio in one file: a minute, so that what is covered frees its space soon and files stay few.
+const FILE_BYTES: u64 = ms_to_bytes(60_000);
+
+pub(super) struct Files {
+    folder: PathBuf,
+    counters: Arc<Counters>,
+    tracks: HashMap<u64, Open>,
+    /// Tracks with sealed frames that are not written yet.
+    touched: HashSet<u64>,
+    /// Whether a file was made whose name is not synced yet.
+    has_new_names: bool,
+}
+
+/// A track's files, the newest last and open.
+struct Open {
+    shared: Arc<Shared>,
+    file: Option<File>,
+    names: VecDeque<Covering>,
+    /// Sealed frames for the newest file.
+    buffer: Vec<u8>,
+    /// Cost of the chunks in `buffer`.
+    buffered: usize,
+    written_bytes: u64,
+    is_dirty: bool,
+}
+
+struct Covering {
+    path: PathBuf,
+    first: Offset,
+    end: Offset,
+}
+
+impl Files {
+    pub(super) fn new(folder: PathBuf, counters: Arc<Counters>) -> Self {
+        Self { folder, counters, tracks: HashMap::new(), touched: HashSet::new(), has_new_names: false }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tracks.is_empty()
+    }
+
+    /// Seals a chunk for its track's newest file.
+    pub(super) fn append(&mut self, track: &Arc<Shared>, chunk: Chunk) {
+        let cost = cost(&chunk);
+        if let Err(error) = self.try_append(track, chunk) {
+            self.failed("open", &error);
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+            self.counters.waiting_bytes.fetch_sub(cost, Ordering::Relaxed);
+        }
+    }
+
+    fn try_append(&mut self, track: &Arc<Shared>, chunk: Chunk) -> io::Result<()> {
+        let open = self.tracks.entry(track.id).or_insert_with(|| Open::new(track.clone()));
+        let begins_anew = open.names.back().is_none_or(|newest| chunk.offset.since(newest.first) >= FILE_BYTES);
+        if begins_anew || open.file.is_none() {
+            open.write(&self.counters)?;
+            open.sync()?;
+            open.begin(&self.folder, chunk.offset)?;
+            self.has_new_names = true;
+        }
+        open.buffered += cost(&chunk);
+        open.names.back_mut().expect("a file was begun").end = chunk.end();
+        let frame = Frame { offset: chunk.offset, at_ms: chunk.at_ms, audio: chunk.audio };
+        write_frame(&mut open.buffer, &track.data_key, &track.session, track.key, &frame, &clock::random());
+        self.touched.insert(track.id);
+        Ok(())
+    }
+
+    /// Hands what is sealed to the system.
+    pub(super) fn write(&mut self) {
+        for id in std::mem::take(&mut self.touched) {
+            let Some(open) = self.tracks.get_mut(&id) else { continue };
+            if let Err(error) = open.write(&self.counters) {
+                self.failed("write", &error);
+            }
+        }
+    }
+
+    /// Syncs what was written, deletes what is covered, forgets who is gone.
+    pub(super) fn round(&mut self) {
+        let mut outcome = self.tracks.values_mut().map(Open::sync).fold(Ok(()), io::Result::and);
+        if std::mem::take(&mut self.has_new_names) {
+            outcome = outcome.and(File::open(&self.folder).and_then(|folder| folder.sync_all()));
+        }
+        match outcome {
+            Ok(()) => self.counters.failing.store(false, Ordering::Relaxed),
+            Err(error) => self.failed("sync", &error),
+        }
+        self.tracks.retain(|_, open| open.tidy());
+    }
+
+    /// Deletes a session's files, also those of an earlier run.
+    pub(super) fn remove(&mut self, session: &SessionId) {
+        self.tracks.retain(|_, open| open.shared.session != *session);
+        let found = names(&self.folder).unwrap_or_default();
+        for name in found.into_iter().filter(|name| name.session == *session).filter_map(|name| name.render()) {
+            delete(&self.folder.join(name));
+        }
+    }
+
+    fn failed(&self, what: &'static str, error: &io::Error) {
+        if !self.counters.failing.swap(true, Ordering::Relaxed) {
+            tracing::error!(what, %error, "failed to spool audio: it is not safe from a crash until this works again");
+        }
+    }
+}
+
+impl Open {
+    fn new(shared: Arc<Shared>) -> Self {
+        let (names, buffer) = (VecDeque::new(), Vec::new());
+        Self { shared, file: None, names, buffer, buffered: 0, written_bytes: 0, is_dirty: false }
+    }
+
+    fn begin(&mut self, folder: &std::path::Path, first: Offset) -> io::Result<()> {
+        let name = FileName { session: self.shared.session.clone(), track: self.shared.key, first };
+        let name = name.render().ok_or_else(|| io::Error::other("the session's id makes no file name"))?;
+        let path = folder.join(name);
+        self.file = Some(OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?);
+        self.written_bytes = 0;
+        self.names.push_back(Covering { path, first, end: first });
+        Ok(())
+    }
+
+    /// A write that fails is undone and ends its file, so that a torn frame never hides the whole ones after it.
+    fn write(&mut self, counters: &Counters) -> io::Result<()> {
+        counters.waiting_bytes.fetch_sub(std::mem::take(&mut self.buffered), Ordering::Relaxed);
+        let buffer = std::mem::take(&mut self.buffer);
+        let Some(file) = self.file.as_mut().filter(|_| !buffer.is_empty()) else { return Ok(()) };
+        self.is_dirty = true;
+        let outcome = file.write_all(&buffer);
+        if outcome.is_err() {
+            counters.refused.fetch_add(1, Ordering::Relaxed);
+            let _ = file.set_len(self.written_bytes).and_then(|()| file.sync_data());
+            self.file = None;
+        }
+        self.written_bytes += buffer.len() as u64;
+        self.buffer = buffer;
+        self.buffer.clear();
+        outcome
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        match &self.file {
+            Some(file) if std::mem::take(&mut self.is_dirty) => file.sync_data(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes covered files; says whether the track is still of interest.
+    fn tidy(&mut self) -> bool {
+        let covered = Offset(self.shared.covered.load(Ordering::Relaxed));
+        let is_closed = self.shared.closed.load(Ordering::Acquire);
+        let is_alone = Arc::strong_count(&self.shared) == 1;
+        let keep = usize::from(!is_closed && !is_alone);
+        while self.names.len() > keep && self.names.front().is_some_and(|oldest| oldest.end <= covered) {
+            delete(&self.names.pop_front().expect("it was just looked at").path);
+        }
+        if self.names.is_empty() {
+            self.file = None;
+        }
+        !is_alone
+    }
+}
+
+fn delete(path: &std::path::Path) {
+    if let Err(error) = fs::remove_file(path) {
+        // The name holds ids only.
+        tracing::warn!(path = %path.display(), %error, "failed to delete spooled audio");
+    }
+}

@@ -1,0 +1,143 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::{media::Track, store::driver::tests::Folder};
+
+const INBOUND: TrackKey = TrackKey { stream: 0, track: Track::Inbound };
+
+#[tokio::test]
+async fn what_was_appended_is_there_after_a_restart() {
+    let (spool, folder, session, key) = open();
+    let outbound = TrackKey { track: Track::Outbound, ..INBOUND };
+    let tracks = [spool.track(&session, INBOUND, &key), spool.track(&session, outbound, &key)];
+    for n in 0..10 {
+        for track in &tracks {
+            track.append(&chunk(n)).unwrap();
+        }
+    }
+    spool.flush().await;
+    drop((spool, tracks));
+
+    let again = Spool::open(&folder.0).unwrap();
+    let recovered = again.recover(&session, &key).await.unwrap();
+    assert_eq!(recovered.iter().map(|track| track.key).collect::<Vec<_>>(), [INBOUND, outbound]);
+    for track in recovered {
+        let whole: Vec<u8> = track.frames.iter().flat_map(|frame| frame.audio.to_vec()).collect();
+        assert_eq!(whole, (0..10).flat_map(|n| chunk(n).audio.to_vec()).collect::<Vec<_>>());
+        assert_eq!((track.frames[3].at_ms, track.torn_bytes, track.unreadable), (180, 0, 0));
+    }
+    assert_eq!(again.sessions().await.unwrap(), BTreeSet::from([session]));
+}
+
+#[tokio::test]
+async fn a_torn_tail_is_cut_and_stays_cut() {
+    let (spool, folder, session, key) = open();
+    let track = spool.track(&session, INBOUND, &key);
+    (0..3).for_each(|n| track.append(&chunk(n)).unwrap());
+    spool.flush().await;
+    let path = paths(&folder).pop().unwrap();
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 7]).unwrap();
+    let torn = spool.recover(&session, &key).await.unwrap().pop().unwrap();
+    let one = whole.len() / 3;
+    assert_eq!((torn.frames.len(), torn.torn_bytes), (2, one as u64 - 7));
+    let again = spool.recover(&session, &key).await.unwrap().pop().unwrap();
+    assert_eq!((again.frames.len(), again.torn_bytes), (2, 0));
+}
+
+#[tokio::test]
+async fn covered_files_go_and_the_one_being_written_stays() {
+    let (spool, folder, session, key) = open();
+    let track = spool.track(&session, INBOUND, &key);
+    (0..2500).for_each(|n| track.append(&chunk(n)).unwrap());
+    spool.flush().await;
+    assert_eq!(paths(&folder).len(), 3);
+    track.covered(Offset(480_000));
+    spool.flush().await;
+    assert_eq!(paths(&folder).len(), 2);
+    track.covered(Offset(u64::MAX));
+    track.covered(Offset(1));
+    spool.flush().await;
+    assert_eq!(paths(&folder).len(), 1);
+    track.append(&chunk(2500)).unwrap();
+    track.close();
+    spool.flush().await;
+    assert_eq!(paths(&folder), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn audio_that_is_not_covered_outlives_its_track() {
+    let (spool, folder, session, key) = open();
+    let track = spool.track(&session, INBOUND, &key);
+    (0..3).for_each(|n| track.append(&chunk(n)).unwrap());
+    track.covered(chunk(1).end());
+    track.close();
+    drop(track);
+    spool.flush().await;
+    spool.flush().await;
+    assert_eq!(paths(&folder).len(), 1);
+    let other = SessionId::new(&format!("ses_{}", clock::ulid())).unwrap();
+    spool.remove(&other).await;
+    assert_eq!(spool.recover(&session, &key).await.unwrap()[0].frames.len(), 3);
+    spool.remove(&session).await;
+    assert!(paths(&folder).is_empty() && spool.recover(&session, &key).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_full_spool_refuses_at_once_and_counts() {
+    let (spool, _folder, session, key) = open();
+    let track = spool.track(&session, INBOUND, &key);
+    spool.0.counters.waiting_bytes.store(WAITING_MAX_BYTES, Ordering::Relaxed);
+    assert_eq!(track.append(&chunk(0)), Err(SpoolFull));
+    assert_eq!(spool.refused(), 1);
+    spool.0.counters.waiting_bytes.store(0, Ordering::Relaxed);
+    assert_eq!(track.append(&chunk(1)), Ok(()));
+    spool.flush().await;
+    assert_eq!(spool.0.counters.waiting_bytes.load(Ordering::Relaxed), 0);
+    let long = Chunk { audio: vec![0; FRAME_MAX_BYTES + 1].into(), ..chunk(2) };
+    assert_eq!((track.append(&long), spool.refused()), (Err(SpoolFull), 2));
+}
+
+#[tokio::test]
+async fn a_folder_that_vanishes_is_told_and_audio_goes_on_when_it_is_back() {
+    let (spool, folder, session, key) = open();
+    fs::remove_dir(&folder.0).unwrap();
+    let track = spool.track(&session, INBOUND, &key);
+    track.append(&chunk(0)).unwrap();
+    spool.flush().await;
+    assert!(spool.is_failing() || spool.refused() == 1);
+    fs::create_dir(&folder.0).unwrap();
+    track.append(&chunk(1)).unwrap();
+    spool.flush().await;
+    assert!(!spool.is_failing());
+    assert_eq!(spool.recover(&session, &key).await.unwrap()[0].frames[0].offset, chunk(1).offset);
+}
+
+#[tokio::test]
+async fn files_are_for_their_owner_alone_and_hold_no_audio_in_the_clear() {
+    use std::os::unix::fs::PermissionsExt;
+    let (spool, folder, session, key) = open();
+    let track = spool.track(&session, INBOUND, &key);
+    track.append(&chunk(7)).unwrap();
+    spool.flush().await;
+    let path = paths(&folder).pop().unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!fs::read(&path).unwrap().windows(32).any(|window| window == [7; 32]));
+}
+
+fn open() -> (Spool, Folder, SessionId, DataKey) {
+    let folder = Folder::new();
+    let session = SessionId::new(&format!("ses_{}", clock::ulid())).unwrap();
+    (Spool::open(&folder.0).unwrap(), folder, session, DataKey::new([5; 32]))
+}
+
+fn chunk(n: u64) -> Chunk {
+    let audio = Bytes::from(vec![n.to_le_bytes()[0]; 480]);
+    Chunk { offset: Offset(n * 480), at_ms: n * 60, audio, received: clock::now() }
+}
+
+fn paths(folder: &Folder) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}

@@ -1,0 +1,167 @@
+//! Audio that no stored final covers yet: the frames in which it lies on disk, and how they are read back.
+//!
+//! A file holds the frames of one track, one after the other:
+//!
+//! | bytes | what |
+//! | --- | --- |
+//! | 4 | length of the sealed audio, little-endian like all numbers here |
+//! | 4 | CRC-32 of all that follows |
+//! | 8 | offset of the first byte on the track |
+//! | 8 | the same on the call's clock, in milliseconds |
+//! | 24 | nonce |
+//! | length | audio under XChaCha20-Poly1305, bound to session, track, offset and clock |
+//!
+//! Promises: audio is never on disk in the clear; a frame that was torn off while writing ends its file and harms none before
+//! it; a frame moved to another track or place does not open. File names carry the session's ULID, the stream's number, the
+//! track's word and an offset: nothing personal.
+
+pub mod driver;
+pub mod seal;
+
+use bytes::Bytes;
+use ulid::Ulid;
+
+pub use driver::{Spool, SpoolTrack};
+
+use crate::{
+    media::{Chunk, Offset, SessionId, Track},
+    segment::TrackKey,
+};
+use seal::{DataKey, NONCE_BYTES, TAG_BYTES};
+
+/// Bytes before the sealed audio.
+const HEADER_BYTES: usize = 4 + 4 + 8 + 8 + NONCE_BYTES;
+/// The longest sealed audio that is believed: ten seconds and the tag, far above any chunk.
+const SEALED_MAX_BYTES: usize = 80_000 + TAG_BYTES;
+/// The longest audio that one frame takes.
+pub const FRAME_MAX_BYTES: usize = SEALED_MAX_BYTES - TAG_BYTES;
+
+/// A run of audio as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Where its first byte lies on the track.
+    pub offset: Offset,
+    /// The same on the call's clock, in milliseconds.
+    pub at_ms: u64,
+    /// Mu-law bytes at 8 kHz.
+    pub audio: Bytes,
+}
+
+impl Frame {
+    /// The same as a chunk that was received at `received`.
+    #[must_use]
+    pub fn into_chunk(self, received: std::time::Instant) -> Chunk {
+        Chunk { offset: self.offset, at_ms: self.at_ms, audio: self.audio, received }
+    }
+}
+
+/// What a file's bytes hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scan {
+    /// The frames in order.
+    pub frames: Vec<Frame>,
+    /// How many bytes from the beginning are whole frames; what follows was torn off while writing.
+    pub whole_bytes: usize,
+    /// Whole frames that do not open under the key: set aside, counted.
+    pub unreadable: usize,
+}
+
+/// Appends a frame to `file`: audio of `track` in `session`, at most [`FRAME_MAX_BYTES`] long.
+///
+/// # Panics
+/// If the audio is longer than 4 GiB.
+pub fn write_frame(
+    file: &mut Vec<u8>,
+    key: &DataKey,
+    session: &SessionId,
+    track: TrackKey,
+    frame: &Frame,
+    nonce: &[u8; NONCE_BYTES],
+) {
+    let sealed = key.seal(nonce, &about(session, track, frame.offset, frame.at_ms), &frame.audio);
+    let length = u32::try_from(sealed.len()).expect("a frame's length fits four bytes");
+    let begin = file.len();
+    file.extend(length.to_le_bytes());
+    file.extend([0; 4]);
+    file.extend(frame.offset.0.to_le_bytes());
+    file.extend(frame.at_ms.to_le_bytes());
+    file.extend(nonce);
+    file.extend(sealed);
+    let sum = crc32fast::hash(&file[begin + 8..]);
+    file[begin + 4..begin + 8].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Reads a file's bytes back up to the first frame that is not whole.
+#[must_use]
+pub fn scan(bytes: &[u8], key: &DataKey, session: &SessionId, track: TrackKey) -> Scan {
+    let mut scan = Scan::default();
+    while let Some((header, sealed)) = whole_frame(&bytes[scan.whole_bytes..]) {
+        scan.whole_bytes += HEADER_BYTES + sealed.len();
+        let (offset, at_ms, nonce) = header;
+        match key.open(nonce, &about(session, track, offset, at_ms), sealed) {
+            Some(audio) => scan.frames.push(Frame { offset, at_ms, audio: audio.into() }),
+            None => scan.unreadable += 1,
+        }
+    }
+    scan
+}
+
+type Header<'a> = (Offset, u64, &'a [u8; NONCE_BYTES]);
+
+fn whole_frame(bytes: &[u8]) -> Option<(Header<'_>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (sum, rest) = rest.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*length) as usize;
+    let summed = rest.get(..HEADER_BYTES - 8 + length).filter(|_| (TAG_BYTES..=SEALED_MAX_BYTES).contains(&length))?;
+    if crc32fast::hash(summed) != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    let (offset, rest) = summed.split_first_chunk::<8>()?;
+    let (at_ms, rest) = rest.split_first_chunk::<8>()?;
+    let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>()?;
+    Some(((Offset(u64::from_le_bytes(*offset)), u64::from_le_bytes(*at_ms), nonce), sealed))
+}
+
+fn about(session: &SessionId, track: TrackKey, offset: Offset, at_ms: u64) -> Vec<u8> {
+    format!("audio of {session} {} {} {} {at_ms}", track.stream, track.track, offset.0).into_bytes()
+}
+
+/// A spool file's place in the world, as its name tells it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileName {
+    /// Whose audio.
+    pub session: SessionId,
+    /// Which track.
+    pub track: TrackKey,
+    /// Where its first frame lies.
+    pub first: Offset,
+}
+
+impl FileName {
+    /// The name; `None` if the session's id is not `ses_` and a ULID.
+    #[must_use]
+    pub fn render(&self) -> Option<String> {
+        let session = session_ulid(&self.session)?;
+        Some(format!("{session}-{}-{}-{:016x}.spool", self.track.stream, self.track.track, self.first.0))
+    }
+
+    /// Reads a name back; `None` if it is not ours.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.strip_suffix(".spool")?.splitn(4, '-');
+        let session = SessionId::new(&format!("ses_{}", parts.next()?)).ok()?;
+        session_ulid(&session)?;
+        let stream = parts.next()?.parse().ok()?;
+        let word = parts.next()?;
+        let track = Track::ALL.into_iter().find(|track| track.as_str() == word)?;
+        let first = Offset(u64::from_str_radix(parts.next()?, 16).ok()?);
+        Some(Self { session, track: TrackKey { stream, track }, first })
+    }
+}
+
+fn session_ulid(session: &SessionId) -> Option<&str> {
+    session.as_str().strip_prefix("ses_").filter(|ulid| Ulid::from_string(ulid).is_ok())
+}
+
+#[cfg(test)]
+mod tests;
