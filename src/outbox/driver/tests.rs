@@ -1,0 +1,288 @@
+use std::{collections::VecDeque, sync::Mutex};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use bytes::Bytes;
+use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use super::*;
+use crate::{
+    event::{Data, SpeechActivity},
+    media::{CallSid, SessionId, Track},
+    store::driver::tests::{begin, gap_event, name, open},
+    webhook::{Endpoint, SigningKey, sign},
+};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+#[tokio::test]
+async fn events_arrive_signed_and_in_order_byte_for_byte() {
+    let (store, _folder) = open();
+    let mut receiver = Receiver::start(vec![]).await;
+    let running = Running::start(&store, &receiver, "crm");
+    let session = begin(&store, "CA1", "MZ1").await;
+    let bodies = commit(&store, &session, 1..=20).await;
+    for body in bodies {
+        let post = receiver.next().await;
+        assert_eq!(post.body, body);
+        let key = [SigningKey::parse(&SECRET.into()).unwrap()];
+        let now = clock::wall_ms() / 1000;
+        assert_eq!(sign::verify(&key, &post.id, &post.timestamp, &post.signature, &body, now), Ok(()));
+        assert!(String::from_utf8_lossy(&body).contains(&post.id));
+    }
+    running.stop().await;
+    assert!(store.pending(&name("crm"), 0, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_failed_event_holds_the_next_and_is_sent_again_the_same() {
+    let (store, _folder) = open();
+    let mut receiver = Receiver::start(vec![status(500)]).await;
+    let session = begin(&store, "CA1", "MZ1").await;
+    let bodies = commit(&store, &session, 1..=2).await;
+    let running = Running::start(&store, &receiver, "crm");
+    let (first, again, second) = (receiver.next().await, receiver.next().await, receiver.next().await);
+    assert_eq!((&first.body, &again.body, &second.body), (&bodies[0], &bodies[0], &bodies[1]));
+    assert_eq!(first.id, again.id);
+    assert!(again.at - first.at >= Duration::from_millis(800), "{:?}", again.at - first.at);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_names_a_time_gets_it() {
+    let (store, _folder) = open();
+    let later = (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "2")]).into_response();
+    let mut receiver = Receiver::start(vec![later]).await;
+    let session = begin(&store, "CA1", "MZ1").await;
+    commit(&store, &session, 1..=1).await;
+    let running = Running::start(&store, &receiver, "crm");
+    let (first, again) = (receiver.next().await, receiver.next().await);
+    assert!(again.at - first.at >= Duration::from_secs(2));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_failure_that_stays_pending_with_its_history() {
+    let (store, _folder) = open();
+    let away = (StatusCode::PERMANENT_REDIRECT, [("location", "/elsewhere")]).into_response();
+    let mut receiver = Receiver::start(vec![away]).await;
+    let session = begin(&store, "CA1", "MZ1").await;
+    commit(&store, &session, 1..=1).await;
+    let running = Running::start(&store, &receiver, "crm");
+    receiver.next().await;
+    running.stop().await;
+    let pending = store.pending(&name("crm"), 0, 9).await.unwrap();
+    let (delivery, attempts) = store.delivery(pending[0].id).await.unwrap().unwrap();
+    assert_eq!((delivery.attempts, delivery.reason.as_deref()), (1, Some("status 308")));
+    assert_eq!(attempts[0].status, Some(308));
+}
+
+#[tokio::test]
+async fn a_huge_answer_counts_by_its_status_and_is_kept_in_part() {
+    let (store, _folder) = open();
+    let mut receiver = Receiver::start(vec!["x".repeat(8 << 20).into_response()]).await;
+    let session = begin(&store, "CA1", "MZ1").await;
+    commit(&store, &session, 1..=2).await;
+    let running = Running::start(&store, &receiver, "crm");
+    receiver.next().await;
+    receiver.next().await;
+    running.stop().await;
+    let listed = store.deliveries(crate::store::DeliveryFilter::default()).await.unwrap();
+    assert!(listed.items.iter().all(|delivery| delivery.state == "delivered"));
+    let (_, attempts) = store.delivery(listed.items[1].id).await.unwrap().unwrap();
+    assert_eq!(attempts[0].answer.as_ref().map(Bytes::len), Some(1024));
+}
+
+#[tokio::test]
+async fn a_restart_sends_what_was_pending_with_the_same_name_and_bytes() {
+    let (store, folder) = open();
+    let mut receiver = Receiver::start(vec![status(500)]).await;
+    let session = begin(&store, "CA1", "MZ1").await;
+    let bodies = commit(&store, &session, 1..=2).await;
+    let running = Running::start(&store, &receiver, "crm");
+    let first = receiver.next().await;
+    running.stop().await;
+    store.close().await;
+    drop(store);
+
+    let store = Store::open(&folder.0.join("bridge.db")).unwrap();
+    let running = Running::start(&store, &receiver, "crm");
+    let (again, second) = (receiver.next().await, receiver.next().await);
+    assert_eq!((again.id, &again.body, &second.body), (first.id, &bodies[0], &bodies[1]));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn gone_stops_an_endpoint_and_a_retry_by_hand_starts_it_again() {
+    let (store, _folder) = open();
+    let mut receiver = Receiver::start(vec![status(410)]).await;
+    let session = begin(&store, "CA1", "MZ1").await;
+    let running = Running::start(&store, &receiver, "crm");
+    commit(&store, &session, 1..=1).await;
+    receiver.next().await;
+    let pending = loop {
+        let pending = store.pending(&name("crm"), 0, 9).await.unwrap().pop().unwrap();
+        let (delivery, _) = store.delivery(pending.id).await.unwrap().unwrap();
+        if delivery.reason.is_some() {
+            assert_eq!((delivery.reason.as_deref(), delivery.attempts), (Some("endpoint paused: status 410"), 0));
+            break pending;
+        }
+        tokio::task::yield_now().await;
+    };
+    // The outcome is stored a moment before the ledger hears of it; a retry in between is taken for the attempt's own.
+    running.verdicts("pause").await;
+    commit(&store, &session, 2..=2).await;
+    store.commit(vec![Write::Retry(pending.id)]).await.unwrap();
+    assert!(String::from_utf8_lossy(&receiver.next().await.body).contains("\"seq\":1,"));
+    assert!(String::from_utf8_lossy(&receiver.next().await.body).contains("\"seq\":2,"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_stored_is_told_once_to_those_who_asked() {
+    let (store, _folder) = open();
+    let mut receiver = Receiver::start(vec![status(500)]).await;
+    let running = Running::start(&store, &receiver, "crm");
+    let session = SessionId::new("ses_1").unwrap();
+    let data = Data::SpeechStarted(SpeechActivity { track: Track::Inbound, at_ms: 3 });
+    for _ in 0..2 {
+        let event = Event::passing(clock::ulid(), clock::wall_ms(), &session, &CallSid::new("CA1").unwrap(), &data);
+        let expected = event.id.to_string();
+        running.passing.send(Passing { event, endpoints: vec![name("crm")] }).await.unwrap();
+        assert_eq!(receiver.next().await.id, expected);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn deliveries_to_an_endpoint_that_is_no_more_stay_pending() {
+    let (store, _folder) = open();
+    let mut receiver = Receiver::start(vec![]).await;
+    let session = begin(&store, "CA1", "MZ1").await;
+    store.commit(vec![gap_event(&session, 1, &["old", "crm"])]).await.unwrap();
+    let running = Running::start(&store, &receiver, "crm");
+    receiver.next().await;
+    running.stop().await;
+    assert_eq!(store.pending(&name("old"), 0, 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_thousand_events_of_many_calls_all_arrive_once_and_in_order() {
+    let (store, _folder) = open();
+    let mut receiver = Receiver::start(vec![]).await;
+    let running = Running::start(&store, &receiver, "crm");
+    let mut calls = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let store = store.clone();
+        calls.spawn(async move {
+            let session = begin(&store, "CA1", &format!("MZ{n}")).await;
+            for seq in 1..=20 {
+                commit(&store, &session, seq..=seq).await;
+            }
+        });
+    }
+    calls.join_all().await;
+    let mut last = std::collections::HashMap::<String, u64>::new();
+    for _ in 0..1000 {
+        let body: serde_json::Value = serde_json::from_slice(&receiver.next().await.body).unwrap();
+        let seen = last.entry(body["data"]["session_id"].as_str().unwrap().to_owned()).or_default();
+        *seen += 1;
+        assert_eq!(body["data"]["seq"], *seen);
+    }
+    running.stop().await;
+}
+
+struct Post {
+    id: String,
+    timestamp: String,
+    signature: String,
+    body: Bytes,
+    at: Instant,
+}
+
+type Desk = (mpsc::UnboundedSender<Post>, Arc<Mutex<VecDeque<Response>>>);
+
+/// Answers the first posts as told, then 204.
+struct Receiver {
+    url: String,
+    posts: mpsc::UnboundedReceiver<Post>,
+}
+
+impl Receiver {
+    async fn start(answers: Vec<Response>) -> Self {
+        let (sender, posts) = mpsc::unbounded_channel();
+        let take = async |State((sender, answers)): State<Desk>, headers: HeaderMap, body: Bytes| {
+            let text = |name| headers[name].to_str().unwrap().to_owned();
+            let (id, timestamp, signature) = (text(sign::ID_HEADER), text(sign::TIMESTAMP_HEADER), text(sign::SIGNATURE_HEADER));
+            let _ = sender.send(Post { id, timestamp, signature, body, at: clock::now() });
+            let told = answers.lock().unwrap().pop_front();
+            told.unwrap_or_else(|| status(204))
+        };
+        let state: Desk = (sender, Arc::new(Mutex::new(answers.into())));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let app = Router::new().route("/hook", post(take)).with_state(state);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { url, posts }
+    }
+
+    async fn next(&mut self) -> Post {
+        tokio::time::timeout(Duration::from_secs(10), self.posts.recv()).await.expect("a post comes").unwrap()
+    }
+}
+
+struct Running {
+    passing: mpsc::Sender<Passing>,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+    verdicts: tokio::sync::watch::Receiver<&'static str>,
+}
+
+impl Running {
+    fn start(store: &Store, receiver: &Receiver, endpoint: &str) -> Self {
+        let endpoint = Endpoint::new(name(endpoint), receiver.url.parse().unwrap(), &[SECRET.into()], vec![], true).unwrap();
+        let (seen, verdicts) = tokio::sync::watch::channel("");
+        let outbox = Outbox {
+            store: store.clone(),
+            endpoints: Endpoints::new(vec![endpoint]),
+            poster: Poster::new(HttpConnector::new()),
+            observer: Arc::new(move |observed| {
+                seen.send_replace(observed.verdict);
+            }),
+        };
+        let (passing, told) = mpsc::channel(16);
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(outbox.run(told, shutdown.clone()));
+        Self { passing, shutdown, task, verdicts }
+    }
+
+    async fn verdicts(&self, word: &str) {
+        self.verdicts.clone().wait_for(|seen| *seen == word).await.unwrap();
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+async fn commit(store: &Store, session: &SessionId, seqs: std::ops::RangeInclusive<u64>) -> Vec<Bytes> {
+    let writes: Vec<Write> = seqs.map(|seq| gap_event(session, seq, &["crm"])).collect();
+    let body = |write: &Write| match write {
+        Write::Event { event, .. } => event.body.clone(),
+        _ => unreachable!("only events are made here"),
+    };
+    let bodies = writes.iter().map(body).collect();
+    store.commit(writes).await.unwrap();
+    bodies
+}
+
+fn status(code: u16) -> Response {
+    StatusCode::from_u16(code).unwrap().into_response()
+}

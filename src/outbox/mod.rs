@@ -1,0 +1,281 @@
+//! ★ The Ledger: which delivery is due, and what an attempt's end leads to.
+//!
+//! A lane is what must stay in order: to an ordered endpoint, the events of one session by their `seq`; to any other, each
+//! delivery by itself. Only the head of a lane is tried; while it waits for its next attempt the lane waits with it. A
+//! parked head lets the lane go on: the receiver sees the jump in `seq` and fetches what it lacks.
+//!
+//! Promises: at most [`AT_ONCE`] attempts at a time to one endpoint and one to a lane; one endpoint never waits for another;
+//! at most [`HELD_MAX`] deliveries of an endpoint are held, as names without bodies. The caller drains
+//! [`Ledger::poll_output`] after each `handle_*`, stores what an attempt came to, and only then calls [`Ledger::handle_settled`].
+
+pub mod driver;
+pub mod schedule;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+pub use schedule::Next;
+
+use crate::{
+    media::{EndpointName, SessionId},
+    webhook::DeliveryId,
+};
+
+/// The most attempts under way to one endpoint: enough for 1,000 events a second at 15 ms each, few enough for a small receiver.
+pub const AT_ONCE: usize = 16;
+/// The most deliveries of one endpoint in memory (about 200 bytes each); the rest waits in the store.
+pub const HELD_MAX: usize = 20_000;
+/// How long a delivery rests whose verdict could not be stored: it may have arrived, so it is sent again, but not in a rush.
+pub const UNSTORED_REST: Duration = Duration::from_secs(1);
+
+/// A pending delivery as the ledger holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Its name.
+    pub id: DeliveryId,
+    /// Whose event.
+    pub session: SessionId,
+    /// The event's number.
+    pub seq: u64,
+    /// Steps of the schedule used up.
+    pub used: u32,
+    /// Not before.
+    pub at: Instant,
+}
+
+/// An attempt to begin now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begin {
+    /// To whom.
+    pub endpoint: EndpointName,
+    /// What.
+    pub id: DeliveryId,
+    /// Steps of the schedule used up before it.
+    pub used: u32,
+}
+
+/// How an attempt ended for the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Its outcome is stored.
+    Stored(Next),
+    /// The store refused it.
+    Unstored,
+    /// It was no longer pending (delivered meanwhile, or erased), so nothing was sent.
+    Gone,
+}
+
+/// Counts lanes from 0; never used again.
+type LaneId = u64;
+
+#[derive(PartialEq, Eq, Hash, Clone)]
+enum LaneKey {
+    Session(SessionId),
+    Single(DeliveryId),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LaneState {
+    Waiting(Instant),
+    Ready,
+    Trying(DeliveryId),
+}
+
+struct Lane {
+    key: LaneKey,
+    endpoint: usize,
+    /// By `seq`; the first is the head.
+    queue: BTreeMap<u64, Due>,
+    state: LaneState,
+}
+
+struct Row {
+    name: EndpointName,
+    ordered: bool,
+    paused: bool,
+    held: usize,
+    trying: usize,
+    lanes: HashMap<LaneKey, LaneId>,
+    /// Lanes whose head is due; one that changed its mind is passed over when its turn comes.
+    ready: VecDeque<LaneId>,
+}
+
+/// See the module's page.
+pub struct Ledger {
+    endpoints: Vec<Row>,
+    lanes: HashMap<LaneId, Lane>,
+    lane_of: HashMap<DeliveryId, LaneId>,
+    timers: BTreeSet<(Instant, LaneId)>,
+    next_lane: LaneId,
+}
+
+impl Ledger {
+    /// For these endpoints: name, and whether a session's events stay in order.
+    #[must_use]
+    pub fn new(endpoints: impl IntoIterator<Item = (EndpointName, bool)>) -> Self {
+        let row = |(name, ordered)| Row {
+            name,
+            ordered,
+            paused: false,
+            held: 0,
+            trying: 0,
+            lanes: HashMap::new(),
+            ready: VecDeque::new(),
+        };
+        Self {
+            endpoints: endpoints.into_iter().map(row).collect(),
+            lanes: HashMap::new(),
+            lane_of: HashMap::new(),
+            timers: BTreeSet::new(),
+            next_lane: 0,
+        }
+    }
+
+    /// How many more deliveries of this endpoint may be handed in.
+    #[must_use]
+    pub fn room(&self, endpoint: &EndpointName) -> usize {
+        self.row(endpoint).map_or(0, |row| HELD_MAX.saturating_sub(self.endpoints[row].held))
+    }
+
+    /// Whether the endpoint answered 410 and nobody resumed it.
+    #[must_use]
+    pub fn is_paused(&self, endpoint: &EndpointName) -> bool {
+        self.row(endpoint).is_some_and(|row| self.endpoints[row].paused)
+    }
+
+    /// Whether nothing is under way and nothing could begin now.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.endpoints.iter().all(|row| row.trying == 0 && (row.paused || row.ready.is_empty()))
+    }
+
+    /// A delivery is pending. One that is here already was asked for again by hand: it is due anew, and a paused endpoint goes on.
+    ///
+    /// # Panics
+    /// If the ledger contradicts itself, which would be a bug in it.
+    pub fn handle_pending(&mut self, endpoint: &EndpointName, due: Due, now: Instant) {
+        let Some(row) = self.row(endpoint) else { return };
+        if let Some(&lane) = self.lane_of.get(&due.id) {
+            return self.renew(lane, due, now);
+        }
+        let key = if self.endpoints[row].ordered { LaneKey::Session(due.session.clone()) } else { LaneKey::Single(due.id) };
+        let lane = self.lane(row, key, now);
+        self.lane_of.insert(due.id, lane);
+        self.endpoints[row].held += 1;
+        self.lanes.get_mut(&lane).expect("a lane was just found or made").queue.insert(due.seq, due);
+        self.place(lane, now);
+    }
+
+    /// An attempt ended and its outcome is stored, or is known to be not.
+    ///
+    /// # Panics
+    /// If the ledger contradicts itself, which would be a bug in it.
+    pub fn handle_settled(&mut self, id: DeliveryId, settled: Settled, now: Instant) {
+        let Some(&lane_id) = self.lane_of.get(&id) else { return };
+        let lane = self.lanes.get_mut(&lane_id).expect("a held delivery has a lane");
+        if lane.state != LaneState::Trying(id) {
+            return;
+        }
+        let row = &mut self.endpoints[lane.endpoint];
+        row.trying -= 1;
+        lane.state = LaneState::Waiting(now);
+        let due = lane.queue.values_mut().find(|due| due.id == id).expect("what is tried is held");
+        match settled {
+            Settled::Stored(Next::Again { delay, used }) => (due.at, due.used) = (now + delay, used),
+            Settled::Stored(Next::Paused) => row.paused = true,
+            Settled::Unstored => due.at = now + UNSTORED_REST,
+            Settled::Stored(Next::Delivered | Next::Parked) | Settled::Gone => {
+                let seq = due.seq;
+                lane.queue.remove(&seq);
+                self.lane_of.remove(&id);
+                row.held -= 1;
+            }
+        }
+        self.place(lane_id, now);
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(&(at, lane)) = self.timers.first().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, lane));
+            self.place(lane, now);
+        }
+    }
+
+    /// The next attempt to begin; it is under way until [`Ledger::handle_settled`].
+    ///
+    /// # Panics
+    /// If the ledger contradicts itself, which would be a bug in it.
+    pub fn poll_output(&mut self) -> Option<Begin> {
+        self.endpoints.iter_mut().find_map(|row| {
+            while !row.paused && row.trying < AT_ONCE {
+                let lane = self.lanes.get_mut(&row.ready.pop_front()?);
+                let Some(lane) = lane.filter(|lane| lane.state == LaneState::Ready) else { continue };
+                let head = lane.queue.values().next().expect("a ready lane has a head");
+                lane.state = LaneState::Trying(head.id);
+                row.trying += 1;
+                return Some(Begin { endpoint: row.name.clone(), id: head.id, used: head.used });
+            }
+            None
+        })
+    }
+
+    /// When [`Ledger::handle_timeout`] wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn row(&self, endpoint: &EndpointName) -> Option<usize> {
+        self.endpoints.iter().position(|row| row.name == *endpoint)
+    }
+
+    fn lane(&mut self, row: usize, key: LaneKey, now: Instant) -> LaneId {
+        if let Some(&lane) = self.endpoints[row].lanes.get(&key) {
+            return lane;
+        }
+        let id = self.next_lane;
+        self.next_lane += 1;
+        self.endpoints[row].lanes.insert(key.clone(), id);
+        self.lanes.insert(id, Lane { key, endpoint: row, queue: BTreeMap::new(), state: LaneState::Waiting(now) });
+        id
+    }
+
+    fn renew(&mut self, lane_id: LaneId, due: Due, now: Instant) {
+        let lane = self.lanes.get_mut(&lane_id).expect("a held delivery has a lane");
+        self.endpoints[lane.endpoint].paused = false;
+        lane.queue.insert(due.seq, due);
+        self.place(lane_id, now);
+    }
+
+    /// Puts a lane where its head belongs: among the ready, behind a timer, or away if it has none.
+    fn place(&mut self, id: LaneId, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        match lane.state {
+            LaneState::Trying(_) => return,
+            LaneState::Waiting(at) => drop(self.timers.remove(&(at, id))),
+            LaneState::Ready => {}
+        }
+        let row = &mut self.endpoints[lane.endpoint];
+        match lane.queue.values().next().map(|head| head.at) {
+            None => {
+                row.lanes.remove(&lane.key);
+                self.lanes.remove(&id);
+            }
+            Some(at) if at > now => {
+                lane.state = LaneState::Waiting(at);
+                self.timers.insert((at, id));
+            }
+            Some(_) if lane.state == LaneState::Ready => {}
+            Some(_) => {
+                lane.state = LaneState::Ready;
+                row.ready.push_back(id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
