@@ -1,0 +1,347 @@
+//! One session's task: stores what the machine gives out, then tells everybody who waits for it.
+//!
+//! Promises: a unit is stored before anything that depends on it is said; while the store cannot write, the session waits
+//! and keeps its place, and nothing is dropped.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{Call, Output, Received, Unit};
+use crate::{
+    admission::{Health, Line, Opened, Refused, Tracks},
+    backoff::Backoff,
+    clock,
+    event::{Data, Event},
+    media::{EndReason, StreamSid, Track},
+    metrics::Metrics,
+    outbox::driver::Passing,
+    registry::{Seat, SessionState},
+    segment::TrackKey,
+    spool::{SpoolTrack, seal::WrappedKey},
+    store::{Store, StoreError},
+    upstream::{Command, LinkState, Report},
+    webhook::Endpoints,
+};
+
+/// Inputs and reports that may wait for a session's task.
+pub const INPUTS: usize = 1024;
+/// First pause before a failed commit is tried again.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// Longest pause before a failed commit is tried again.
+const LONGEST_RETRY: Duration = Duration::from_secs(2);
+
+/// What comes to a session from its streams and from outside.
+pub enum Input {
+    /// A stream of the same call asks to join.
+    Join {
+        /// The peer's name for the stream.
+        stream_sid: StreamSid,
+        /// The tracks that it announced.
+        tracks: Vec<Track>,
+        /// Answers with the stream's place, or with why it must not join; `None`: it must open a session of its own.
+        answer: oneshot::Sender<Result<Option<Opened>, Refused>>,
+    },
+    /// A track was opened.
+    TrackOpened {
+        /// Which.
+        key: TrackKey,
+        /// The way to its link.
+        commands: mpsc::WeakSender<Command>,
+        /// The way to its spool.
+        spool: SpoolTrack,
+    },
+    /// A key was pressed.
+    Digit {
+        /// On which track.
+        track: Track,
+        /// When, on the call's clock.
+        at_ms: u64,
+        /// Which.
+        digit: char,
+    },
+    /// A stream is over.
+    StreamEnded {
+        /// Which.
+        stream: u32,
+        /// Why.
+        reason: EndReason,
+        /// What its tracks received.
+        received: Vec<(Track, Received)>,
+    },
+    /// The reaper found nobody at home.
+    Reap,
+}
+
+/// What comes to a session's task.
+pub struct Mail {
+    /// From streams and from outside.
+    pub inputs: mpsc::Receiver<Input>,
+    /// From links.
+    pub reports: mpsc::Receiver<(TrackKey, Report)>,
+    /// Hears whether the session could be stored at all.
+    pub first: Option<oneshot::Sender<Result<(), Refused>>>,
+}
+
+/// What a session's task works with.
+pub struct Desk {
+    /// Where everything is kept.
+    pub store: Store,
+    /// The session's links and spool.
+    pub tracks: Tracks,
+    /// Who may get events.
+    pub endpoints: Endpoints,
+    /// Whoever watches: stored events and unstored ones alike.
+    pub live: broadcast::Sender<Arc<Event>>,
+    /// The way to the receivers for what is not stored.
+    pub passing: mpsc::Sender<Passing>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// How all links fare.
+    pub health: Arc<Health>,
+    /// Where the merged transcript can be fetched when it is too long for `call.completed`.
+    pub transcript_url: String,
+    /// The key of a session that is to be made; none for one that is stored already.
+    pub new_key: Option<WrappedKey>,
+}
+
+/// The store will never take what the session has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotStored {
+    /// The session itself was refused, and whoever asked for it has been told.
+    AtTheDoor,
+    /// An event of a stored session was refused.
+    Later,
+}
+
+/// Runs the session to its terminal event.
+///
+/// # Errors
+/// If the store refuses the session or one of its events for good; whoever waits for [`Mail::first`] has been told.
+pub async fn run(
+    mut call: Call,
+    desk: Desk,
+    seat: Option<Seat<Line>>,
+    mut mail: Mail,
+    shutdown: CancellationToken,
+) -> Result<(), NotStored> {
+    let mut session = Session { desk, seat, first: mail.first.take(), on_line: None };
+    let mut told_to_stop = false;
+    loop {
+        while let Some(output) = call.poll_output() {
+            session.perform(&mut call, output).await?;
+        }
+        session.show_state(call.state());
+        if call.is_over() {
+            tracing::info!("the call is complete");
+            return Ok(());
+        }
+        tokio::select! {
+            Some(input) = mail.inputs.recv() => session.take(&mut call, input).await,
+            Some((key, report)) = mail.reports.recv() => session.report(&mut call, key, report),
+            () = clock::sleep_until(call.poll_timeout()) => call.handle_timeout(clock::now()),
+            () = shutdown.cancelled(), if !told_to_stop => {
+                told_to_stop = true;
+                call.handle_no_join(clock::now());
+            }
+        }
+    }
+}
+
+struct Session {
+    desk: Desk,
+    seat: Option<Seat<Line>>,
+    first: Option<oneshot::Sender<Result<(), Refused>>>,
+    on_line: Option<OnLine>,
+}
+
+/// A call that is counted as on the line, until this is dropped.
+struct OnLine(Arc<Metrics>);
+
+impl OnLine {
+    fn new(metrics: &Arc<Metrics>) -> Self {
+        metrics.call_began();
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for OnLine {
+    fn drop(&mut self) {
+        self.0.call_left();
+    }
+}
+
+impl Session {
+    async fn take(&mut self, call: &mut Call, input: Input) {
+        let now = clock::now();
+        self.touch();
+        match input {
+            Input::Join { stream_sid, tracks, answer } => {
+                let joined = self.join(call, stream_sid, &tracks).await;
+                let _ = answer.send(joined);
+            }
+            Input::TrackOpened { key, commands, spool } => {
+                self.desk.tracks.add(key, commands, spool);
+                call.handle_track_opened(key);
+            }
+            Input::Digit { track, at_ms, digit } => call.handle_digit(track, at_ms, digit, now),
+            Input::StreamEnded { stream, reason, received } => {
+                tracing::info!(stream, reason = reason.as_str(), "a stream ended");
+                call.handle_stream_ended(stream, reason, &received, now);
+            }
+            Input::Reap => call.handle_no_more_streams(EndReason::Timeout, now),
+        }
+    }
+
+    async fn join(&mut self, call: &mut Call, stream_sid: StreamSid, tracks: &[Track]) -> Result<Option<Opened>, Refused> {
+        match self.desk.store.has_stream(call.facts().dialect, &stream_sid).await {
+            Ok(false) => {}
+            Ok(true) => return Err(Refused::SeenBefore),
+            Err(_) => return Err(Refused::NotReady),
+        }
+        let joined = call.handle_join(stream_sid, tracks, clock::now());
+        self.show_state(call.state());
+        Ok(joined.map(|(stream, base_ms)| Opened { stream, base_ms }))
+    }
+
+    fn report(&mut self, call: &mut Call, key: TrackKey, report: Report) {
+        self.touch();
+        match &report {
+            Report::State(state) => self.link_changed(key.track, state),
+            // Whoever speaks is well again; a connection that came back behind the end of the audio is never said to be live.
+            Report::Interim(_) | Report::Covered(_) => self.desk.health.note(&LinkState::Live),
+            Report::Final(heard) if !heard.provisional => self.desk.health.note(&LinkState::Live),
+            Report::Gap(gap) => self.desk.metrics.gap(key.track, gap.reason, gap.to_ms.saturating_sub(gap.from_ms)),
+            _ => {}
+        }
+        call.handle_report(key, report, clock::now());
+    }
+
+    /// Why a link is not there is the one thing an operator must find in the log.
+    fn link_changed(&self, track: Track, state: &LinkState) {
+        let word = state.as_str();
+        match state {
+            LinkState::Reconnecting { tries, cause } => {
+                self.desk.metrics.reconnect(cause.code());
+                tracing::warn!(%track, state = word, tries, cause = cause.code(), "{cause}");
+            }
+            LinkState::Refused(cause) => tracing::error!(%track, state = word, cause = cause.code(), "{cause}"),
+            LinkState::Connecting | LinkState::Live | LinkState::Draining | LinkState::Closed => {
+                tracing::info!(%track, state = word, "the link to the speech service changed");
+            }
+        }
+        self.desk.health.note(state);
+    }
+
+    async fn perform(&mut self, call: &mut Call, output: Output) -> Result<(), NotStored> {
+        match output {
+            Output::Store(unit) => {
+                self.store(call, &unit).await?;
+                call.handle_stored(clock::now());
+            }
+            Output::Covered(key, mark) => self.desk.tracks.covered(key, mark),
+            Output::Show(data) => self.show(call, &data),
+            Output::Conclude => self.conclude(call).await,
+        }
+        Ok(())
+    }
+
+    /// Tells what is not stored to whoever watches and asked for it; nobody waits for it.
+    fn show(&self, call: &Call, data: &Data) {
+        let facts = call.facts();
+        let event = Event::passing(clock::ulid(), clock::wall_ms(), &facts.session, &facts.call_sid, data);
+        let endpoints = self.desk.endpoints.wanting(event.kind, facts.webhook.as_ref());
+        if !endpoints.is_empty() && self.desk.passing.try_send(Passing { event: event.clone(), endpoints }).is_err() {
+            self.desk.metrics.ignored("passing_queue_full", 1);
+        }
+        let _ = self.desk.live.send(Arc::new(event));
+    }
+
+    async fn store(&mut self, call: &Call, unit: &Unit) -> Result<(), NotStored> {
+        let (facts, wall_ms) = (call.facts(), clock::wall_ms());
+        let event = unit
+            .event
+            .as_ref()
+            .map(|(seq, data)| Event::new(clock::ulid(), wall_ms, &facts.session, &facts.call_sid, *seq, data));
+        let endpoints = event.as_ref().map(|event| self.desk.endpoints.wanting(event.kind, facts.webhook.as_ref()));
+        let writes = unit.writes(facts, event.as_ref(), endpoints.unwrap_or_default(), wall_ms, self.desk.new_key.as_ref());
+        let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        loop {
+            match self.desk.store.commit(writes.clone()).await {
+                Ok(_) => break,
+                Err(why) => self.not_stored(&why, &mut backoff).await?,
+            }
+        }
+        self.answer(Ok(()));
+        self.on_line.get_or_insert_with(|| OnLine::new(&self.desk.metrics));
+        if let Some(end) = unit.ends {
+            self.desk.metrics.call_ended(facts.dialect, end.reason);
+        }
+        self.announce(unit, event);
+        Ok(())
+    }
+
+    /// Waits where another try makes sense.
+    async fn not_stored(&mut self, why: &StoreError, backoff: &mut Backoff) -> Result<(), NotStored> {
+        let seen = matches!(why, StoreError::SeenBefore);
+        if self.first.is_some() {
+            self.answer(Err(if seen { Refused::SeenBefore } else { Refused::NotReady }));
+            return Err(NotStored::AtTheDoor);
+        }
+        if seen || matches!(why, StoreError::OutOfOrder | StoreError::Misfit | StoreError::Closed) {
+            tracing::error!(%why, "the store refused an event for good");
+            return Err(NotStored::Later);
+        }
+        let pause = backoff.fail(u32::from_be_bytes(clock::random()));
+        tracing::error!(%why, tries = backoff.failures(), "failed to store an event; it waits");
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    fn announce(&mut self, unit: &Unit, event: Option<Event>) {
+        if let Some(release) = &unit.segment {
+            self.desk.metrics.released(release);
+            if let Some(seat) = &self.seat {
+                seat.entry().pulse.add_segment();
+            }
+        }
+        if let Some(event) = event {
+            let _ = self.desk.live.send(Arc::new(event));
+        }
+    }
+
+    async fn conclude(&mut self, call: &mut Call) {
+        let session = call.facts().session.clone();
+        let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        let segments = loop {
+            match self.desk.store.segments(&session).await {
+                Ok(segments) => break segments,
+                Err(why) => {
+                    tracing::error!(%why, "failed to read the segments of an ending call; trying again");
+                    tokio::time::sleep(backoff.fail(u32::from_be_bytes(clock::random()))).await;
+                }
+            }
+        };
+        let lines = segments.into_iter().map(|segment| segment.line).collect();
+        call.handle_transcript(lines, clock::wall_ms(), self.desk.transcript_url.clone());
+    }
+
+    fn answer(&mut self, result: Result<(), Refused>) {
+        if let Some(first) = self.first.take() {
+            let _ = first.send(result);
+        }
+    }
+
+    fn touch(&self) {
+        if let Some(seat) = &self.seat {
+            seat.entry().pulse.touch(clock::now());
+        }
+    }
+
+    fn show_state(&self, state: SessionState) {
+        if let Some(seat) = &self.seat {
+            seat.entry().pulse.set_state(state);
+        }
+    }
+}

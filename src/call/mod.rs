@@ -1,0 +1,369 @@
+//! One session of a call, from its stream's start to its one terminal event.
+//!
+//! Promises: events are numbered from 1 without gaps; nothing is announced and no audio is given up before the final that
+//! covers it is stored, with its event, in one transaction; whatever happens to streams, links or limits, exactly one
+//! `call.completed` ends the session, and it is its last event.
+//!
+//! The driver stores each [`Output::Store`] and says so by [`Call::handle_stored`] before it takes the next output.
+
+mod announce;
+mod coverage;
+pub mod driver;
+mod facts;
+mod flow;
+mod resume;
+#[cfg(test)]
+mod tests;
+mod tracks;
+mod unit;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+pub use facts::{Facts, Remembered, direction_named};
+pub use resume::{Resumed, ResumedTrack};
+pub use tracks::Sums;
+use tracks::Tracks;
+pub use unit::{Ending, Opening, Unit};
+
+use crate::{
+    event::{Data, Line},
+    media::{EndReason, Gap, GapReason, Offset, StreamSid, Track},
+    pii::Redacted,
+    redact::Gate,
+    registry::SessionState,
+    segment::TrackKey,
+    transcript::Transcript,
+    upstream::Report,
+};
+
+/// How long a session waits for another stream after one ended without a `stop` (contract, Events, details).
+pub const JOIN_WINDOW: Duration = Duration::from_secs(10);
+/// Longest time between the end of the last stream and the terminal event, whatever the links do; above a link's own deadlines.
+const DRAIN_LIMIT: Duration = Duration::from_mins(1);
+/// How long a mark moved by silence alone may wait for a final to be stored with.
+const SILENT_MARK_EVERY: Duration = Duration::from_secs(5);
+
+/// What one track of a stream received.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Audio received, in milliseconds.
+    pub received_ms: u64,
+    /// Silence filled in, in milliseconds.
+    pub filled_ms: u64,
+    /// Where it ended, on the call's clock.
+    pub end_ms: u64,
+}
+
+/// What the driver is to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Store this, then say so.
+    Store(Box<Unit>),
+    /// Audio of the track up to here is covered by stored finals.
+    Covered(TrackKey, Offset),
+    /// Show this to whoever watches; it is not stored.
+    Show(Box<Data>),
+    /// Read the stored segments back and call [`Call::handle_transcript`].
+    Conclude,
+}
+
+enum Phase {
+    /// At least one stream is there.
+    Live,
+    /// The last stream went away without a `stop`.
+    Waiting { until: Instant, reason: EndReason },
+    /// No stream will come; links finish.
+    Draining { until: Instant, reason: EndReason },
+    /// The gate is empty and the stored segments are being read.
+    Concluding { reason: EndReason },
+    /// The terminal event is stored or on its way.
+    Ended,
+}
+
+/// The session machine.
+pub struct Call {
+    facts: Facts,
+    phase: Phase,
+    transcript: Transcript,
+    gate: Gate,
+    tracks: Tracks,
+    next_seq: u64,
+    streams: u32,
+    first_audio: Instant,
+    storing: Option<Box<Stored>>,
+    outputs: VecDeque<Output>,
+    silent_since: Option<Instant>,
+}
+
+/// What becomes true once the unit that is being stored is.
+struct Stored {
+    segment: Option<(TrackKey, String)>,
+    ends: bool,
+    marks: bool,
+}
+
+impl Call {
+    /// A session whose first stream starts now; its first output stores the session with `call.started`.
+    pub fn started(facts: Facts, gate: Gate, now: Instant) -> Self {
+        let mut call = Self::bare(facts, gate, Phase::Live, now);
+        for track in call.facts.tracks.clone() {
+            call.tracks.open(TrackKey { stream: 0, track });
+        }
+        let parameters = call.clean_parameters();
+        let data = announce::call_started(&call.facts, parameters);
+        let opens =
+            Opening { stream: 0, stream_sid: Some(call.facts.stream_sid.clone()), tracks: call.facts.tracks.clone(), base_ms: 0 };
+        call.store(Unit { opens: Some(opens), ..Unit::event(data) });
+        call.streams = 1;
+        call
+    }
+
+    fn bare(facts: Facts, gate: Gate, phase: Phase, now: Instant) -> Self {
+        let transcript = Transcript::new(&facts.session);
+        Self {
+            facts,
+            phase,
+            transcript,
+            gate,
+            tracks: Tracks::default(),
+            next_seq: 1,
+            streams: 0,
+            first_audio: now,
+            storing: None,
+            outputs: VecDeque::new(),
+            silent_since: None,
+        }
+    }
+
+    fn clean_parameters(&mut self) -> BTreeMap<String, Redacted> {
+        let given = std::mem::take(&mut self.facts.parameters);
+        given.iter().map(|(name, value)| (name.clone(), self.gate.parameter(name, value))).collect()
+    }
+
+    /// What is known of the call.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// What the session is doing, as one word.
+    pub fn state(&self) -> SessionState {
+        match self.phase {
+            Phase::Live => SessionState::Live,
+            Phase::Waiting { .. } => SessionState::Waiting,
+            Phase::Draining { .. } | Phase::Concluding { .. } => SessionState::Draining,
+            Phase::Ended => SessionState::Ended,
+        }
+    }
+
+    fn is_concluding(&self) -> bool {
+        matches!(self.phase, Phase::Concluding { .. } | Phase::Ended)
+    }
+
+    /// Whether the terminal event is stored.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Ended) && self.storing.is_none() && self.outputs.is_empty()
+    }
+
+    /// Another stream of the same call asks to join: its number and its place on the call's clock, or `None` where it must open a session of its own.
+    pub fn handle_join(&mut self, stream_sid: StreamSid, tracks: &[Track], now: Instant) -> Option<(u32, u64)> {
+        let Phase::Waiting { .. } = self.phase else { return None };
+        self.phase = Phase::Live;
+        let (stream, ended_ms) = (self.streams, self.tracks.end_ms());
+        let elapsed = u64::try_from(now.saturating_duration_since(self.first_audio).as_millis()).unwrap_or(u64::MAX);
+        let base_ms = elapsed.max(ended_ms);
+        self.streams += 1;
+        for track in tracks {
+            self.tracks.open(TrackKey { stream, track: *track });
+        }
+        let opens = Opening { stream, stream_sid: Some(stream_sid), tracks: tracks.to_vec(), base_ms };
+        self.store(Unit { opens: Some(opens), ..Unit::default() });
+        for track in self.tracks.heard_before(stream) {
+            self.gap(track, Gap { from_ms: ended_ms, to_ms: base_ms, reason: GapReason::Disconnected });
+        }
+        Some((stream, base_ms))
+    }
+
+    /// A track that nobody announced has audio.
+    pub fn handle_track_opened(&mut self, key: TrackKey) {
+        if self.tracks.open(key) {
+            let opens = Opening { stream: key.stream, stream_sid: None, tracks: vec![key.track], base_ms: 0 };
+            self.store(Unit { opens: Some(opens), ..Unit::default() });
+        }
+    }
+
+    /// A key was pressed.
+    pub fn handle_digit(&mut self, track: Track, at_ms: u64, digit: char, now: Instant) {
+        if self.is_concluding() {
+            return;
+        }
+        let role = self.facts.role(track).clone();
+        self.gate.handle_digit(track, &role, at_ms, digit, now);
+        self.proceed(now);
+    }
+
+    /// A stream is over.
+    pub fn handle_stream_ended(&mut self, stream: u32, reason: EndReason, received: &[(Track, Received)], now: Instant) {
+        for (track, received) in received {
+            self.tracks.received(TrackKey { stream, track: *track }, *received);
+        }
+        if let Phase::Live = self.phase {
+            self.phase = match reason {
+                EndReason::Disconnect => Phase::Waiting { until: now + JOIN_WINDOW, reason },
+                _ => Phase::Draining { until: now + DRAIN_LIMIT, reason },
+            };
+        }
+        self.proceed(now);
+    }
+
+    /// The bridge takes no more streams: what waits for one to join need not wait.
+    pub fn handle_no_join(&mut self, now: Instant) {
+        if let Phase::Waiting { reason, .. } = self.phase {
+            self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason };
+        }
+        self.proceed(now);
+    }
+
+    /// The reaper found nobody at home: no stream will join any more, whatever the session believes.
+    pub fn handle_no_more_streams(&mut self, reason: EndReason, now: Instant) {
+        match self.phase {
+            Phase::Waiting { reason, .. } => self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason },
+            Phase::Live => self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason },
+            Phase::Draining { .. } | Phase::Concluding { .. } | Phase::Ended => {}
+        }
+        self.proceed(now);
+    }
+
+    /// A link says something.
+    pub fn handle_report(&mut self, key: TrackKey, report: Report, now: Instant) {
+        if self.is_concluding() {
+            return;
+        }
+        let role = self.facts.role(key.track).clone();
+        match report {
+            Report::Interim(heard) => self.transcript.handle_interim(key, &role, heard),
+            Report::Final(heard) => self.transcript.handle_final(key, &role, heard),
+            Report::Covered(to) => self.silence(key, to, now),
+            Report::SpeechStarted { at_ms } => self.show(announce::speech(key.track, at_ms, true)),
+            Report::SpeechEnded { at_ms } => self.show(announce::speech(key.track, at_ms, false)),
+            Report::Gap(gap) => self.gap(key.track, gap),
+            Report::State(_) => {}
+            Report::Done(totals) => self.tracks.done(key, totals),
+        }
+        self.proceed(now);
+    }
+
+    /// The unit given out last is stored.
+    pub fn handle_stored(&mut self, now: Instant) {
+        let Some(stored) = self.storing.take() else { return };
+        if let Some((key, segment)) = stored.segment {
+            let moved = self.tracks.coverage(key).stored(Some(&segment));
+            self.outputs.extend(moved.map(|mark| Output::Covered(key, mark)));
+        }
+        if stored.marks {
+            for key in self.tracks.keys() {
+                let moved = self.tracks.coverage(key).stored(None);
+                self.outputs.extend(moved.map(|mark| Output::Covered(key, mark)));
+            }
+        }
+        if stored.ends {
+            self.phase = Phase::Ended;
+        }
+        self.proceed(now);
+    }
+
+    /// The stored segments, merged, in answer to [`Output::Conclude`]; `wall_ms` is the time now, in milliseconds since 1970.
+    pub fn handle_transcript(&mut self, transcript: Vec<Line>, wall_ms: u64, transcript_url: String) {
+        let Phase::Concluding { reason } = self.phase else { return };
+        let sums = self.tracks.sums(|track| self.facts.role(track).clone());
+        let ends = Some(Ending { reason, duration_ms: sums.duration_ms, complete: sums.is_complete() });
+        let data = announce::call_completed(reason, sums, self.next_seq, wall_ms, transcript, transcript_url);
+        self.phase = Phase::Ended;
+        self.store(Unit { ends, ..Unit::event(data) });
+    }
+
+    /// A deadline of [`Call::poll_timeout`] has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.gate.handle_timeout(now);
+        match self.phase {
+            Phase::Waiting { until, reason } if until <= now => {
+                self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason };
+            }
+            Phase::Draining { until, .. } if until <= now => self.give_up(),
+            _ => {}
+        }
+        if self.silent_since.is_some_and(|since| since + SILENT_MARK_EVERY <= now) {
+            self.store_silent_marks();
+        }
+        self.proceed(now);
+    }
+
+    fn give_up(&mut self) {
+        for (track, gap) in self.tracks.give_up() {
+            self.gap(track, gap);
+        }
+    }
+
+    /// When [`Call::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let phase = match self.phase {
+            Phase::Waiting { until, .. } | Phase::Draining { until, .. } => Some(until),
+            Phase::Live | Phase::Concluding { .. } | Phase::Ended => None,
+        };
+        let silent = self.silent_since.map(|since| since + SILENT_MARK_EVERY);
+        [phase, self.gate.poll_timeout(), silent].into_iter().flatten().min()
+    }
+
+    /// The next thing to do; nothing more while a unit is being stored.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if self.storing.is_some() {
+            return None;
+        }
+        let mut output = self.outputs.pop_front()?;
+        if let Output::Store(unit) = &mut output {
+            self.seal(unit);
+        }
+        Some(output)
+    }
+
+    /// Gives the unit its number and its marks, which may have grown since it was queued.
+    fn seal(&mut self, unit: &mut Unit) {
+        if let Some((seq, _)) = &mut unit.event {
+            *seq = self.next_seq;
+            self.next_seq += 1;
+        }
+        let segment = unit.segment.as_ref().map(|release| (release.segment.key, release.segment.id.clone()));
+        unit.marks = self.tracks.marks_with(segment.as_ref().map(|(key, id)| (*key, id.as_str())));
+        self.silent_since = None;
+        self.storing = Some(Box::new(Stored { segment, ends: unit.ends.is_some(), marks: true }));
+    }
+
+    fn store(&mut self, unit: Unit) {
+        self.outputs.push_back(Output::Store(Box::new(unit)));
+    }
+
+    fn store_silent_marks(&mut self) {
+        self.silent_since = None;
+        self.store(Unit::default());
+    }
+
+    fn show(&mut self, data: Data) {
+        self.outputs.push_back(Output::Show(Box::new(data)));
+    }
+
+    fn silence(&mut self, key: TrackKey, to: Offset, now: Instant) {
+        self.tracks.coverage(key).silent(to);
+        self.silent_since.get_or_insert(now);
+    }
+
+    fn gap(&mut self, track: Track, gap: Gap) {
+        if gap.to_ms <= gap.from_ms {
+            return;
+        }
+        self.tracks.gap(track, gap);
+        let data = announce::transcript_gap(track, gap);
+        self.store(Unit::event(data));
+    }
+}

@@ -1,0 +1,65 @@
+//! A session's second life, after the bridge was killed: what is left of the first one, and how it ends.
+
+use std::time::{Duration, Instant};
+
+use super::{Call, Facts, Phase, Received};
+use crate::{
+    media::{EndReason, Gap, GapReason, Offset, Track},
+    redact::Gate,
+    segment::TrackKey,
+    transcript::Transcript,
+};
+
+/// Longest time for the spooled audio of a killed bridge to be transcribed: a link sends at twice real time, and the spool may hold minutes.
+const RECOVERY_LIMIT: Duration = Duration::from_mins(30);
+/// The spool is synced this often, so this much audio may be missing behind its end, in milliseconds.
+const CRASH_GAP_MS: u64 = 200;
+
+/// What an earlier life of a session left in the store and the spool.
+pub struct Resumed {
+    /// The number of the next event.
+    pub next_seq: u64,
+    /// Its tracks.
+    pub tracks: Vec<ResumedTrack>,
+    /// Gaps that were told.
+    pub gaps: Vec<(Track, Gap)>,
+    /// Types of what was taken out.
+    pub redactions: Vec<String>,
+    /// The speaker of each stored final, so that no label is given to somebody else.
+    pub speakers: Vec<String>,
+}
+
+/// One track of an earlier life.
+pub struct ResumedTrack {
+    /// Which.
+    pub key: TrackKey,
+    /// Audio before this is covered by stored finals.
+    pub mark: Offset,
+    /// What had come, as far as the spool tells.
+    pub received: Received,
+    /// Finals stored.
+    pub segments: u64,
+    /// Whether a link transcribes what is left of it.
+    pub has_link: bool,
+}
+
+impl Call {
+    /// A session that was live when the bridge was killed: its spooled audio comes by links, then it ends as `crash`.
+    pub fn resumed(facts: Facts, gate: Gate, resumed: Resumed, now: Instant) -> Self {
+        let phase = Phase::Draining { until: now + RECOVERY_LIMIT, reason: EndReason::Crash };
+        let mut call = Self::bare(facts, gate, phase, now);
+        call.next_seq = resumed.next_seq;
+        call.transcript = Transcript::resumed(&call.facts.session, &resumed.speakers);
+        call.tracks.tell_again(resumed.gaps, &resumed.redactions);
+        for track in &resumed.tracks {
+            call.tracks.resume(track);
+        }
+        // What was on its way when the bridge was killed is not on the spool, and how long the call went on nobody knows.
+        for track in resumed.tracks.iter().filter(|track| track.received.end_ms > 0) {
+            let from_ms = track.received.end_ms;
+            call.gap(track.key.track, Gap { from_ms, to_ms: from_ms + CRASH_GAP_MS, reason: GapReason::Crash });
+        }
+        call.proceed(now);
+        call
+    }
+}
