@@ -1,0 +1,201 @@
+//! What a stream and a session hold of each other: the stream's side hands in audio, the session's side says what is covered.
+//!
+//! Promises: handing in audio never waits; a stream that goes away without a word is reported as gone when this is dropped.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+
+use super::{Calls, Line, Opened};
+use crate::{
+    call::{Received, driver::Input},
+    clock,
+    dialect::Dialect,
+    media::{Chunk, EndReason, Offset, Track, bytes_to_ms},
+    registry::Entry,
+    segment::TrackKey,
+    spool::SpoolTrack,
+    stream::{
+        Closing, StreamTotals,
+        driver::{self, StreamStart},
+    },
+    upstream::Command,
+};
+
+/// The way in for the streams of one door: one socket, with the one-time token that stood in its path.
+#[derive(Clone)]
+pub struct Door {
+    pub(super) calls: Calls,
+    pub(super) path_token: Option<SecretString>,
+}
+
+impl driver::Calls for Door {
+    type Admission = Admission;
+
+    async fn admit(&self, start: StreamStart) -> Result<Admission, Closing> {
+        let (call, peer, dialect) = (start.start.call_sid.clone(), start.peer.addr, start.dialect);
+        self.calls.admit(start.start, dialect, self.path_token.as_ref()).await.map_err(|refused| {
+            self.calls.0.parts.metrics.refused(refused.code());
+            tracing::warn!(%call, %peer, reason = refused.code(), "refused a media stream: {}", refused.reason());
+            refused.closing()
+        })
+    }
+}
+
+/// A link's queue with less room than this many chunks counts as full.
+const LEAST_ROOM: usize = 16;
+/// A sender whose audio is further ahead of the time that has passed is no phone, and can wait.
+const AHEAD: Duration = Duration::from_secs(5);
+/// Longest wait for room at a time, so that the socket's other business is not forgotten.
+const ROOM_WAIT: Duration = Duration::from_millis(500);
+
+/// An open track: the way to its link and to its spool.
+pub(super) struct OpenTrack {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) spool: SpoolTrack,
+}
+
+/// A stream's place in its session. Dropping it ends the stream.
+pub struct Admission {
+    calls: Calls,
+    dialect: Dialect,
+    entry: Entry<Line>,
+    opened: Opened,
+    /// Each open track, and where its audio has got to on the call's clock.
+    tracks: Vec<(Track, u64, OpenTrack)>,
+    since: Instant,
+    ended: bool,
+}
+
+impl Admission {
+    pub(super) fn new(calls: Calls, dialect: Dialect, entry: Entry<Line>, opened: Opened) -> Self {
+        Self { calls, dialect, entry, opened, tracks: Vec::with_capacity(2), since: clock::now(), ended: false }
+    }
+
+    pub(super) fn open_all(&mut self, tracks: &[Track]) {
+        for track in tracks {
+            self.open(*track);
+        }
+    }
+
+    fn open(&mut self, track: Track) {
+        let key = TrackKey { stream: self.opened.stream, track };
+        let open = self.calls.open_track(&self.entry.line, key, false);
+        self.entry.pulse.add_track(track);
+        let opened = Input::TrackOpened { key, commands: open.commands.downgrade(), spool: open.spool.clone() };
+        // Far more inputs fit than a stream has tracks; a session that takes none is dying, and is ended from what is stored.
+        let _ = self.entry.line.inputs.try_send(opened);
+        self.tracks.push((track, self.opened.base_ms, open));
+    }
+
+    fn count(&self, totals: &StreamTotals) {
+        let metrics = &self.calls.0.parts.metrics;
+        for (track, frames) in Track::ALL.into_iter().zip(totals.stream.frames).filter(|(_, frames)| *frames > 0) {
+            metrics.frames(self.dialect.as_str(), track, frames);
+        }
+        let counters = &totals.stream;
+        for (reason, count) in [
+            ("malformed", counters.malformed),
+            ("unknown_event", counters.ignored),
+            ("binary", counters.binary),
+            ("repeated_start", counters.repeated_starts),
+            ("after_end", counters.after_end),
+        ] {
+            metrics.ignored(reason, count);
+        }
+    }
+
+    fn say_ended(&mut self, reason: EndReason, received: Vec<(Track, Received)>) {
+        self.ended = true;
+        self.tracks.clear();
+        let ended = Input::StreamEnded { stream: self.opened.stream, reason, received };
+        if let Err(mpsc::error::TrySendError::Full(ended)) = self.entry.line.inputs.try_send(ended) {
+            let inputs = self.entry.line.inputs.clone();
+            self.calls.0.parts.tasks.spawn(async move { inputs.send(ended).await });
+        }
+    }
+}
+
+impl driver::Admission for Admission {
+    fn base_ms(&self) -> u64 {
+        self.opened.base_ms
+    }
+
+    fn audio(&mut self, track: Track, chunk: Chunk) {
+        if !self.tracks.iter().any(|(open, ..)| *open == track) {
+            self.open(track);
+        }
+        let Some((_, end_ms, open)) = self.tracks.iter_mut().find(|(open, ..)| *open == track) else { return };
+        *end_ms = chunk.at_ms + bytes_to_ms(chunk.audio.len() as u64);
+        self.entry.pulse.heard(chunk.audio.len() as u64, clock::now());
+        if open.spool.append(&chunk).is_err() {
+            self.calls.0.parts.metrics.ignored("spool_queue_full", 1);
+        }
+        if open.commands.try_send(Command::Audio(chunk)).is_err() {
+            self.calls.0.parts.metrics.ignored("link_queue_full", 1);
+        }
+    }
+
+    fn digit(&mut self, track: Track, at_ms: u64, digit: char) {
+        if self.entry.line.inputs.try_send(Input::Digit { track, at_ms, digit }).is_err() {
+            self.calls.0.parts.metrics.ignored("session_queue_full", 1);
+        }
+    }
+
+    async fn make_room(&mut self) {
+        let full = |(_, _, open): &&(Track, u64, OpenTrack)| open.commands.capacity() < LEAST_ROOM;
+        while let Some((_, end_ms, open)) = self.tracks.iter().find(full) {
+            let spoken = Duration::from_millis(end_ms.saturating_sub(self.opened.base_ms));
+            if clock::now().saturating_duration_since(self.since) + AHEAD > spoken {
+                return;
+            }
+            if tokio::time::timeout(ROOM_WAIT, open.commands.reserve_many(LEAST_ROOM)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn ended(mut self, reason: EndReason, totals: StreamTotals) {
+        self.count(&totals);
+        let received = totals.tracks.iter().map(|(track, counters)| {
+            let end_ms =
+                self.tracks.iter().find(|(open, ..)| open == track).map_or(self.opened.base_ms, |(_, end_ms, _)| *end_ms);
+            (*track, Received { received_ms: counters.received_ms, filled_ms: counters.filled_ms, end_ms })
+        });
+        let received = received.collect();
+        self.say_ended(reason, received);
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.say_ended(EndReason::Disconnect, Vec::new());
+        }
+    }
+}
+
+/// The session's side of its tracks.
+#[derive(Default)]
+pub struct Tracks(HashMap<TrackKey, (mpsc::WeakSender<Command>, SpoolTrack)>);
+
+impl Tracks {
+    /// A track was opened.
+    pub fn add(&mut self, key: TrackKey, commands: mpsc::WeakSender<Command>, spool: SpoolTrack) {
+        self.0.insert(key, (commands, spool));
+    }
+
+    /// Audio up to here is covered by stored finals; the link and the spool may forget it.
+    pub fn covered(&self, key: TrackKey, mark: Offset) {
+        let Some((commands, spool)) = self.0.get(&key) else { return };
+        spool.covered(mark);
+        if let Some(commands) = commands.upgrade() {
+            // The next mark says the same and more, so one that finds the queue full may be left out.
+            let _ = commands.try_send(Command::Covered(mark));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Why a stream is not let in, in one word for the counter and one line for people.
+
+use crate::stream::Closing;
+
+/// Why a stream was not admitted; told to the peer as close code 1008 and to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// A stream of this name was there already: a replayed start.
+    SeenBefore,
+    /// All places are taken.
+    TooManyCalls,
+    /// The one-time token is missing, used, or was minted for another call.
+    BadToken,
+    /// The store cannot be written.
+    NotReady,
+    /// The bridge is stopping.
+    ShuttingDown,
+}
+
+impl Refused {
+    /// The word in the counter.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::SeenBefore => "seen_before",
+            Self::TooManyCalls => "too_many_calls",
+            Self::BadToken => "bad_token",
+            Self::NotReady => "not_ready",
+            Self::ShuttingDown => "shutting_down",
+        }
+    }
+
+    /// One line for the peer and the log.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::SeenBefore => "this stream was there before; a stream starts once",
+            Self::TooManyCalls => "all places are taken; raise ingest.max_calls or wait",
+            Self::BadToken => "the one-time token is missing, used, or was made for another call",
+            Self::NotReady => "the bridge cannot store events now; see /readyz",
+            Self::ShuttingDown => "the bridge is stopping and takes no new calls",
+        }
+    }
+}
+
+impl Refused {
+    /// How the peer's socket is closed: policy violation, or try again later.
+    pub const fn closing(self) -> Closing {
+        let code = match self {
+            Self::SeenBefore | Self::BadToken => 1008,
+            Self::TooManyCalls | Self::NotReady | Self::ShuttingDown => 1013,
+        };
+        Closing { code, reason: self.reason() }
+    }
+}

@@ -1,0 +1,68 @@
+//! What a killed bridge left of a session: its facts from the store, its audio from the spool.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    call::{Facts, Received, Resumed, ResumedTrack},
+    event::Speech,
+    media::{Chunk, Offset, bytes_to_ms},
+    segment::TrackKey,
+    spool::driver::Recovered,
+    store::LiveSession,
+    upstream::Command,
+};
+
+/// The session as it was, and what is left to do for it.
+pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Speech) -> (Facts, Resumed) {
+    let mut segments: BTreeMap<TrackKey, u64> = BTreeMap::new();
+    for segment in &live.segments {
+        *segments.entry(segment.key).or_default() += 1;
+    }
+    let tracks = live.session.tracks.iter().map(|track| {
+        let left = spooled.iter().find(|left| left.key == track.key);
+        let end = left.and_then(|left| left.frames.last());
+        let end_ms = end.map_or(0, |chunk| chunk.at_ms + bytes_to_ms(chunk.audio.len() as u64)).max(track.mark_at_ms);
+        let length = end.map_or(track.mark, |chunk| chunk.offset.plus(chunk.audio.len() as u64)).max(track.mark);
+        ResumedTrack {
+            key: track.key,
+            mark: track.mark,
+            received: Received { received_ms: bytes_to_ms(length.0), filled_ms: 0, end_ms },
+            segments: segments.get(&track.key).copied().unwrap_or(0),
+            has_link: left.is_some_and(|left| has_more(left, track.mark)),
+        }
+    });
+    let resumed = Resumed {
+        next_seq: live.next_seq,
+        tracks: tracks.collect(),
+        gaps: live.gaps.clone(),
+        redactions: live.segments.iter().flat_map(|segment| segment.redactions.clone()).collect(),
+        speakers: live.segments.iter().map(|segment| segment.line.speaker.clone()).collect(),
+    };
+    (Facts::stored(live, speech), resumed)
+}
+
+/// Whether audio behind the mark is left.
+pub(super) fn has_more(left: &Recovered, mark: Offset) -> bool {
+    left.frames.last().is_some_and(|chunk| chunk.offset.plus(chunk.audio.len() as u64) > mark)
+}
+
+/// Hands the audio behind the mark to a link, as fast as the link takes it, and then says that no more comes.
+pub(super) async fn feed(left: Recovered, mark: Offset, commands: mpsc::Sender<Command>, now: Instant) {
+    for piece in left.frames {
+        let Ok(before) = usize::try_from(mark.since(piece.offset)) else { continue };
+        if before >= piece.audio.len() {
+            continue;
+        }
+        let chunk = Chunk {
+            offset: piece.offset.plus(before as u64),
+            at_ms: piece.at_ms + bytes_to_ms(before as u64),
+            audio: piece.audio.slice(before..),
+            received: now,
+        };
+        if commands.send(Command::Audio(chunk)).await.is_err() {
+            return;
+        }
+    }
+}

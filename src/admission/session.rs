@@ -1,0 +1,197 @@
+//! Opening a session's task and links, and bringing back the sessions that a killed bridge left.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
+
+use super::{Admission, Calls, Line, Opened, Refused, Tracks, line::OpenTrack, locked, resume};
+use crate::{
+    call::{
+        Call, Facts,
+        driver::{self, Desk, INPUTS, Mail, NotStored},
+    },
+    clock,
+    dialect::{Dialect, Start},
+    media::{Offset, SessionId},
+    redact::Gate,
+    registry::Seat,
+    segment::TrackKey,
+    spool::seal::{DataKey, WrappedKey},
+    store::{LiveSession, StoreError},
+    upstream::{self, Upstream},
+};
+
+/// Chunks that may wait for a link's task: 15 s of 60 ms. Behind it audio is on the spool only.
+const LINK_QUEUE: usize = 256;
+/// What the gate's keyed hashes are derived for.
+const GATE_PURPOSE: &str = "redaction gate";
+
+impl Calls {
+    pub(super) async fn open_session(&self, start: Start, dialect: Dialect) -> Result<Admission, Refused> {
+        let parts = &self.0.parts;
+        let remembered = locked(&self.0.expected).remove(&start.call_sid).map(|(_, remembered)| remembered).unwrap_or_default();
+        let session = SessionId::new(&format!("ses_{}", clock::ulid())).expect("a ULID is visible ASCII");
+        let tracks = start.tracks.clone();
+        let mut facts = Facts::new(session.clone(), start, &remembered, dialect.as_str(), parts.speech, clock::wall_ms());
+        if let Some(name) = facts.webhook.take_if(|name| parts.endpoints.get(name).is_none()) {
+            tracing::warn!(%session, endpoint = %name, "the webhook parameter names no endpoint; the call's events go to all that are set");
+        }
+        let (key, wrapped) = parts.keys.new_data_key(&session);
+        let (first, stored) = oneshot::channel();
+        let (line, mail) = self.line(&facts, &key, Some(first));
+        let seat = self.0.registry.seat(session, facts.call_sid.clone(), facts.started_ms, line, clock::now());
+        let seat = seat.ok_or(Refused::TooManyCalls)?;
+        let entry = seat.entry().clone();
+        let call = Call::started(facts, Gate::new(parts.gate.clone(), key.derive(GATE_PURPOSE)), clock::now());
+        let desk = self.desk(&call, Some(wrapped));
+        self.run(call, desk, Some(seat), mail);
+        stored.await.unwrap_or(Err(Refused::NotReady))?;
+        tracing::info!(session = %entry.session, call = %entry.call_sid, "a call began");
+        let mut admission = Admission::new(self.clone(), dialect, entry, Opened { stream: 0, base_ms: 0 });
+        admission.open_all(&tracks);
+        Ok(admission)
+    }
+
+    /// A session's two ends: what its streams hold of it, and what its task reads.
+    fn line(&self, facts: &Facts, key: &DataKey, first: Option<oneshot::Sender<Result<(), Refused>>>) -> (Line, Mail) {
+        let (inputs, inputs_in) = mpsc::channel(INPUTS);
+        let (reports, reports_in) = mpsc::channel(INPUTS);
+        let (session, call_sid) = (facts.session.clone(), facts.call_sid.clone());
+        let line = Line { session, call_sid, inputs, reports, upstream: self.upstream_for(facts), key: key.clone() };
+        (line, Mail { inputs: inputs_in, reports: reports_in, first })
+    }
+
+    /// Runs a session's task; if it dies of a bug of ours, the session is ended from what is stored.
+    fn run(&self, call: Call, desk: Desk, seat: Option<Seat<Line>>, mail: Mail) {
+        let (calls, session) = (self.clone(), call.facts().session.clone());
+        let span = tracing::info_span!("session", session = %session, call = %call.facts().call_sid);
+        let (shutdown, is_second_life) = (self.0.parts.shutdown.clone(), seat.is_none());
+        let task = self.0.parts.tasks.spawn(driver::run(call, desk, seat, mail, shutdown).instrument(span));
+        self.0.parts.tasks.spawn(async move {
+            match task.await {
+                Ok(Ok(())) => calls.0.parts.spool.remove(&session).await,
+                Ok(Err(NotStored::AtTheDoor)) => {}
+                Ok(Err(NotStored::Later)) | Err(_) if is_second_life => {
+                    tracing::error!(%session, "a session could not be ended; the next start will end it");
+                }
+                Ok(Err(NotStored::Later)) | Err(_) => {
+                    tracing::error!(%session, "a session's task died; ending the session from what is stored");
+                    calls.recover_one(&session).await;
+                }
+            }
+        });
+    }
+
+    fn desk(&self, call: &Call, new_key: Option<WrappedKey>) -> Desk {
+        let parts = &self.0.parts;
+        Desk {
+            store: parts.store.clone(),
+            tracks: Tracks::default(),
+            endpoints: parts.endpoints.clone(),
+            live: parts.live.clone(),
+            passing: parts.passing.clone(),
+            metrics: Arc::clone(&parts.metrics),
+            health: Arc::clone(&self.0.health),
+            transcript_url: format!("{}/v1/calls/{}/transcript", parts.origin.trim_end_matches('/'), call.facts().session),
+            new_key,
+        }
+    }
+
+    /// The speech service with what this call's parameters ask for.
+    fn upstream_for(&self, facts: &Facts) -> Arc<Upstream> {
+        let common = &self.0.parts.upstream;
+        let asked = [("language", &facts.language), ("keywords", &facts.keywords)];
+        if asked.iter().all(|(_, value)| value.is_none()) {
+            return Arc::clone(common);
+        }
+        let mut own = Upstream::clone(common);
+        for (name, value) in asked {
+            if let Some(value) = value
+                && own.parameters.set(name, value).is_err()
+            {
+                tracing::warn!(session = %facts.session, parameter = name, "a call's parameter is not one the speech service takes; the setting holds");
+            }
+        }
+        Arc::new(own)
+    }
+
+    /// Opens the link and the spool of one track.
+    pub(super) fn open_track(&self, line: &Line, key: TrackKey, recovered: bool) -> OpenTrack {
+        let (commands, commands_in) = mpsc::channel(LINK_QUEUE);
+        let external = upstream::external_session_id(&line.call_sid, key.track);
+        let link = upstream::run(Arc::clone(&line.upstream), key, external, recovered, commands_in, line.reports.clone());
+        let span = tracing::info_span!("link", session = %line.session, call = %line.call_sid, track = %key.track);
+        let metrics = Arc::clone(&self.0.parts.metrics);
+        self.0.parts.tasks.spawn(async move {
+            metrics.links(1);
+            link.instrument(span).await;
+            metrics.links(-1);
+        });
+        let spool = self.0.parts.spool.track(&line.session, key, &line.key);
+        OpenTrack { commands, spool }
+    }
+
+    /// Ends every session that an earlier run left: its spooled audio is transcribed first.
+    pub async fn recover(&self) -> Result<usize, StoreError> {
+        let left = self.0.parts.store.unfinished().await?;
+        let count = left.len();
+        self.forget_all_but(&left).await;
+        for live in left {
+            self.bring_back(live).await;
+        }
+        Ok(count)
+    }
+
+    /// Removes spooled audio of sessions that need it no more: they ended, but the bridge did before it could remove it.
+    async fn forget_all_but(&self, left: &[LiveSession]) {
+        let spool = &self.0.parts.spool;
+        let spooled = spool.sessions().await.unwrap_or_else(|why| {
+            tracing::error!(%why, "failed to list the spooled audio of earlier calls");
+            std::collections::BTreeSet::new()
+        });
+        for session in spooled.iter().filter(|session| left.iter().all(|live| live.session.start.id != **session)) {
+            spool.remove(session).await;
+        }
+    }
+
+    async fn recover_one(&self, session: &SessionId) {
+        match self.0.parts.store.unfinished().await {
+            Ok(left) => {
+                if let Some(live) = left.into_iter().find(|live| live.session.start.id == *session) {
+                    Box::pin(self.bring_back(live)).await;
+                }
+            }
+            Err(why) => {
+                tracing::error!(%session, %why, "failed to read a session that is to be ended; the next start will end it");
+            }
+        }
+    }
+
+    async fn bring_back(&self, live: LiveSession) {
+        let parts = &self.0.parts;
+        let session = live.session.start.id.clone();
+        let Some(key) = parts.keys.data_key(&session, &live.session.start.key) else {
+            tracing::error!(%session, "the master key of a call that was live is missing; its spooled audio cannot be read");
+            return;
+        };
+        let spooled = parts.spool.recover(&session, &key).await.unwrap_or_else(|why| {
+            tracing::error!(%session, %why, "failed to read the spooled audio of a call that was live");
+            Vec::new()
+        });
+        let (facts, resumed) = resume::from_store(&live, &spooled, parts.speech);
+        tracing::info!(%session, call = %facts.call_sid, tracks = spooled.len(), "ending a call that was live when the bridge was killed");
+        let (line, mail) = self.line(&facts, &key, None);
+        let gate = Gate::new(parts.gate.clone(), key.derive(GATE_PURPOSE));
+        let marks: HashMap<TrackKey, Offset> = resumed.tracks.iter().map(|track| (track.key, track.mark)).collect();
+        let call = Call::resumed(facts, gate, resumed, clock::now());
+        let mut desk = self.desk(&call, None);
+        for left in spooled {
+            let Some(mark) = marks.get(&left.key).copied().filter(|mark| resume::has_more(&left, *mark)) else { continue };
+            let open = self.open_track(&line, left.key, true);
+            desk.tracks.add(left.key, open.commands.downgrade(), open.spool);
+            parts.tasks.spawn(resume::feed(left, mark, open.commands, clock::now()));
+        }
+        self.run(call, desk, None, mail);
+    }
+}

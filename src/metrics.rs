@@ -1,0 +1,230 @@
+//! What is counted, as OpenMetrics.
+//!
+//! Promises: names and labels are those of the contract; no label ever holds text of a call; a registry is a value, so two
+//! bridges fit in one process. Nothing here is touched per frame: streams add up their own counters and hand them over.
+
+use std::{
+    sync::atomic::{AtomicI64, AtomicU64},
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+use crate::{
+    media::{EndReason, GapReason, Track},
+    segment::Release,
+};
+
+/// Upper bounds of latency histograms, in seconds: from a millisecond to a minute.
+const LATENCY_BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($field:ident),+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+        struct $name { $($field: String),+ }
+    };
+}
+
+labels!(EndLabels { dialect, end_reason });
+labels!(FrameLabels { dialect, track });
+labels!(GapLabels { track, reason });
+labels!(RedactionLabels { r#type, source });
+labels!(VerdictLabels { endpoint, verdict });
+labels!(EndpointLabels { endpoint });
+labels!(ReasonLabels { reason });
+
+/// The bridge's counters.
+pub struct Metrics {
+    registry: Registry,
+    calls_active: Gauge<i64, AtomicI64>,
+    calls: Family<EndLabels, Counter>,
+    frames: Family<FrameLabels, Counter>,
+    gap_seconds: Family<GapLabels, Counter<f64, AtomicU64>>,
+    redactions: Family<RedactionLabels, Counter>,
+    refused: Family<ReasonLabels, Counter>,
+    ignored: Family<ReasonLabels, Counter>,
+    reconnects: Family<ReasonLabels, Counter>,
+    upstream_sessions: Gauge<i64, AtomicI64>,
+    bridge_latency: Histogram,
+    upstream_final: Histogram,
+    attempts: Family<VerdictLabels, Counter>,
+    delivery: Histogram,
+    pending: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
+    parked: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
+    oldest: Family<EndpointLabels, Gauge<f64, AtomicU64>>,
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(LATENCY_BUCKETS)
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("pulse_bridge"),
+            calls_active: Gauge::default(),
+            calls: Family::default(),
+            frames: Family::default(),
+            gap_seconds: Family::default(),
+            redactions: Family::default(),
+            refused: Family::default(),
+            ignored: Family::default(),
+            reconnects: Family::default(),
+            upstream_sessions: Gauge::default(),
+            bridge_latency: histogram(),
+            upstream_final: histogram(),
+            attempts: Family::default(),
+            delivery: histogram(),
+            pending: Family::default(),
+            parked: Family::default(),
+            oldest: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let seconds = || Unit::Seconds;
+        let r = &mut self.registry;
+        r.register("calls_active", "Calls on the line", self.calls_active.clone());
+        r.register("calls", "Calls that ended", self.calls.clone());
+        r.register("media_frames", "Audio frames received", self.frames.clone());
+        r.register_with_unit("media_gap", "Audio that will never be transcribed", seconds(), self.gap_seconds.clone());
+        r.register("redactions", "Things taken out of transcripts", self.redactions.clone());
+        r.register("streams_refused", "Media streams refused", self.refused.clone());
+        r.register("messages_ignored", "Messages of peers that were not used", self.ignored.clone());
+        r.register("upstream_reconnects", "Links to the speech service opened again", self.reconnects.clone());
+        r.register("upstream_sessions", "Links to the speech service now", self.upstream_sessions.clone());
+        r.register_with_unit(
+            "bridge_latency",
+            "Last byte of a segment received to written upstream",
+            seconds(),
+            self.bridge_latency.clone(),
+        );
+        r.register_with_unit("upstream_final", "Speech end to final", seconds(), self.upstream_final.clone());
+        r.register("webhook_attempts", "Deliveries tried", self.attempts.clone());
+        r.register_with_unit("webhook_delivery", "Event made to attempt ended", seconds(), self.delivery.clone());
+        r.register("outbox_pending", "Deliveries waiting", self.pending.clone());
+        r.register("outbox_parked", "Deliveries given up until retried by hand", self.parked.clone());
+        r.register_with_unit("outbox_oldest", "Age of the oldest delivery waiting", seconds(), self.oldest.clone());
+    }
+
+    /// Everything, as OpenMetrics text.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a String takes all that is written");
+        text
+    }
+
+    /// A call came on the line.
+    pub fn call_began(&self) {
+        self.calls_active.inc();
+    }
+
+    /// A call is no longer on the line.
+    pub fn call_left(&self) {
+        self.calls_active.dec();
+    }
+
+    /// A call's terminal event is stored.
+    pub fn call_ended(&self, dialect: &str, reason: EndReason) {
+        self.calls.get_or_create(&EndLabels { dialect: dialect.into(), end_reason: reason.as_str().into() }).inc();
+    }
+
+    /// A stream's frames of one track, handed over at its end.
+    pub fn frames(&self, dialect: &str, track: Track, frames: u64) {
+        self.frames.get_or_create(&FrameLabels { dialect: dialect.into(), track: track.to_string() }).inc_by(frames);
+    }
+
+    /// Audio that will never be transcribed.
+    pub fn gap(&self, track: Track, reason: GapReason, ms: u64) {
+        let labels = GapLabels { track: track.to_string(), reason: reason.as_str().into() };
+        self.gap_seconds.get_or_create(&labels).inc_by(seconds(ms));
+    }
+
+    /// A final is stored.
+    pub fn released(&self, release: &Release) {
+        for redaction in &release.redactions {
+            let labels = RedactionLabels { r#type: redaction.kind.clone(), source: redaction.source.into() };
+            self.redactions.get_or_create(&labels).inc();
+        }
+        let latency = &release.segment.latency;
+        for (ms, histogram) in [(latency.ingress_ms, &self.bridge_latency), (latency.upstream_ms, &self.upstream_final)] {
+            if let Some(ms) = ms {
+                histogram.observe(seconds(ms));
+            }
+        }
+    }
+
+    /// A stream was refused, by its reason's code.
+    pub fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&ReasonLabels { reason: reason.into() }).inc();
+    }
+
+    /// Messages of peers that were not used, by their reason's code.
+    pub fn ignored(&self, reason: &'static str, count: u64) {
+        self.ignored.get_or_create(&ReasonLabels { reason: reason.into() }).inc_by(count);
+    }
+
+    /// A link is tried again.
+    pub fn reconnect(&self, reason: &'static str) {
+        self.reconnects.get_or_create(&ReasonLabels { reason: reason.into() }).inc();
+    }
+
+    /// Links to the speech service came or went.
+    pub fn links(&self, change: i64) {
+        self.upstream_sessions.inc_by(change);
+    }
+
+    /// An attempt ended, so long after its event was made.
+    pub fn attempt(&self, endpoint: &str, verdict: &'static str, since_event: Duration) {
+        self.attempts.get_or_create(&VerdictLabels { endpoint: endpoint.into(), verdict: verdict.into() }).inc();
+        self.delivery.observe(since_event.as_secs_f64());
+    }
+
+    /// How many deliveries wait for an endpoint, how many are parked, and how long the oldest has waited.
+    pub fn outbox(&self, endpoint: &str, pending: u64, parked: u64, oldest: Duration) {
+        let labels = EndpointLabels { endpoint: endpoint.into() };
+        self.pending.get_or_create(&labels).set(i64::try_from(pending).unwrap_or(i64::MAX));
+        self.parked.get_or_create(&labels).set(i64::try_from(parked).unwrap_or(i64::MAX));
+        self.oldest.get_or_create(&labels).set(oldest.as_secs_f64());
+    }
+}
+
+fn seconds(ms: u64) -> f64 {
+    Duration::from_millis(ms).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_contract() {
+        let metrics = Metrics::default();
+        metrics.call_began();
+        metrics.call_left();
+        metrics.call_ended("twilio", EndReason::Stop);
+        metrics.frames("twilio", Track::Inbound, 50);
+        metrics.gap(Track::Inbound, GapReason::Disconnected, 1500);
+        metrics.attempt("default", "delivered", Duration::from_millis(4));
+        let text = metrics.render();
+        for line in [
+            "pulse_bridge_calls_active 0",
+            r#"pulse_bridge_calls_total{dialect="twilio",end_reason="stop"} 1"#,
+            r#"pulse_bridge_media_frames_total{dialect="twilio",track="inbound"} 50"#,
+            r#"pulse_bridge_media_gap_seconds_total{track="inbound",reason="disconnected"} 1.5"#,
+            r#"pulse_bridge_webhook_attempts_total{endpoint="default",verdict="delivered"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
