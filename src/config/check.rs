@@ -1,0 +1,192 @@
+//! What one value alone cannot show: rules about text inside a setting, and about settings together.
+//!
+//! Promises: what passes here can be used without a second look; what must only hold for `serve` is asked separately.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Config, ConfigError, EndpointConfig, Upstream,
+    table::{self, EVENTS},
+};
+
+/// Length of a master key.
+const KEY_BYTES: usize = 32;
+/// Lengths of a signing secret. Source: Standard Webhooks 1.0.0, "Symmetric signatures".
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+/// Most keywords that the service takes. Source: protocols/pulse.md section 4.
+const MAX_KEYWORDS: usize = 10_000;
+/// Highest weight of a keyword taken; the service advises 1 to 3.
+const MAX_WEIGHT: f64 = 100.0;
+
+impl Config {
+    /// Rules that hold for every command.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if let Some(url) = &self.public_url
+            && (url.path() != "/" || url.query().is_some())
+        {
+            return Err(self.error("public_url", "public_url must be an origin alone, e.g. https://bridge.example.com"));
+        }
+        for key in &self.keys {
+            self.held("key", master_key(key))?;
+        }
+        for (name, value) in &self.upstream.parameters {
+            match *name {
+                "language" => self.held("upstream.language", parameter_text("upstream.language", value))?,
+                "keywords" => self.held("upstream.keywords", keywords(value))?,
+                _ => {}
+            }
+        }
+        self.held("upstream.extra", extra(&self.upstream.extra))?;
+        Ok(())
+    }
+
+    fn held(&self, path: &'static str, rule: Result<(), String>) -> Result<(), ConfigError> {
+        rule.map_err(|what| self.error(path, what))
+    }
+
+    /// Rules that hold where a bridge is to run.
+    ///
+    /// # Errors
+    /// `public_url` without `api_token`; no speech service.
+    pub fn check_serve(&self) -> Result<(), ConfigError> {
+        if self.public_url.is_some() && self.api_token.is_none() {
+            let what = "public_url is set but api_token is not: API and dashboard would be open to anyone; set api_token (PULSE_BRIDGE_API_TOKEN)";
+            return Err(self.error("public_url", what));
+        }
+        if self.upstream.speech_url().is_none() {
+            return Err(ConfigError { what: table::NO_ENGINE.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// What is allowed but ought to be known: one line each, for the log at start.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.twilio.allow_unsigned {
+            lines.push("twilio.allow_unsigned is on: anyone who finds the port can stream calls here".to_owned());
+        }
+        if self.ingest.allow_unauthenticated {
+            lines.push("ingest.allow_unauthenticated is on: anyone who finds the port can stream calls here".to_owned());
+        }
+        if self.upstream.api_key.is_some()
+            && self.upstream.url.as_ref().is_some_and(|url| url.scheme() == "ws" && !is_loopback(url))
+        {
+            lines.push("upstream.url is plain ws:// to another machine: the key and the calls travel unencrypted".to_owned());
+        }
+        lines.extend(self.webhook.endpoints.iter().flat_map(|endpoint| self.unheard(endpoint)));
+        lines
+    }
+
+    /// What an endpoint asks for and cannot get, as the other settings stand.
+    fn unheard(&self, endpoint: &EndpointConfig) -> Vec<String> {
+        let asks = |kind: &str| endpoint.events.iter().any(|event| event.starts_with(kind));
+        let hears_voice = self.upstream.parameters.iter().any(|(name, value)| *name == "vad_events" && value == "true");
+        let name = endpoint.name.as_str();
+        let mut lines = Vec::new();
+        if asks("transcript.partial") && !self.redaction.partials {
+            lines.push(format!(
+                "webhook endpoint {name:?} asks for transcript.partial, but redaction.partials is off: they are withheld"
+            ));
+        }
+        if asks("speech.") && !hears_voice {
+            lines.push(format!(
+                "webhook endpoint {name:?} asks for speech events, but upstream.vad_events is off: there will be none"
+            ));
+        }
+        lines
+    }
+}
+
+impl Upstream {
+    /// Where speech goes: the address set, else Pulse's own where there is a key.
+    ///
+    /// # Panics
+    /// Never: the constant is a URL.
+    #[must_use]
+    pub fn speech_url(&self) -> Option<url::Url> {
+        let own = || self.api_key.as_ref().map(|_| table::PULSE_URL.parse().expect("the constant is a URL"));
+        self.url.clone().or_else(own)
+    }
+}
+
+fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn master_key(key: &SecretString) -> Result<(), String> {
+    let form = "key must be id:base64 of 32 bytes, e.g. made by: echo \"k1:$(head -c 32 /dev/urandom | base64)\"";
+    let (id, encoded) = key.expose_secret().split_once(':').ok_or(form)?;
+    let is_name =
+        !id.is_empty() && id.len() <= 32 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let bytes = STANDARD.decode(encoded).map_err(|_| form)?;
+    if is_name && bytes.len() == KEY_BYTES { Ok(()) } else { Err(form.to_owned()) }
+}
+
+fn parameter_text(path: &str, text: &str) -> Result<(), String> {
+    let fits = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if fits { Ok(()) } else { Err(format!("{path} must be at most 64 letters, digits, '-', '_' or '.'")) }
+}
+
+fn keywords(list: &str) -> Result<(), String> {
+    let list: Vec<&str> = list.split(',').collect();
+    if list.len() > MAX_KEYWORDS {
+        return Err(format!("upstream.keywords has {} words; the service takes {MAX_KEYWORDS}", list.len()));
+    }
+    let fits = |entry: &str| {
+        let (word, weight) = entry.rsplit_once(':').unwrap_or((entry, "1"));
+        let number = weight.parse::<f64>().unwrap_or(0.0);
+        !word.trim().is_empty() && !word.contains(':') && number > 0.0 && number <= MAX_WEIGHT
+    };
+    match list.iter().position(|entry| !fits(entry)) {
+        None => Ok(()),
+        // By its place: a keyword may be somebody's name.
+        Some(at) => {
+            Err(format!("upstream.keywords: item {} must be \"Word\" or \"Word:weight\" with a weight from 1 to 5", at + 1))
+        }
+    }
+}
+
+fn extra(pairs: &[(String, String)]) -> Result<(), String> {
+    for (name, _) in pairs {
+        let path = format!("upstream.{name}");
+        if let Some((_, why)) = table::RESERVED.iter().find(|(reserved, _)| *reserved == path) {
+            return Err(format!("upstream.extra.{name} is not a setting: {why}"));
+        }
+        if table::find(&path).is_some() {
+            return Err(format!("upstream.extra.{name} has a setting of its own; write it as {path}"));
+        }
+        parameter_text(&format!("upstream.extra.{name}"), name)?;
+    }
+    Ok(())
+}
+
+/// One endpoint by itself: name, secrets, event types.
+pub(super) fn endpoint(path: &str, endpoint: &EndpointConfig) -> Result<(), String> {
+    let name = endpoint.name.as_str();
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+        return Err(format!("{path}.name {name:?} must be letters, digits, '-', '_' or '.'"));
+    }
+    if endpoint.secrets.is_empty() {
+        return Err(format!("webhook endpoint {name:?} has no secret; deliveries are always signed: set {path}.secrets"));
+    }
+    if !endpoint.secrets.iter().all(is_signing_secret) {
+        return Err(format!("webhook endpoint {name:?}: a secret must be whsec_ and base64 of 24 to 64 bytes"));
+    }
+    if let Some(event) = endpoint.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
+        let near = super::nearest::nearest(event, EVENTS.into_iter()).unwrap_or_default();
+        return Err(format!("webhook endpoint {name:?}: unknown event {event:?}; did you mean {near:?}?"));
+    }
+    Ok(())
+}
+
+fn is_signing_secret(secret: &SecretString) -> bool {
+    let Some(encoded) = secret.expose_secret().strip_prefix("whsec_") else { return false };
+    STANDARD.decode(encoded).is_ok_and(|bytes| SECRET_BYTES.contains(&bytes.len()))
+}

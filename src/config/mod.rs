@@ -1,0 +1,279 @@
+//! The settings: one typed struct, read once from a TOML file and the environment, checked as a whole.
+//!
+//! Promises: a [`Config`] that exists is valid; every value knows where it came from; a name that is not a setting is an error
+//! that says which one is nearest; a secret is in no error, no `Debug` and in [`Config::effective`] only by its last four characters.
+//! File, environment and secret files come in as arguments ([`Sources`]); only [`driver`] reads the world.
+
+mod build;
+mod check;
+pub mod driver;
+mod file;
+mod load;
+mod nearest;
+mod reference;
+pub mod table;
+mod value;
+
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+use url::Url;
+
+pub use self::{load::Sources, reference::reference, value::mask};
+use crate::media::EndpointName;
+
+/// Everything that can be set. Field names are those of the settings file.
+#[derive(Clone)]
+pub struct Config {
+    /// Where the bridge listens.
+    pub listen: SocketAddr,
+    /// The origin as Twilio sees it.
+    pub public_url: Option<Url>,
+    /// Folder of database, spool and made key.
+    pub data_dir: PathBuf,
+    /// Bearer token of API, dashboard and metrics.
+    pub api_token: Option<SecretString>,
+    /// Master keys, each `id:base64` of 32 bytes; the first encrypts. Empty: one is to be made in `data_dir`.
+    pub keys: Vec<SecretString>,
+    /// `[twilio]`.
+    pub twilio: Twilio,
+    /// `[ingest]`.
+    pub ingest: Ingest,
+    /// `[upstream]`.
+    pub upstream: Upstream,
+    /// `[webhook]`.
+    pub webhook: Webhook,
+    /// `[redaction]`.
+    pub redaction: Redaction,
+    /// `[retention]`.
+    pub retention: Retention,
+    /// `[drain]`.
+    pub drain: Drain,
+    /// `[log]`.
+    pub log: Log,
+    settings: load::Settings,
+}
+
+/// `[twilio]`.
+#[derive(Clone)]
+pub struct Twilio {
+    /// Tokens that may have signed; empty: none.
+    pub auth_tokens: Vec<SecretString>,
+    /// Takes streams with neither signature nor token.
+    pub allow_unsigned: bool,
+    /// A signed stream must carry the one-time token too.
+    pub require_token: bool,
+    /// `TwiML` after `<Start><Stream>`; whether it is well-formed is for the `TwiML` writer to say, see [`Config::error`].
+    pub after: String,
+}
+
+/// `[ingest]`.
+#[derive(Clone)]
+pub struct Ingest {
+    /// Tokens for every dialect.
+    pub tokens: Vec<SecretString>,
+    /// Takes streams of a dialect with nothing set up.
+    pub allow_unauthenticated: bool,
+    /// Calls at once, 1 to 100,000.
+    pub max_calls: usize,
+    /// Longest call.
+    pub max_call: Duration,
+    /// Longest time without a frame.
+    pub silence: Duration,
+}
+
+/// `[upstream]`.
+#[derive(Clone)]
+pub struct Upstream {
+    /// The address set by the operator; see [`Upstream::speech_url`] for the one to use.
+    pub url: Option<Url>,
+    /// Key of the speech service.
+    pub api_key: Option<SecretString>,
+    /// Speech sockets at once.
+    pub max_sessions: usize,
+    /// Milliseconds of audio in one message, 20 to 500.
+    pub chunk_ms: u64,
+    /// How long the last final is waited for.
+    pub close_deadline: Duration,
+    /// What is asked of the service, by its own names (protocols/pulse.md section 4), in the table's order; what is not here is left to
+    /// the service. Keywords are one comma list.
+    pub parameters: Vec<(&'static str, String)>,
+    /// `[upstream.extra]`: newer parameters, by name.
+    pub extra: Vec<(String, String)>,
+}
+
+/// `[webhook]`.
+#[derive(Clone)]
+pub struct Webhook {
+    /// Where events go, in the order of the file, the one from `webhook.url` last; names are unique.
+    pub endpoints: Vec<EndpointConfig>,
+}
+
+/// One receiver of events.
+#[derive(Clone)]
+pub struct EndpointConfig {
+    /// Unique name.
+    pub name: EndpointName,
+    /// http or https.
+    pub url: Url,
+    /// At least one, each `whsec_` and base64 of 24 to 64 bytes.
+    pub secrets: Vec<SecretString>,
+    /// Event types wanted; empty: the default set.
+    pub events: Vec<String>,
+    /// A call's events in `seq` order.
+    pub ordered: bool,
+}
+
+/// `[redaction]`.
+#[derive(Clone)]
+pub struct Redaction {
+    /// How long a final may be held.
+    pub hold: Duration,
+    /// Interim text comes out, with digits and number words masked.
+    pub partials: bool,
+    /// Single keypad digits are shown where no secret was asked for.
+    pub menu_digits: bool,
+}
+
+/// `[retention]`.
+#[derive(Clone)]
+pub struct Retention {
+    /// Of ended calls.
+    pub calls: Duration,
+    /// Of attempt records.
+    pub attempts: Duration,
+    /// Of undelivered events.
+    pub parked: Duration,
+}
+
+/// `[drain]`.
+#[derive(Clone)]
+pub struct Drain {
+    /// How long SIGTERM waits for live calls.
+    pub deadline: Duration,
+}
+
+/// `[log]`.
+#[derive(Clone)]
+pub struct Log {
+    /// `None`: pretty on a terminal, else JSON.
+    pub format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").finish_non_exhaustive()
+    }
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The table.
+    Default,
+    /// The settings file.
+    File {
+        /// As it was named.
+        name: Arc<str>,
+        /// From 1.
+        line: usize,
+    },
+    /// An environment variable, the `…_FILE` form included.
+    Environment(String),
+    /// The command line.
+    Argument(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { name, line } => write!(f, "{name}:{line}"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Argument(name) => f.write_str(name),
+        }
+    }
+}
+
+/// What is wrong with the settings: one line that says where, what, and what to do. Exit code 2.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct ConfigError {
+    what: String,
+}
+
+impl ConfigError {
+    fn new(origin: &Origin, what: impl Into<String>) -> Self {
+        let what = what.into();
+        match origin {
+            Origin::Default => Self { what },
+            Origin::File { name, line } => Self { what: format!("{name}:{line}: {what}") },
+            Origin::Environment(name) => Self { what: format!("{name}: {what}") },
+            Origin::Argument(name) => Self { what: format!("{name}: {what}") },
+        }
+    }
+}
+
+/// One line of the list of settings in effect.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Effective {
+    /// The setting.
+    pub key: &'static str,
+    /// Its value, secrets masked; `-` for none.
+    pub value: String,
+    /// `default`, `FILE:LINE`, `environment NAME` or an argument.
+    pub origin: String,
+}
+
+impl Config {
+    /// Reads and checks the settings.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn load(sources: &Sources<'_>) -> Result<Self, ConfigError> {
+        let config = build::build(load::load(sources)?)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// An error about one setting, from where it was set.
+    #[must_use]
+    pub fn error(&self, path: &str, what: impl fmt::Display) -> ConfigError {
+        ConfigError::new(&self.settings.origin(path), what.to_string())
+    }
+
+    /// Where a setting's value came from.
+    #[must_use]
+    pub fn origin(&self, path: &str) -> Origin {
+        self.settings.origin(path)
+    }
+
+    /// Takes the address of the command line in place of the setting's.
+    pub fn set_listen(&mut self, listen: SocketAddr) {
+        self.listen = listen;
+        self.settings.set("listen", value::Value::Listen(listen), Origin::Argument("--listen"));
+    }
+
+    /// Every setting in effect, in the table's order: safe to show to anyone.
+    #[must_use]
+    pub fn effective(&self) -> Vec<Effective> {
+        let line = |key: &'static table::Key| Effective {
+            key: key.path,
+            value: self.settings.get(key.path).map_or_else(|| "-".to_owned(), |value| value::show(key, value)),
+            origin: self.settings.origin(key.path).to_string(),
+        };
+        table::KEYS.iter().filter(|key| key.kind != table::Kind::Section).map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

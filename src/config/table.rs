@@ -1,0 +1,245 @@
+//! Every setting there is, in one table: path, environment name, kind, default, secrecy and a line of documentation.
+//!
+//! Promises: the file reader, the environment overlay, the unknown-key errors, the list of effective settings and
+//! `docs/settings.md` all read this table and nothing else, so they cannot disagree.
+
+use std::time::Duration;
+
+/// Prefix of every setting's environment name.
+pub const PREFIX: &str = "PULSE_BRIDGE_";
+
+/// What a setting's value looks like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// `true` or `false`.
+    Bool,
+    /// A whole number within both bounds.
+    Int(u64, u64),
+    /// A number within both bounds.
+    Ratio(f64, f64),
+    /// A number and a unit (`ms`, `s`, `min`, `h`, `d`), within both bounds.
+    Span(Duration, Duration),
+    /// Any text.
+    Text,
+    /// Text that names people or numbers: shown by its length only.
+    Private,
+    /// An address and a port.
+    Listen,
+    /// A URL with one of these schemes.
+    Url(&'static [&'static str]),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Texts; a comma list in the environment.
+    List,
+    /// A secret text.
+    Secret,
+    /// Secret texts; a comma list in the environment, commas or lines in a file.
+    Secrets,
+    /// An array of tables in the file; see [`ENDPOINT`].
+    Endpoints,
+    /// A table of names and scalar values in the file, passed on as it is.
+    Extra,
+    /// A whole section that a later version fills.
+    Section,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// `section.key`, or `key` at the top level.
+    pub path: &'static str,
+    /// Its shape and bounds.
+    pub kind: Kind,
+    /// In the form the environment would give it; empty: none.
+    pub default: &'static str,
+    /// An environment name outside the `PULSE_BRIDGE_` rule, as the service itself calls it.
+    pub alias: Option<&'static str>,
+    /// A parameter of the speech service under its own name; no default: the service's own holds.
+    pub is_parameter: bool,
+    /// Known, but anything but its default is refused: this version does not do it.
+    pub later: bool,
+    /// What it does, in one sentence.
+    pub doc: &'static str,
+}
+
+impl Key {
+    const fn alias(mut self, name: &'static str) -> Self {
+        self.alias = Some(name);
+        self
+    }
+
+    const fn later(mut self) -> Self {
+        self.later = true;
+        self
+    }
+
+    /// `PULSE_BRIDGE_<SECTION>_<KEY>`; none for what only a file can say.
+    #[must_use]
+    pub fn variable(&self) -> Option<String> {
+        match self.kind {
+            Kind::Endpoints | Kind::Extra => None,
+            _ => Some(format!("{PREFIX}{}", self.path.replace('.', "_").to_uppercase())),
+        }
+    }
+
+    /// Every environment name that sets it, the one in the contract first; without the `_FILE` forms.
+    #[must_use]
+    pub fn variables(&self) -> Vec<String> {
+        self.alias.map(str::to_owned).into_iter().chain(self.variable()).collect()
+    }
+
+    /// Whether its value must never be shown; such a key also has the `_FILE` names.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Secret | Kind::Secrets)
+    }
+}
+
+const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    Key { path, kind, default, alias: None, is_parameter: false, later: false, doc }
+}
+
+/// A row of `protocols/pulse.md` section 4.
+const fn parameter(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    Key { path, kind, default, alias: None, is_parameter: true, later: false, doc }
+}
+
+const MS: Duration = Duration::from_millis(1);
+const SEC: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+/// Longest retention: ten years, so that sums of times stay far from any overflow.
+const DECADE: Duration = Duration::from_hours(24 * 3_652);
+
+/// Fields of one item of `webhook.endpoints`, in the order of the contract.
+#[rustfmt::skip] // One field a line, as below.
+pub const ENDPOINT: &[Key] = &[
+    key("webhook.endpoints.name", Kind::Text, "", "Unique name: letters, digits, `-`, `_`, `.`."),
+    key("webhook.endpoints.url", Kind::Url(&["https", "http"]), "", "Where its events are posted; a private address is allowed here."),
+    key("webhook.endpoints.secrets", Kind::Secrets, "", "Signing secrets, `whsec_` and base64 of 24 to 64 bytes; two while rotating."),
+    key("webhook.endpoints.events", Kind::List, "", "Event types; none: all but `transcript.partial` and `speech.*`."),
+    key("webhook.endpoints.ordered", Kind::Bool, "true", "A call's events arrive in `seq` order."),
+];
+
+/// Every event type that an endpoint may ask for.
+pub const EVENTS: [&str; 8] = [
+    "call.started",
+    "transcript.final",
+    "transcript.partial",
+    "speech.started",
+    "speech.ended",
+    "transcript.gap",
+    "call.dtmf",
+    "call.completed",
+];
+
+/// Names that look like settings but are not for the operator to choose, each with the reason.
+pub const RESERVED: [(&str, &str); 9] = [
+    ("upstream.encoding", "the call's own encoding is declared; audio passes through untouched"),
+    ("upstream.sample_rate", "the call's own rate is declared; audio passes through untouched"),
+    ("upstream.external_session_id", "it is made of each call's own id"),
+    ("upstream.vad", "write it as upstream.vad_events"),
+    ("upstream.token", "the key is upstream.api_key, and never travels in the address"),
+    ("upstream.authorization", "the key is upstream.api_key, and never travels in the address"),
+    ("redaction.enabled", "redaction cannot be switched off"),
+    ("redaction.off", "redaction cannot be switched off"),
+    ("redaction.card", "redaction of card data cannot be switched off"),
+];
+
+/// The speech service's streaming address, used when there is a key and no `upstream.url`. Source: protocols/pulse.md section 2.1, A.
+pub const PULSE_URL: &str = "wss://api.smallest.ai/waves/v1/stt/live";
+
+/// What `serve` says where there is nothing to recognise speech with.
+pub const NO_ENGINE: &str =
+    "the built-in speech engine is not in this build yet; set SMALLEST_API_KEY or upstream.url (PULSE_BRIDGE_UPSTREAM_URL)";
+
+/// All settings, in the order in which they are shown.
+#[rustfmt::skip] // One setting a line reads as the table it is.
+pub const KEYS: &[Key] = &[
+    key("listen", Kind::Listen, "127.0.0.1:8080", "Address and port that the bridge listens on."),
+    key("public_url", Kind::Url(&["https", "http"]), "", "Origin as Twilio sees it, e.g. `https://bridge.example.com`; needed for Twilio's signature, and needs `api_token`."),
+    key("data_dir", Kind::Text, "./data", "Folder of the database, the spool and the made key."),
+    key("api_token", Kind::Secret, "", "Bearer token of API, dashboard and metrics; without one they answer loopback only."),
+    key("key", Kind::Secrets, "", "Master keys for data at rest, `id:base64` of 32 bytes; the first encrypts, all decrypt. None: one is made in `data_dir` with mode 0600."),
+    key("database_url", Kind::Secret, "", "`postgres://…` for several nodes; none: SQLite under `data_dir`.").later(),
+
+    key("twilio.auth_tokens", Kind::Secrets, "", "Auth tokens that may have signed Twilio's requests; two while rotating.").alias("TWILIO_AUTH_TOKEN"),
+    key("twilio.allow_unsigned", Kind::Bool, "false", "Takes Twilio streams with no signature and no token. Anyone who finds the port can then spend your money; warned of at start."),
+    key("twilio.require_token", Kind::Bool, "false", "A signed stream must also carry the one-time token of `/twilio/voice`."),
+    key("twilio.after", Kind::Private, "<Pause length=\"3600\"/>", "TwiML that `/twilio/voice` runs after `<Start><Stream>`, e.g. `<Dial>+15550100</Dial>`."),
+
+    key("ingest.tokens", Kind::Secrets, "", "Tokens taken in the path, as Bearer or as Basic password, for every dialect."),
+    key("ingest.allow_unauthenticated", Kind::Bool, "false", "Takes streams of a dialect that has neither a token nor a signature set up; warned of at start."),
+    key("ingest.max_calls", Kind::Int(1, 100_000), "1000", "Calls at once; one more is refused."),
+    key("ingest.max_call", Kind::Span(SEC, DAY), "4 h", "Longest call; then it is ended as `timeout`."),
+    key("ingest.silence", Kind::Span(SEC, HOUR), "60 s", "A stream that sends nothing for so long is ended as `timeout`."),
+
+    key("upstream.url", Kind::Url(&["wss", "ws"]), "", "Streaming address of the speech service, path included; with a key and no address, Pulse's own."),
+    key("upstream.batch_url", Kind::Url(&["https", "http"]), "", "Batch address of the speech service; none: derived from `upstream.url`.").later(),
+    key("upstream.api_key", Kind::Secret, "", "Key of the speech service, sent as Bearer header only.").alias("SMALLEST_API_KEY"),
+    key("upstream.protocol", Kind::Choice(&["pulse", "asr"]), "pulse", "`pulse`, or `asr`, the older Waves ASR.").later(),
+    key("upstream.max_sessions", Kind::Int(1, 100_000), "100", "Speech sockets at once; a two-track call takes two.").later(),
+    key("upstream.chunk_ms", Kind::Int(20, 500), "60", "Milliseconds of audio in one message to the speech service."),
+    key("upstream.when_full", Kind::Choice(&["wait", "one_track", "batch_after", "refuse"]), "wait", "What a call gets when every speech socket is taken.").later(),
+    key("upstream.close_deadline", Kind::Span(SEC, Duration::from_mins(1)), "5 s", "How long the last words of a call are waited for after its end."),
+
+    parameter("upstream.model", Kind::Choice(&["pulse"]), "pulse", "Pulse model."),
+    parameter("upstream.language", Kind::Text, "en", "Spoken language as Pulse names it; passed through, not held against a list."),
+    parameter("upstream.word_timestamps", Kind::Bool, "true", "Times for each word."),
+    parameter("upstream.sentence_timestamps", Kind::Bool, "true", "Times for each sentence."),
+    parameter("upstream.diarize", Kind::Bool, "true", "Tells speakers on one track apart."),
+    parameter("upstream.redact_pii", Kind::Bool, "true", "The service's own redaction of personal data, before ours."),
+    parameter("upstream.redact_pci", Kind::Bool, "true", "The service's own redaction of card data, before ours."),
+    parameter("upstream.full_transcript", Kind::Bool, "", "Asks for all finals so far, joined; not used by the bridge."),
+    parameter("upstream.format", Kind::Bool, "", "Master switch of the next three."),
+    parameter("upstream.punctuate", Kind::Bool, "", "Punctuation."),
+    parameter("upstream.capitalize", Kind::Bool, "", "Capital letters."),
+    parameter("upstream.itn_normalize", Kind::Bool, "true", "Spoken to written numbers in finals; redaction works on written digits best."),
+    parameter("upstream.no_format_delay", Kind::Bool, "", "A number at the end is not held back for the next final."),
+    parameter("upstream.numerals", Kind::Choice(&["true", "false", "auto"]), "", "Old name of number formatting, still taken by the service."),
+    parameter("upstream.keywords", Kind::List, "", "Words to listen for, `Word:weight`; a weight of 1 to 3 is advised, above 5 invents words."),
+    parameter("upstream.eou_timeout_ms", Kind::Int(100, 10_000), "", "Silence that ends an utterance; under about 1,100 may cut inside speech."),
+    parameter("upstream.endpointing", Kind::Bool, "", "Voice activity ends an utterance on trailing silence."),
+    parameter("upstream.endpointing_timeout", Kind::Int(0, 10_000), "", "Milliseconds of that silence."),
+    parameter("upstream.vad_threshold", Kind::Ratio(0.0, 1.0), "", "How sure voice activity must be."),
+    parameter("upstream.vad_min_speech_ms", Kind::Int(0, 60_000), "", "Shortest sound taken for speech."),
+    parameter("upstream.vad_events", Kind::Bool, "", "Asks for voice activity, from which `speech.started` and `speech.ended` come."),
+    parameter("upstream.finalize_on_words", Kind::Bool, "false", "Cuts a final every few words; longer segments split fewer names and numbers."),
+    parameter("upstream.max_words", Kind::Int(1, 10_000), "", "Longest final in words, where `finalize_on_words` is on."),
+    parameter("upstream.emotion_detection", Kind::Bool, "", "Emotion of each final."),
+    parameter("upstream.gender_detection", Kind::Bool, "", "Gender of each final."),
+    key("upstream.extra", Kind::Extra, "", "Newer Pulse parameters, passed through by name."),
+
+    key("engine.model", Kind::Choice(&["fast", "accurate"]), "fast", "Model of the built-in speech engine.").later(),
+    key("engine.eou_timeout_ms", Kind::Int(100, 10_000), "600", "Silence that ends an utterance where the built-in engine is used.").later(),
+    key("audiohook.api_key", Kind::Secret, "", "Key that an AudioHook client must name.").later(),
+    key("audiohook.secret", Kind::Secret, "", "Secret that an AudioHook client must have signed with.").later(),
+
+    key("webhook.url", Kind::Url(&["https", "http"]), "", "Address of the endpoint named `default`; needs `webhook.secret`."),
+    key("webhook.secret", Kind::Secrets, "", "Its signing secrets, `whsec_` and base64 of 24 to 64 bytes; two while rotating."),
+    key("webhook.endpoints", Kind::Endpoints, "", "Endpoints `{name, url, secrets, events, ordered}`; `events` default to all but `transcript.partial` and `speech.*`, `ordered` to `true`."),
+
+    key("redaction.hold", Kind::Span(SEC, Duration::from_secs(30)), "6 s", "How long a final may be held because its end might be half a number; then the open end is masked."),
+    key("redaction.partials", Kind::Bool, "false", "Lets interim text out to endpoints that ask for `transcript.partial`, digits and number words masked; else it is withheld."),
+    key("redaction.menu_digits", Kind::Bool, "false", "Shows single keypad digits where no secret was asked for; else all are masked."),
+
+    key("retention.calls", Kind::Span(HOUR, DECADE), "30 d", "How long an ended call is kept.").later(),
+    key("retention.attempts", Kind::Span(HOUR, DECADE), "30 d", "How long the record of delivery attempts is kept.").later(),
+    key("retention.parked", Kind::Span(HOUR, DECADE), "90 d", "How long an undelivered event is kept.").later(),
+
+    key("drain.deadline", Kind::Span(MS, DAY), "600 s", "How long SIGTERM waits for live calls to end by themselves."),
+    key("capture", Kind::Section, "", "Records incoming calls as fixtures, redacted.").later(),
+    key("log.format", Kind::Choice(&["pretty", "json"]), "", "`pretty` on a terminal, else `json`; the filter comes from `RUST_LOG`."),
+];
+
+/// The last word of a path.
+#[must_use]
+pub fn last_word(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+/// The row of a path.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
