@@ -1,0 +1,129 @@
+//! Who may ask: the API token, or, where none is set, this machine alone.
+//!
+//! Promises: fails closed. Without a token only loopback peers are answered, and never a request that a proxy passed on,
+//! since the proxy's own address would say nothing about who asks.
+
+use std::net::SocketAddr;
+
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+use super::{Bridge, problem::Problem};
+
+/// Headers by which proxies say for whom they ask.
+const FORWARDING: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+
+/// Lets a request through to the API, the metrics and the other operator's routes, or refuses it with 401 or 403.
+pub async fn operator_only(
+    State(bridge): State<Bridge>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match verdict(bridge.api_token(), peer, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => {
+            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+            (challenge, problem).into_response()
+        }
+    }
+}
+
+fn verdict(token: Option<&SecretString>, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(token) = token else {
+        let forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
+        return if peer.ip().to_canonical().is_loopback() && !forwarded {
+            Ok(())
+        } else {
+            Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "no api_token is set, so only this machine may ask, and not through a proxy; set api_token",
+            ))
+        };
+    };
+    match bearer(headers) {
+        Some(given) if same(given.as_bytes(), token) => Ok(()),
+        Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "the Bearer token is not the api_token")),
+        None => Err(Problem::new(StatusCode::UNAUTHORIZED, "send the api_token as Authorization: Bearer")),
+    }
+}
+
+/// Whether one of `tokens` stands in the path, as Bearer, or as the password of Basic. Looks at all of them, in constant time.
+pub fn carries_token(tokens: &[SecretString], path: Option<&str>, headers: &HeaderMap) -> bool {
+    let given = [path.map(str::to_owned), bearer(headers).map(str::to_owned), basic_password(headers)];
+    given
+        .iter()
+        .flatten()
+        .fold(false, |found, given| tokens.iter().fold(found, |found, token| found | same(given.as_bytes(), token)))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    authorization(headers, "bearer ")
+}
+
+fn basic_password(headers: &HeaderMap) -> Option<String> {
+    let pair = BASE64_STANDARD.decode(authorization(headers, "basic ")?.trim()).ok()?;
+    let (_user, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    Some(password.to_owned())
+}
+
+fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (given, rest) = value.split_at_checked(scheme.len())?;
+    given.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
+fn same(given: &[u8], secret: &SecretString) -> bool {
+    given.ct_eq(secret.expose_secret().as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn without_a_token_only_a_direct_loopback_peer_is_answered() {
+        let here: SocketAddr = "127.0.0.1:4000".parse().unwrap();
+        let mapped: SocketAddr = "[::ffff:127.0.0.1]:4000".parse().unwrap();
+        let there: SocketAddr = "192.0.2.7:4000".parse().unwrap();
+        assert!(verdict(None, here, &HeaderMap::new()).is_ok());
+        assert!(verdict(None, mapped, &HeaderMap::new()).is_ok());
+        assert!(verdict(None, there, &HeaderMap::new()).is_err());
+        for name in FORWARDING {
+            assert!(verdict(None, here, &headers(&[(name, "x")])).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn with_a_token_everybody_must_bring_it() {
+        let token = SecretString::from("s3cret");
+        let here: SocketAddr = "127.0.0.1:4000".parse().unwrap();
+        assert!(verdict(Some(&token), here, &HeaderMap::new()).is_err());
+        assert!(verdict(Some(&token), here, &headers(&[("authorization", "Bearer wrong")])).is_err());
+        assert!(verdict(Some(&token), here, &headers(&[("authorization", "bearer s3cret")])).is_ok());
+    }
+
+    #[test]
+    fn an_ingest_token_is_taken_from_path_bearer_or_basic() {
+        let tokens = [SecretString::from("one"), SecretString::from("two")];
+        assert!(carries_token(&tokens, Some("two"), &HeaderMap::new()));
+        assert!(carries_token(&tokens, None, &headers(&[("authorization", "Bearer one")])));
+        let basic = format!("Basic {}", BASE64_STANDARD.encode("pbx:two"));
+        assert!(carries_token(&tokens, None, &headers(&[("authorization", &basic)])));
+        assert!(!carries_token(&tokens, Some("three"), &headers(&[("authorization", "Bearer four")])));
+        assert!(!carries_token(&[], Some(""), &HeaderMap::new()));
+    }
+}

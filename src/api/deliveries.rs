@@ -1,0 +1,80 @@
+//! The outbox as it stands.
+
+use axum::{
+    Json,
+    extract::{Query, State},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Bridge,
+    calls::{Items, unreadable},
+    problem::Problem,
+};
+use crate::{
+    event::rfc3339,
+    store::{Delivery, DeliveryFilter},
+};
+
+/// Which deliveries to list.
+#[derive(Deserialize)]
+pub struct ListQuery {
+    state: Option<String>,
+    endpoint: Option<String>,
+    call_sid: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    id: String,
+    call_sid: String,
+    session_id: String,
+    event_id: String,
+    seq: u64,
+    #[serde(rename = "type")]
+    kind: String,
+    endpoint: String,
+    state: String,
+    attempts: u32,
+    next_at: Option<String>,
+    reason: Option<String>,
+    event_at: String,
+}
+
+/// `GET /v1/deliveries`: newest first.
+pub async fn list(State(bridge): State<Bridge>, Query(query): Query<ListQuery>) -> Result<Response, Problem> {
+    if !matches!(query.state.as_deref(), None | Some("pending" | "delivered" | "parked")) {
+        return Err(Problem::bad_request("state is pending, delivered or parked"));
+    }
+    let filter = DeliveryFilter {
+        state: query.state,
+        endpoint: query.endpoint,
+        call_sid: query.call_sid,
+        limit: query.limit.unwrap_or(0),
+        cursor: query.cursor,
+        ..DeliveryFilter::default()
+    };
+    let page = bridge.store().deliveries(filter).await.map_err(|why| unreadable(&why))?;
+    Ok(Json(Items::of(page, shown)).into_response())
+}
+
+fn shown(delivery: Delivery) -> Shown {
+    let waits = delivery.state == "pending";
+    Shown {
+        id: delivery.id.to_string(),
+        call_sid: delivery.call_sid.into(),
+        session_id: delivery.session.into(),
+        event_id: delivery.event_id,
+        seq: delivery.seq,
+        kind: delivery.kind,
+        endpoint: delivery.endpoint.into(),
+        state: delivery.state,
+        attempts: delivery.attempts,
+        next_at: waits.then(|| rfc3339(delivery.next_wall_ms)),
+        reason: delivery.reason,
+        event_at: rfc3339(delivery.event_wall_ms),
+    }
+}

@@ -1,0 +1,126 @@
+//! Liveness, readiness, metrics and the schemas of the events.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::{Bridge, problem::Problem};
+use crate::{clock, event, store::Backlog};
+
+/// What OpenMetrics is sent as.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Serialize)]
+struct Part {
+    state: &'static str,
+    reason: String,
+}
+
+impl Part {
+    fn new(ok: bool, good: (&'static str, &str), bad: (&'static str, &str)) -> Self {
+        let (state, reason) = if ok { good } else { bad };
+        Self { state, reason: reason.to_owned() }
+    }
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    state: &'static str,
+    store: Part,
+    calls: Part,
+    twilio: Part,
+    ingest: Part,
+    speech: Speech,
+}
+
+#[derive(Serialize)]
+struct Speech {
+    engine: event::Speech,
+    #[serde(flatten)]
+    part: Part,
+}
+
+/// `GET /healthz`: the process answers.
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: whether calls can be taken, and for each part a word and a reason; 503 where not.
+pub async fn readyz(State(bridge): State<Bridge>) -> Response {
+    let config = bridge.config();
+    let store_ok = bridge.store().is_writable();
+    let refuses = bridge.calls().refuses_now();
+    let ready = store_ok && refuses.is_none();
+    let calls = Part { state: if refuses.is_none() { "ready" } else { "refusing" }, reason: calls_reason(&bridge) };
+    let body = Readiness {
+        ready,
+        state: if ready { "ready" } else { "not ready" },
+        store: Part::new(store_ok, ("ready", "events can be stored"), ("failing", "events cannot be stored; see the log")),
+        calls,
+        twilio: if config.twilio.allow_unsigned {
+            Part { state: "open", reason: "twilio.allow_unsigned is set: anybody may open a stream".to_owned() }
+        } else if config.twilio.auth_tokens.is_empty() {
+            Part { state: "unset", reason: "TWILIO_AUTH_TOKEN is not set: only ingest tokens are let in".to_owned() }
+        } else {
+            Part { state: "ready", reason: "signatures are checked".to_owned() }
+        },
+        ingest: Part::new(
+            !config.ingest.allow_unauthenticated,
+            ("ready", "streams are authenticated"),
+            ("open", "ingest.allow_unauthenticated is set: anybody may open a stream"),
+        ),
+        speech: Speech { engine: bridge.calls().speech(), part: speech(&bridge) },
+    };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(body)).into_response()
+}
+
+fn speech(bridge: &Bridge) -> Part {
+    match bridge.calls().health().trouble() {
+        Some(reason) => Part { state: "failing", reason },
+        None if bridge.calls().registry().is_empty() => Part { state: "idle", reason: "no call needs it now".to_owned() },
+        None => Part { state: "connected", reason: "calls are being transcribed".to_owned() },
+    }
+}
+
+fn calls_reason(bridge: &Bridge) -> String {
+    match bridge.calls().refuses_now() {
+        Some(refused) => refused.reason().to_owned(),
+        None => format!("{} of {} calls on the line", bridge.calls().registry().len(), bridge.config().ingest.max_calls),
+    }
+}
+
+/// `GET /metrics`.
+pub async fn metrics(State(bridge): State<Bridge>) -> impl IntoResponse {
+    match bridge.store().backlogs().await {
+        Ok(backlogs) => show_outbox(&bridge, &backlogs),
+        Err(why) => tracing::error!(%why, "failed to count what waits in the outbox"),
+    }
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], bridge.metrics().render())
+}
+
+fn show_outbox(bridge: &Bridge, backlogs: &[Backlog]) {
+    let set = bridge.config().webhook.endpoints.iter().map(|endpoint| endpoint.name.as_str());
+    let gone = backlogs.iter().map(|backlog| backlog.endpoint.as_str());
+    let now = clock::wall_ms();
+    for name in set.chain(gone) {
+        let backlog = backlogs.iter().find(|backlog| backlog.endpoint == name);
+        let (pending, parked) = backlog.map_or((0, 0), |backlog| (backlog.pending, backlog.parked));
+        let oldest_ms = backlog.and_then(|backlog| backlog.oldest_wall_ms).map_or(0, |oldest| now.saturating_sub(oldest));
+        bridge.metrics().outbox(name, pending, parked, Duration::from_millis(oldest_ms));
+    }
+}
+
+/// `GET /schemas/{type}.json`.
+pub async fn schema(Path(file): Path<String>) -> Result<impl IntoResponse, Problem> {
+    let schema = file.strip_suffix(".json").and_then(event::schema);
+    let schema = schema.ok_or_else(|| Problem::not_found("there is no event type of this name"))?;
+    Ok(([(header::CONTENT_TYPE, "application/schema+json")], schema))
+}

@@ -1,0 +1,153 @@
+//! The media routes: who may open a stream, decided before the upgrade.
+//!
+//! Promises: fails closed. A stream is taken only with a fitting signature, a token, or an operator's explicit wish; every
+//! refusal is a 403 with its reason, counted and logged once, and neither tokens nor signatures reach the log.
+
+use std::net::SocketAddr;
+
+use axum::{
+    extract::{ConnectInfo, Path, State, WebSocketUpgrade},
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+
+use super::{Bridge, access::carries_token, problem::Problem, twilio::handshake_fits};
+use crate::{
+    dialect::Dialect,
+    stream::driver::{self, PeerInfo},
+};
+
+/// Dialects of the contract that this version does not speak yet.
+const NOT_YET: [&str; 9] =
+    ["signalwire", "telnyx", "plivo", "exotel", "vonage", "audiohook", "jambonz", "freeswitch", "asterisk"];
+
+/// Why a stream was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pass {
+    /// The signature fits.
+    Signed,
+    /// An ingest token fits.
+    Token,
+    /// An unused one-time token stands in the path; the start will use it up.
+    Minted,
+    /// The operator lets everybody in.
+    Open,
+}
+
+/// Why a stream was refused before the upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// Signatures are checked, and there is none.
+    Unsigned,
+    /// Signatures are checked, and it fits no token for any form of our address.
+    BadSignature,
+    /// The path token is neither an ingest token nor a fresh one-time token.
+    BadToken,
+    /// Nothing is set up by which anybody could be let in.
+    NothingSetUp,
+}
+
+impl Denied {
+    /// The word in the counter.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::BadSignature => "bad_signature",
+            Self::BadToken => "bad_token",
+            Self::NothingSetUp => "nothing_set_up",
+        }
+    }
+
+    /// What to do, in one line.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Unsigned => "there is no X-Twilio-Signature; only Twilio or an ingest token is let in here",
+            Self::BadSignature => "X-Twilio-Signature fits no token; if Twilio dials another address set public_url",
+            Self::BadToken => "the token in the path is not an ingest token and not a fresh one-time token",
+            Self::NothingSetUp => "set TWILIO_AUTH_TOKEN, or PULSE_BRIDGE_INGEST_TOKENS, or allow unsigned streams on purpose",
+        }
+    }
+}
+
+/// `GET /media/twilio`.
+pub async fn twilio(
+    state: State<Bridge>,
+    peer: ConnectInfo<SocketAddr>,
+    uri: Uri,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Response {
+    open(state, peer, &uri, None, &headers, upgrade)
+}
+
+/// `GET /media/twilio/{token}`.
+pub async fn twilio_with_token(
+    state: State<Bridge>,
+    peer: ConnectInfo<SocketAddr>,
+    Path(token): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Response {
+    open(state, peer, &uri, Some(&token), &headers, upgrade)
+}
+
+/// `GET /media/{dialect}` for the dialects to come, and for what is none.
+pub async fn other(Path(path): Path<String>) -> Problem {
+    let dialect = path.split('/').next().unwrap_or_default();
+    match NOT_YET.iter().find(|name| **name == dialect) {
+        Some(name) => Problem::not_built(&format!("the {name} dialect")),
+        None => Problem::not_found("there is no such dialect; this version speaks twilio"),
+    }
+}
+
+fn open(
+    State(bridge): State<Bridge>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    uri: &Uri,
+    token: Option<&str>,
+    headers: &HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Response {
+    let pass = match authenticate(&bridge, uri, token, headers) {
+        Ok(pass) => pass,
+        Err(denied) => {
+            bridge.metrics().refused(denied.code());
+            tracing::warn!(%peer, reason = denied.code(), "refused a media stream: {}; then run \"pulse-bridge doctor\"", denied.advice());
+            return Problem::new(StatusCode::FORBIDDEN, denied.advice()).into_response();
+        }
+    };
+    if let Some(refused) = bridge.calls().refuses_all_streams() {
+        bridge.metrics().refused(refused.code());
+        tracing::warn!(%peer, reason = refused.code(), "refused a media stream: {}", refused.reason());
+        return Problem::unavailable(refused.reason()).into_response();
+    }
+    let Ok(upgrade) = upgrade else {
+        return Problem::new(StatusCode::UPGRADE_REQUIRED, "this route is a WebSocket").into_response();
+    };
+    let door = bridge.calls().door(token.filter(|_| pass == Pass::Minted));
+    let (limits, shutdown) = (bridge.stream_limits(), bridge.shutdown().clone());
+    let (tasks, peer) = (bridge.tasks().clone(), PeerInfo { addr: peer, path_token_minted_for: None });
+    driver::bounded(upgrade)
+        .on_upgrade(move |socket| tasks.track_future(driver::run(socket, Dialect::Twilio, peer, door, limits, shutdown)))
+}
+
+fn authenticate(bridge: &Bridge, uri: &Uri, token: Option<&str>, headers: &HeaderMap) -> Result<Pass, Denied> {
+    let config = bridge.config();
+    let checks_signatures = !config.twilio.auth_tokens.is_empty();
+    if let Some(token) = token {
+        let pass = match carries_token(&config.ingest.tokens, Some(token), &HeaderMap::new()) {
+            true => Pass::Token,
+            false if bridge.calls().minted_for(token).is_some() => Pass::Minted,
+            false => return Err(Denied::BadToken),
+        };
+        return if checks_signatures { handshake_fits(bridge, uri, headers).map(|()| pass) } else { Ok(pass) };
+    }
+    if carries_token(&config.ingest.tokens, None, headers) {
+        return Ok(Pass::Token);
+    }
+    if checks_signatures {
+        return handshake_fits(bridge, uri, headers).map(|()| Pass::Signed);
+    }
+    if config.twilio.allow_unsigned || config.ingest.allow_unauthenticated { Ok(Pass::Open) } else { Err(Denied::NothingSetUp) }
+}

@@ -1,0 +1,148 @@
+//! Twilio's own webhooks: the TwiML that starts a stream, and what Twilio says of the stream afterwards.
+//!
+//! Promises: signed like every webhook of Twilio's, or refused with 403; who called whom is remembered for the call's own
+//! stream and shown nowhere but by its last four digits; what Twilio sends in free text goes no further.
+
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use secrecy::ExposeSecret;
+use url::{Url, form_urlencoded};
+
+use super::{Bridge, access::carries_token, ingress::Denied, problem::Problem};
+use crate::{
+    call::{Remembered, direction_named},
+    dialect::{
+        signature::{self, Unsigned},
+        twiml,
+    },
+    media::CallSid,
+};
+
+type Form = Vec<(String, String)>;
+
+/// `POST /twilio/voice`: TwiML that starts a both-tracks stream to this bridge, then `twilio.after`.
+pub async fn voice(State(bridge): State<Bridge>, uri: Uri, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
+    let form = signed_form(&bridge, &uri, &headers, &body)?;
+    let call_sid = CallSid::new(field(&form, "CallSid")).map_err(|why| Problem::bad_request(format!("CallSid: {why}")))?;
+    let some = |name: &str| Some(field(&form, name)).filter(|value| !value.is_empty()).map(str::to_owned);
+    let remembered = Remembered { from: some("From"), to: some("To"), direction: direction_named(field(&form, "Direction")) };
+    let token = bridge.calls().expect_stream(call_sid, remembered);
+    let token = token.expose_secret();
+    // Without an auth token there is no signature to let the stream in, so its own token does, in the path.
+    let path =
+        if bridge.config().twilio.auth_tokens.is_empty() { format!("media/twilio/{token}") } else { "media/twilio".to_owned() };
+    let origin = bridge.origin();
+    let stream_url = below(&socket_scheme(origin), &path);
+    let status = below(origin.as_str(), "twilio/status");
+    let voice = twiml::Voice {
+        stream_url: &stream_url,
+        status_callback: Some(&status),
+        parameters: &[("token", token)],
+        after: &bridge.config().twilio.after,
+    };
+    Ok(([(header::CONTENT_TYPE, twiml::CONTENT_TYPE)], voice.to_xml()).into_response())
+}
+
+/// `POST /twilio/status`: what became of a stream; errors join the call's record.
+pub async fn status(State(bridge): State<Bridge>, uri: Uri, headers: HeaderMap, body: Bytes) -> Result<StatusCode, Problem> {
+    let form = signed_form(&bridge, &uri, &headers, &body)?;
+    let call_sid = CallSid::new(field(&form, "CallSid")).map_err(|why| Problem::bad_request(format!("CallSid: {why}")))?;
+    match field(&form, "StreamEvent") {
+        "stream-error" => {
+            let code = error_code(field(&form, "StreamError"));
+            bridge.metrics().refused("twilio_stream_error");
+            tracing::warn!(%call_sid, code, "Twilio reports an error of the stream");
+        }
+        event @ ("stream-started" | "stream-stopped") => tracing::debug!(%call_sid, event, "Twilio reports on the stream"),
+        _ => bridge.metrics().ignored("unknown_stream_event", 1),
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The form, if Twilio signed it or the request carries an ingest token.
+fn signed_form(bridge: &Bridge, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Form, Problem> {
+    let form: Form = form_urlencoded::parse(body).into_owned().collect();
+    let config = bridge.config();
+    if config.twilio.auth_tokens.is_empty() {
+        let open = config.twilio.allow_unsigned || carries_token(&config.ingest.tokens, None, headers);
+        return if open { Ok(form) } else { Err(refuse(bridge, Denied::NothingSetUp)) };
+    }
+    any_origin(bridge, uri, |request| signature::check_form(request, &form, signatures(headers), &config.twilio.auth_tokens))
+        .map_err(|denied| refuse(bridge, denied))?;
+    Ok(form)
+}
+
+fn refuse(bridge: &Bridge, denied: Denied) -> Problem {
+    bridge.metrics().refused(denied.code());
+    tracing::warn!(reason = denied.code(), "refused a webhook of Twilio's: {}", denied.advice());
+    Problem::new(StatusCode::FORBIDDEN, denied.advice())
+}
+
+/// Whether the handshake's signature fits one of our addresses.
+pub fn handshake_fits(bridge: &Bridge, uri: &Uri, headers: &HeaderMap) -> Result<(), Denied> {
+    any_origin(bridge, uri, |request| {
+        signature::check_handshake(request, signatures(headers), &bridge.config().twilio.auth_tokens)
+    })
+}
+
+fn any_origin(bridge: &Bridge, uri: &Uri, check: impl Fn(signature::Request<'_>) -> Result<(), Unsigned>) -> Result<(), Denied> {
+    let mut denied = Denied::BadSignature;
+    for public_url in bridge.origins() {
+        match check(signature::Request { public_url, path: uri.path(), query: uri.query() }) {
+            Ok(()) => return Ok(()),
+            Err(Unsigned::Missing) => denied = Denied::Unsigned,
+            Err(Unsigned::Twice | Unsigned::Mismatch) => {}
+        }
+    }
+    Err(denied)
+}
+
+fn signatures(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(signature::HEADER).iter().map(header::HeaderValue::as_bytes)
+}
+
+fn field<'a>(form: &'a Form, name: &str) -> &'a str {
+    form.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
+}
+
+/// Twilio's error number at the beginning of its text, e.g. 31921; 0 where there is none. The text itself may quote anything.
+fn error_code(text: &str) -> u32 {
+    let digits: String = text.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).take(5).collect();
+    digits.parse().unwrap_or(0)
+}
+
+fn socket_scheme(origin: &Url) -> String {
+    let text = origin.as_str();
+    match text.strip_prefix("https") {
+        Some(rest) => format!("wss{rest}"),
+        None => text.replacen("http", "ws", 1),
+    }
+}
+
+fn below(origin: &str, path: &str) -> String {
+    format!("{}/{path}", origin.trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_twilio_is_kept_as_its_number_only() {
+        assert_eq!(error_code("31921 Stream - WebSocket - Close Error"), 31_921);
+        assert_eq!(error_code("error: 31930, caller +15550100"), 31_930);
+        assert_eq!(error_code("no number"), 0);
+    }
+
+    #[test]
+    fn streams_go_to_the_socket_form_of_our_address() {
+        let origin = Url::parse("https://bridge.example.com").unwrap();
+        assert_eq!(below(&socket_scheme(&origin), "media/twilio"), "wss://bridge.example.com/media/twilio");
+        let local = Url::parse("http://127.0.0.1:8080").unwrap();
+        assert_eq!(below(&socket_scheme(&local), "media/twilio"), "ws://127.0.0.1:8080/media/twilio");
+    }
+}

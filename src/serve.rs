@@ -1,0 +1,225 @@
+//! Wires the drivers: a listener and the settings in, everything joined out.
+//!
+//! Promises: no globals, so several bridges fit in one process; what an earlier run left is taken up before the first call is
+//! admitted; when told to stop, live calls go on until they end or the drain deadline is over, and nothing stored is lost.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{
+    net::TcpListener,
+    sync::{broadcast, mpsc},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+use crate::{
+    accept,
+    admission::{Calls, Parts},
+    api,
+    config::Config,
+    event::{Event, Speech},
+    keys::MasterKeys,
+    metrics::Metrics,
+    net::{Connector, Dialler, Reach},
+    outbox::driver::{Observed, Outbox},
+    redact::{DigitPolicy, GateSettings},
+    spool::Spool,
+    store::Store,
+    upstream::{LinkSettings, Parameters, Upstream},
+    webhook::{
+        Endpoint, Endpoints,
+        driver::{ATTEMPT_DEADLINE, Poster},
+    },
+};
+
+/// Events that may wait for whoever watches; one that falls behind misses the oldest.
+const LIVE_EVENTS: usize = 1024;
+/// How often it is looked whether the last call has ended.
+const DRAIN_STEP: Duration = Duration::from_millis(50);
+/// Longest time for sessions to end once their streams are closed; above every deadline of theirs.
+const CLOSING_LIMIT: Duration = Duration::from_secs(90);
+/// Longest time for the outbox and the rest to stop; above the outbox's own flush deadline.
+const STOPPING_LIMIT: Duration = Duration::from_secs(30);
+/// Unstored events that may wait for the outbox; what is beyond is counted and left out.
+const PASSING_EVENTS: usize = 1024;
+
+/// A bridge that runs.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The door to its sessions.
+    pub calls: Calls,
+    /// Where everything is kept.
+    pub store: Store,
+    /// Every event, stored or not, as it is made.
+    pub live: broadcast::Sender<Arc<Event>>,
+    /// How many sessions of an earlier run are being ended.
+    pub recovered: usize,
+    /// What transcribes.
+    pub speech: Speech,
+    signals: Signals,
+    sessions: TaskTracker,
+    services: TaskTracker,
+    drain: Duration,
+}
+
+/// Three steps to the end.
+#[derive(Clone, Default)]
+struct Signals {
+    /// No new calls.
+    draining: CancellationToken,
+    /// Live streams are closed.
+    closing: CancellationToken,
+    /// Everything else stops.
+    stopping: CancellationToken,
+}
+
+/// Starts a bridge on a bound listener.
+///
+/// # Errors
+/// What could not be opened or is set wrongly, in one line.
+pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
+    let address = listener.local_addr().context("failed to read the listener's own address")?;
+    let origins = origins(&config, address)?;
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("failed to make the data folder {}", config.data_dir.display()))?;
+    let keys = master_keys(&config.keys, &config.data_dir).context("failed to load the master key")?;
+    let store = Store::open(&config.data_dir.join("bridge.sqlite")).context("failed to open the database")?;
+    let spool = Spool::open(&config.data_dir.join("spool")).context("failed to open the spool")?;
+    let endpoints = endpoints(&config)?;
+    let (metrics, signals) = (Arc::<Metrics>::default(), Signals::default());
+    let (sessions, services) = (TaskTracker::new(), TaskTracker::new());
+    let (live, _) = broadcast::channel(LIVE_EVENTS);
+    let (passing, passing_in) = mpsc::channel(PASSING_EVENTS);
+    let dialler = Arc::new(Dialler::new(Reach::Anywhere));
+    let speech = Speech::Pulse;
+    let calls = Calls::new(Parts {
+        store: store.clone(),
+        spool,
+        keys,
+        upstream: Arc::new(upstream(&config, Arc::clone(&dialler))?),
+        endpoints: endpoints.clone(),
+        passing,
+        live: live.clone(),
+        metrics: Arc::clone(&metrics),
+        gate: gate(&config),
+        max_calls: config.ingest.max_calls,
+        require_token: config.twilio.require_token,
+        speech,
+        origin: origins[0].to_string(),
+        silence: config.ingest.silence,
+        tasks: sessions.clone(),
+        shutdown: signals.draining.clone(),
+    });
+    let recovered = calls.recover().await.context("failed to take up what an earlier run left")?;
+    services.spawn(calls.clone().reap());
+    let poster = Poster::new(Connector::new(dialler, ATTEMPT_DEADLINE));
+    let outbox = Outbox { store: store.clone(), endpoints, poster, observer: observer(&metrics) };
+    services.spawn(outbox.run(passing_in, signals.stopping.clone()));
+    let drain = config.drain.deadline;
+    let bridge = api::Bridge::new(api::Parts {
+        config,
+        calls: calls.clone(),
+        store: store.clone(),
+        metrics,
+        origins,
+        tasks: sessions.clone(),
+        shutdown: signals.closing.clone(),
+    });
+    let (router, tasks, stopping) = (api::router(bridge), services.clone(), signals.stopping.clone());
+    services.spawn(async move { accept::accept(listener, router, &tasks, stopping).await });
+    Ok(Running { address, calls, store, live, recovered, speech, signals, sessions, services, drain })
+}
+
+impl Running {
+    /// Takes no more calls, lets live ones end until the drain deadline, closes the rest, and stores and sends what is left.
+    pub async fn stop(self) {
+        self.signals.draining.cancel();
+        let _ = tokio::time::timeout(self.drain, self.until_empty()).await;
+        self.close().await;
+    }
+
+    /// Closes live calls at once, and stores and sends what is left.
+    pub async fn close(self) {
+        self.signals.draining.cancel();
+        self.signals.closing.cancel();
+        self.sessions.close();
+        if tokio::time::timeout(CLOSING_LIMIT, self.sessions.wait()).await.is_err() {
+            tracing::error!("some calls did not end in time; the next start will end them");
+        }
+        self.signals.stopping.cancel();
+        self.services.close();
+        if tokio::time::timeout(STOPPING_LIMIT, self.services.wait()).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+        self.store.close().await;
+    }
+
+    async fn until_empty(&self) {
+        while !self.calls.registry().is_empty() {
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+    }
+}
+
+/// The addresses under which Twilio may know us: the one set, else the listener's own.
+fn origins(config: &Config, address: SocketAddr) -> Result<Vec<Url>> {
+    if let Some(public) = &config.public_url {
+        return Ok(vec![public.clone()]);
+    }
+    let mut hosts = vec![format!("http://{address}")];
+    if address.ip().is_loopback() {
+        hosts.push(format!("http://localhost:{}", address.port()));
+    }
+    hosts.iter().map(|host| Url::parse(host).context("failed to make an address of the listener's")).collect()
+}
+
+fn endpoints(config: &Config) -> Result<Endpoints> {
+    let one = |endpoint: &crate::config::EndpointConfig| {
+        let (name, url, events) = (endpoint.name.clone(), endpoint.url.clone(), endpoint.events.clone());
+        Endpoint::new(name, url, &endpoint.secrets, events, endpoint.ordered)
+            .with_context(|| format!("webhook endpoint {}", endpoint.name))
+    };
+    config.webhook.endpoints.iter().map(one).collect::<Result<Vec<_>>>().map(Endpoints::new)
+}
+
+fn gate(config: &Config) -> GateSettings {
+    let digits = if config.redaction.menu_digits { DigitPolicy::ShowMenu } else { DigitPolicy::MaskAll };
+    GateSettings { hold: config.redaction.hold, interims: config.redaction.partials, digits, ..GateSettings::default() }
+}
+
+fn master_keys(set: &[SecretString], data_dir: &Path) -> Result<MasterKeys> {
+    if set.is_empty() {
+        return Ok(MasterKeys::open_or_make(data_dir)?);
+    }
+    let list: Vec<&str> = set.iter().map(ExposeSecret::expose_secret).collect();
+    Ok(MasterKeys::parse(&SecretString::from(list.join(",")))?)
+}
+
+fn upstream(config: &Config, dialler: Arc<Dialler>) -> Result<Upstream> {
+    let set = &config.upstream;
+    let mut parameters = Parameters::default();
+    for (name, value) in &set.parameters {
+        parameters.set(name, value).with_context(|| format!("upstream.{name}"))?;
+    }
+    for (name, value) in &set.extra {
+        parameters.set_extra(name, value).with_context(|| format!("upstream.extra.{name}"))?;
+    }
+    let settings = LinkSettings { close_deadline: set.close_deadline, ..LinkSettings::default() };
+    Ok(Upstream {
+        url: set.speech_url().context("there is no address of a speech service: set SMALLEST_API_KEY or upstream.url")?,
+        api_key: set.api_key.clone(),
+        parameters,
+        settings: Arc::new(settings),
+        dialler,
+    })
+}
+
+fn observer(metrics: &Arc<Metrics>) -> crate::outbox::driver::Observer {
+    let metrics = Arc::clone(metrics);
+    Arc::new(move |observed: &Observed<'_>| {
+        metrics.attempt(observed.endpoint.as_str(), observed.verdict, observed.since_event);
+    })
+}
