@@ -1,0 +1,323 @@
+//! The emulator's sockets: HTTP for admission, batch and the log, `WebSocket`s for sessions.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use axum::{
+    Json, Router,
+    body::{Body, to_bytes},
+    extract::{
+        State, WebSocketUpgrade,
+        ws::{CloseFrame, Message, WebSocket, rejection::WebSocketUpgradeRejection},
+    },
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+    serve::ListenerExt,
+};
+use secrecy::SecretString;
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    admit::{Auth, ROUTES, Refusal, Route, admit},
+    batch,
+    faults::{Fault, Faults},
+    log::{HeardLog, Request},
+    script::Script,
+    session::{Output, Session},
+    wire::Parameters,
+};
+use crate::{
+    clock,
+    fixture::{self, Fixture},
+    hex::hex,
+};
+
+/// The largest message taken; clients are known to send bursts of 32 KiB.
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
+/// How long a client that does not read may hold a session up.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the other side may take to answer a close frame.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// An emulator, ready to serve.
+#[derive(Clone, Default)]
+pub struct Emulator {
+    /// What it is able to hear.
+    pub script: Script,
+    /// How it misbehaves.
+    pub faults: Faults,
+    /// Whose requests it takes.
+    pub auth: Auth,
+    /// Where it notes what happens; keep a clone to read it.
+    pub log: HeardLog,
+}
+
+struct Shared {
+    emulator: Emulator,
+    shutdown: CancellationToken,
+    sessions: TaskTracker,
+}
+
+/// Serves until `shutdown`; returns when every session has ended.
+///
+/// # Errors
+/// If the listener breaks.
+pub async fn serve(listener: TcpListener, emulator: Emulator, shutdown: CancellationToken) -> io::Result<()> {
+    let sessions = TaskTracker::new();
+    let shared = Arc::new(Shared { emulator, shutdown: shutdown.clone(), sessions: sessions.clone() });
+    let listener = listener.tap_io(|socket| {
+        // Latency only; a socket that refuses it still works.
+        let _ = socket.set_nodelay(true);
+    });
+    axum::serve(listener, router(shared)).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
+    sessions.close();
+    sessions.wait().await;
+    Ok(())
+}
+
+/// What the `emulate` command was given.
+#[derive(Clone, Default)]
+pub struct Arguments {
+    /// See [`load_script`]; absent: a built-in sentence.
+    pub script: Option<PathBuf>,
+    /// See [`load_faults`]; absent: none.
+    pub faults: Option<PathBuf>,
+    /// The only key that is accepted; absent: any.
+    pub api_key: Option<SecretString>,
+    /// No key is needed.
+    pub open: bool,
+}
+
+impl Emulator {
+    /// An emulator as the command line wants it.
+    ///
+    /// # Errors
+    /// One line that names the file and what is wrong with it.
+    pub fn of_arguments(arguments: &Arguments) -> anyhow::Result<Self> {
+        let script = arguments.script.as_deref().map(load_script).transpose()?.unwrap_or_default();
+        let faults = arguments.faults.as_deref().map(load_faults).transpose()?.unwrap_or_default();
+        let auth = match &arguments.api_key {
+            Some(key) => Auth::Key(key.clone()),
+            None if arguments.open => Auth::Open,
+            None => Auth::AnyKey,
+        };
+        Ok(Self { script, faults, auth, log: HeardLog::default() })
+    }
+}
+
+/// Reads a script: a fixture's folder, a folder of such folders, or a JSON file of times.
+///
+/// # Errors
+/// One line that names the file and what is wrong with it.
+pub fn load_script(path: &Path) -> anyhow::Result<Script> {
+    if !path.is_dir() {
+        let json = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        return Script::of_times(&json).with_context(|| path.display().to_string());
+    }
+    let folders = if path.join(fixture::MESSAGES).exists() { vec![path.to_owned()] } else { fixtures_in(path)? };
+    anyhow::ensure!(!folders.is_empty(), "{} holds no fixture (a folder with {})", path.display(), fixture::MESSAGES);
+    let fixtures: Vec<Fixture> = folders.iter().map(|folder| Fixture::load(folder)).collect::<Result<_, _>>()?;
+    Ok(Script::of_fixtures(&fixtures))
+}
+
+/// Reads a fault plan.
+///
+/// # Errors
+/// One line that names the file and what is wrong with it.
+pub fn load_faults(path: &Path) -> anyhow::Result<Faults> {
+    let json = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Faults::of_json(&json).map_err(|problem| anyhow::anyhow!("{} {problem}", path.display()))
+}
+
+fn fixtures_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut folders: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join(fixture::MESSAGES).exists()).collect();
+    folders.sort();
+    Ok(folders)
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    let mut router = Router::new()
+        .route("/emulate/log", get(show_log))
+        .route("/waves/v1/health", get(|| async { Json(serde_json::json!({"status": "ok"})) }));
+    for route in ROUTES {
+        let handler = if route.is_stream {
+            get(async move |shared, uri: Uri, headers: HeaderMap, upgrade| stream(route, shared, &uri, &headers, upgrade))
+        } else {
+            post(move |shared, uri, headers, body| answer_batch(route, shared, uri, headers, body))
+        };
+        router = router.route(route.path, handler);
+    }
+    router.with_state(shared)
+}
+
+async fn show_log(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    Json(serde_json::json!({"connections": shared.emulator.log.connections()}))
+}
+
+fn stream(
+    route: Route,
+    State(shared): State<Arc<Shared>>,
+    uri: &Uri,
+    headers: &HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let (number, asked, faults) = match begin(route, &shared, uri, headers) {
+        Ok(begun) => begun,
+        Err(refusal) => return refuse(refusal),
+    };
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => {
+            shared.emulator.log.note_refused(number, rejection.status().as_u16());
+            return rejection.into_response();
+        }
+    };
+    let session = Session::new(session_id(), asked, faults, &shared.emulator.script);
+    // Taken now, so that a shutdown between here and the upgrade waits for the session.
+    let token = shared.sessions.token();
+    upgrade.max_message_size(MAX_MESSAGE_BYTES).max_frame_size(MAX_MESSAGE_BYTES).on_upgrade(move |socket| async move {
+        let how = converse(socket, session, number, &shared).await;
+        shared.emulator.log.note_ended(number, how);
+        drop(token);
+    })
+}
+
+async fn answer_batch(route: Route, State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
+    let (number, asked, _) = match begin(route, &shared, &uri, &headers) {
+        Ok(begun) => begun,
+        Err(refusal) => return refuse(refusal),
+    };
+    let log = &shared.emulator.log;
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let limit = usize::try_from(batch::LIMIT).unwrap_or(usize::MAX);
+    let body = if declared > Some(batch::LIMIT) { None } else { to_bytes(body, limit).await.ok() };
+    let Some(body) = body else {
+        let status = if route.letter == 'G' { 413 } else { 400 };
+        log.note_refused(number, status);
+        return refuse(Refusal { status, ..Refusal::of_status(413, None) });
+    };
+    log.note_audio(number, &body);
+    let answer = batch::answer(&body, &asked, &shared.emulator.script);
+    log.note_final(number, answer["transcription"].as_str().unwrap_or_default().to_owned());
+    log.note_ended(number, "server");
+    Json(answer).into_response()
+}
+
+/// Notes a request and decides about it.
+fn begin(route: Route, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Result<(u32, Parameters, Vec<Fault>), Refusal> {
+    let emulator = &shared.emulator;
+    let query: Vec<(String, String)> =
+        url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let asked = Parameters::of_query(&query);
+    let named = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let (number, attempt) = emulator.log.begin(&Request {
+        route: route.letter,
+        path: uri.path(),
+        query: &query,
+        headers: headers.iter().map(named).collect(),
+        external_session_id: &asked.external_session_id,
+    });
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let faults = emulator.faults.of_connection(number, attempt, &asked.external_session_id);
+    let refused = faults.iter().find_map(|fault| match fault {
+        Fault::Refuse { status, retry_after } => Some(Refusal::of_status(*status, *retry_after)),
+        _ => None,
+    });
+    let verdict = refused.map_or_else(|| admit(route, &query, authorization, &emulator.auth), Err);
+    verdict.inspect_err(|refusal| emulator.log.note_refused(number, refusal.status))?;
+    Ok((number, asked, faults))
+}
+
+fn refuse(refusal: Refusal) -> Response {
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(refusal.body)).into_response();
+    if let Some(seconds) = refusal.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// Holds one session's socket to its end; says how it ended, in the log's words.
+async fn converse(mut socket: WebSocket, mut session: Session, number: u32, shared: &Shared) -> &'static str {
+    let log = &shared.emulator.log;
+    loop {
+        while let Some(output) = session.poll_output() {
+            if let Some(how) = perform(&mut socket, output, number, log).await {
+                return how;
+            }
+        }
+        tokio::select! {
+            message = socket.recv() => match message {
+                Some(Ok(Message::Binary(audio))) => {
+                    log.note_audio(number, &audio);
+                    session.handle_audio(&audio);
+                }
+                Some(Ok(Message::Text(text))) => {
+                    log.note_control(number, &text);
+                    session.handle_text(&text);
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_))) => {
+                    // One more read sends our half of the handshake.
+                    let _ = timeout(CLOSE_DEADLINE, socket.recv()).await;
+                    return "client";
+                }
+                Some(Err(_)) | None => return "lost",
+            },
+            () = shared.shutdown.cancelled() => {
+                close(&mut socket, 1001).await;
+                return "shutdown";
+            }
+        }
+    }
+}
+
+/// Does what the session wants; says how the connection ended, if that ended it.
+async fn perform(socket: &mut WebSocket, output: Output, number: u32, log: &HeardLog) -> Option<&'static str> {
+    let message = match output {
+        Output::Message(message) => message,
+        Output::Final { message, text } => {
+            log.note_final(number, text);
+            message
+        }
+        Output::Close(code) => {
+            close(socket, code).await;
+            return Some(if code == 1000 { "server" } else { "fault" });
+        }
+        Output::Drop => return Some("fault"),
+    };
+    let sent = timeout(WRITE_DEADLINE, socket.send(Message::Text(message.into()))).await;
+    (!matches!(sent, Ok(Ok(())))).then_some("lost")
+}
+
+/// Sends a close frame and waits, boundedly, for the other side's.
+async fn close(socket: &mut WebSocket, code: u16) {
+    let reason = if code == 1008 { "concurrency limit reached" } else { "" };
+    let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+    if timeout(CLOSE_DEADLINE, socket.send(frame)).await.is_ok_and(|sent| sent.is_ok()) {
+        let _ = timeout(CLOSE_DEADLINE, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+    }
+}
+
+/// A UUID, as sessions of the live service have.
+fn session_id() -> String {
+    let mut bytes = clock::random::<16>();
+    bytes[6] = bytes[6] & 0x0F | 0x40;
+    bytes[8] = bytes[8] & 0x3F | 0x80;
+    let hex = hex(&bytes);
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! What clients did and were told, for assertions: a shared value in the library, `GET /emulate/log` on the wire.
+//!
+//! Promises: keys appear as their last four characters only; audio appears as its SHA-256; a connection is listed from its
+//! handshake on, refused ones too, in the order of their handshakes.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::admit::{is_key, key_of, last_four};
+use crate::hex::hex;
+
+/// All connections so far. Cheap to clone; clones share.
+#[derive(Clone, Default)]
+pub struct HeardLog(Arc<Mutex<Vec<Entry>>>);
+
+#[derive(Clone)]
+struct Entry {
+    shown: ConnectionLog,
+    audio: Sha256,
+}
+
+/// One connection, or one batch request.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ConnectionLog {
+    /// Counts the server's handshakes from 0.
+    pub number: u32,
+    /// How often the same `external_session_id` came before.
+    pub attempt: u32,
+    /// The route's letter in protocols/pulse.md section 2.
+    pub route: char,
+    /// The path as it came.
+    pub path: String,
+    /// Every query pair, in order, keys masked.
+    pub query: Vec<(String, String)>,
+    /// Every header, in order, names in lower case, keys masked.
+    pub headers: Vec<(String, String)>,
+    /// The key's last four characters behind `…`, if there was one.
+    pub key: Option<String>,
+    /// The HTTP status in place of the upgrade.
+    pub refused: Option<u16>,
+    /// Binary frames that came.
+    pub frames: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// SHA-256 of those bytes, in hex.
+    pub sha256: String,
+    /// Text frames that came.
+    pub controls: Vec<String>,
+    /// What the finals said, without the leading space; the empty ones too.
+    pub finals: Vec<String>,
+    /// How it ended: `client` (its close frame), `lost` (no close frame), `server`, `fault`, `shutdown`; absent while it lives.
+    pub ended: Option<&'static str>,
+}
+
+/// A request as it is noted.
+pub(super) struct Request<'a> {
+    pub(super) route: char,
+    pub(super) path: &'a str,
+    pub(super) query: &'a [(String, String)],
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) external_session_id: &'a str,
+}
+
+impl HeardLog {
+    /// Every connection so far, in the order of their handshakes.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionLog> {
+        let shown = |entry: &Entry| ConnectionLog { sha256: hex(&entry.audio.clone().finalize()), ..entry.shown.clone() };
+        self.entries().iter().map(shown).collect()
+    }
+
+    /// Notes a new request; gives its number and how often its `external_session_id` came before.
+    pub(super) fn begin(&self, request: &Request<'_>) -> (u32, u32) {
+        let authorization = request.headers.iter().find(|(name, _)| name == "authorization").map(|(_, value)| value.as_str());
+        let key = key_of(request.query, authorization).map(last_four);
+        let masked = |secret: bool, name: &str, value: &str| {
+            let shown = if secret { key.clone().unwrap_or_default() } else { value.to_owned() };
+            (name.to_owned(), shown)
+        };
+        let query: Vec<_> = request.query.iter().map(|(name, value)| masked(is_key(name), name, value)).collect();
+        let headers = request.headers.iter().map(|(name, value)| masked(name == "authorization", name, value)).collect();
+        let mut entries = self.entries();
+        let same = |entry: &&Entry| session_of(&entry.shown.query) == request.external_session_id;
+        let attempt = u32::try_from(entries.iter().filter(same).count()).unwrap_or(u32::MAX);
+        let number = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        let path = request.path.to_owned();
+        let shown =
+            ConnectionLog { number, attempt, route: request.route, path, query, headers, key, ..ConnectionLog::default() };
+        entries.push(Entry { shown, audio: Sha256::new() });
+        (number, attempt)
+    }
+
+    pub(super) fn note_audio(&self, number: u32, audio: &[u8]) {
+        self.change(number, |entry| {
+            entry.audio.update(audio);
+            entry.shown.frames += 1;
+            entry.shown.bytes += audio.len() as u64;
+        });
+    }
+
+    pub(super) fn note_control(&self, number: u32, text: &str) {
+        self.change(number, |entry| entry.shown.controls.push(text.to_owned()));
+    }
+
+    pub(super) fn note_final(&self, number: u32, text: String) {
+        self.change(number, |entry| entry.shown.finals.push(text));
+    }
+
+    pub(super) fn note_refused(&self, number: u32, status: u16) {
+        self.change(number, |entry| {
+            entry.shown.refused = Some(status);
+            entry.shown.ended = Some("server");
+        });
+    }
+
+    pub(super) fn note_ended(&self, number: u32, how: &'static str) {
+        self.change(number, |entry| entry.shown.ended = Some(how));
+    }
+
+    fn change(&self, number: u32, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.entries().get_mut(number as usize) {
+            change(entry);
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.0.lock().expect("no holder of the log's lock panics")
+    }
+}
+
+fn session_of(query: &[(String, String)]) -> &str {
+    query.iter().find(|(name, _)| name == "external_session_id").map_or("", |(_, value)| value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    fn request(query: &[(String, String)]) -> Request<'_> {
+        let headers = vec![pair("authorization", "Bearer sk_right_key_9f2c"), pair("x-source", "test")];
+        Request { route: 'A', path: "/p", query, headers, external_session_id: session_of(query) }
+    }
+
+    #[test]
+    fn keys_are_masked_wherever_they_come() {
+        let log = HeardLog::default();
+        log.begin(&request(&[pair("model", "pulse"), pair("token", "sk_right_key_9f2c")]));
+        let noted = serde_json::to_string(&log.connections()).unwrap();
+        assert!(!noted.contains("right_key"), "{noted}");
+        assert!(noted.contains(r#"["token","…9f2c"]"#) && noted.contains(r#"["x-source","test"]"#), "{noted}");
+    }
+
+    #[test]
+    fn attempts_count_connections_of_the_same_session() {
+        let log = HeardLog::default();
+        let (one, other) = ([pair("external_session_id", "CA1.inbound")], [pair("external_session_id", "CA1.outbound")]);
+        assert_eq!([&one, &other, &one].map(|query| log.begin(&request(query))), [(0, 0), (1, 0), (2, 1)]);
+    }
+
+    #[test]
+    fn audio_is_noted_by_its_hash_over_all_frames() {
+        let log = HeardLog::default();
+        log.begin(&request(&[]));
+        log.note_audio(0, b"ab");
+        log.note_audio(0, b"c");
+        let noted = &log.connections()[0];
+        assert_eq!((noted.frames, noted.bytes), (2, 3));
+        assert_eq!(noted.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

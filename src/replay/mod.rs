@@ -1,0 +1,228 @@
+//! Being the phone: recorded calls played into any bridge as Twilio would send them (protocols/ingress.md section 3).
+//!
+//! Promises: the recording's bytes go out unchanged and in the recording's order, counters as strings; each call has ids of
+//! its own; a recording without `stop` ends by a broken socket. A [`Played`] says by hash what was sent.
+
+mod driver;
+mod wire;
+
+use std::{collections::BTreeMap, fmt, sync::atomic::AtomicU64};
+
+use secrecy::SecretString;
+use serde::Serialize;
+use url::Url;
+
+pub use driver::{Arguments, command, load, play, play_all};
+
+use crate::{
+    audio::{Wav, telephone},
+    fixture::{Fixture, Media, Message, Start},
+    media::Track,
+    net::{Dialler, Reach},
+};
+
+/// Where a bridge listens by default.
+pub const DEFAULT_TO: &str = "ws://127.0.0.1:8080/media/twilio";
+/// Bytes in the frames that a file is cut into: 20 ms, as Twilio sends them.
+const FRAME_BYTES: usize = 160;
+/// Milliseconds in such a frame.
+const FRAME_MS: u64 = 20;
+
+/// A call to play.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// How it is called in results.
+    pub name: String,
+    /// What the phone sends, in order.
+    pub messages: Vec<Message>,
+}
+
+/// The ids under which a call is played.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ids {
+    /// `CA` and 32 hex digits.
+    pub call_sid: String,
+    /// `MZ` and 32 hex digits.
+    pub stream_sid: String,
+}
+
+/// How fast a call is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// So many times as fast as it was spoken; above 0.
+    Times(f64),
+    /// As fast as the bridge takes it.
+    Max,
+}
+
+impl std::str::FromStr for Pace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<f64>() {
+            Ok(times) if times.is_finite() && times > 0.0 => Ok(Self::Times(times)),
+            _ if text == "max" => Ok(Self::Max),
+            _ => Err(format!("\"{text}\" is no speed; give a number above 0, such as 1 or 2.5, or \"max\"")),
+        }
+    }
+}
+
+/// How and whereto calls are played.
+#[derive(Clone)]
+pub struct Settings {
+    /// The bridge's media route.
+    pub to: Url,
+    /// How fast.
+    pub pace: Pace,
+    /// Signs the handshake with this account token.
+    pub sign_with: Option<SecretString>,
+    /// The URL that is signed, where it is not the one that is dialled (a proxy in between).
+    pub sign_url: Option<String>,
+    /// Ids for a single call; absent: fresh ones for each call.
+    pub ids: Option<Ids>,
+    /// Custom parameters beside the recorded ones, which they replace by name.
+    pub parameters: BTreeMap<String, String>,
+    /// Connects, with TLS for `wss`.
+    pub dialler: Dialler,
+}
+
+impl Settings {
+    /// Plays to `to` at real time, unsigned, with fresh ids.
+    #[must_use]
+    pub fn new(to: Url) -> Self {
+        Self {
+            to,
+            pace: Pace::Times(1.0),
+            sign_with: None,
+            sign_url: None,
+            ids: None,
+            parameters: BTreeMap::new(),
+            dialler: Dialler::new(Reach::Anywhere),
+        }
+    }
+}
+
+/// How far all calls together have got.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Media messages sent.
+    pub sent: AtomicU64,
+}
+
+/// What one call came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Played {
+    /// The recording's name.
+    pub recording: String,
+    /// The call's own id.
+    pub call_sid: String,
+    /// The stream's own id.
+    pub stream_sid: String,
+    /// Messages sent, media included.
+    pub messages: u64,
+    /// What was sent on each track.
+    pub tracks: BTreeMap<Track, TrackSent>,
+    /// `stop`, `disconnect` (as recorded, without a `stop`) or `failed`.
+    pub ended: &'static str,
+    /// Why it failed, in one line.
+    pub error: Option<String>,
+}
+
+/// What was sent on one track.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TrackSent {
+    /// Media messages.
+    pub frames: u64,
+    /// Audio bytes.
+    pub bytes: u64,
+    /// SHA-256 of the audio bytes, in hex.
+    pub sha256: String,
+}
+
+impl fmt::Display for Played {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  {}  {}  {} messages", self.ended, self.call_sid, self.recording, self.messages)?;
+        for (track, sent) in &self.tracks {
+            write!(f, "  {track} {}.{:03} s", sent.bytes / 8000, sent.bytes % 8000 / 8)?;
+        }
+        self.error.as_ref().map_or(Ok(()), |error| write!(f, "  {error}"))
+    }
+}
+
+impl Recording {
+    /// A fixture's call.
+    #[must_use]
+    pub fn of_fixture(fixture: Fixture) -> Self {
+        Self { name: fixture.name, messages: fixture.messages }
+    }
+
+    /// A file's sound as a call: one channel is the inbound track, two are both tracks, inbound first.
+    #[must_use]
+    pub fn of_wav(name: String, wav: &Wav) -> Self {
+        let channels = telephone(wav);
+        let tracks: Vec<Track> = [Track::Inbound, Track::Outbound].into_iter().take(channels.len()).collect();
+        let start = Start {
+            sequence: 1,
+            account_sid: format!("AC{:032}", 0),
+            call_sid: String::new(),
+            stream_sid: String::new(),
+            tracks: tracks.clone(),
+            parameters: BTreeMap::new(),
+        };
+        let mut messages = vec![Message::Connected, Message::Start(start)];
+        let frames = channels.iter().map(|channel| channel.len().div_ceil(FRAME_BYTES)).max().unwrap_or(0);
+        let mut sequence = 1;
+        for number in 0..frames {
+            for (track, channel) in tracks.iter().zip(&channels) {
+                let rest = &channel[(number * FRAME_BYTES).min(channel.len())..];
+                sequence += 1;
+                messages.push(Message::Media(Media {
+                    sequence,
+                    track: *track,
+                    chunk: number as u64 + 1,
+                    timestamp_ms: number as u64 * FRAME_MS,
+                    audio: rest[..rest.len().min(FRAME_BYTES)].to_vec().into(),
+                }));
+            }
+        }
+        messages.push(Message::Stop { sequence: sequence + 1 });
+        Self { name, messages }
+    }
+
+    /// How many media messages it has.
+    #[must_use]
+    pub fn media_messages(&self) -> u64 {
+        self.messages.iter().filter(|message| matches!(message, Message::Media(_))).count() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wav_of_two_channels_is_a_call_of_both_tracks_and_its_last_frame_may_be_short() {
+        let wav = Wav::parse(&crate::audio::test_file(7, 8, 8000, 2, &[7; 2 * 200])).unwrap();
+        let recording = Recording::of_wav("x".into(), &wav);
+        let media: Vec<(Track, u64, usize)> = recording
+            .messages
+            .iter()
+            .filter_map(|message| match message {
+                Message::Media(media) => Some((media.track, media.timestamp_ms, media.audio.len())),
+                _ => None,
+            })
+            .collect();
+        let (inbound, outbound) = (Track::Inbound, Track::Outbound);
+        assert_eq!(media, [(inbound, 0, 160), (outbound, 0, 160), (inbound, 20, 40), (outbound, 20, 40)]);
+        assert_eq!(recording.messages.last(), Some(&Message::Stop { sequence: 6 }));
+    }
+
+    #[test]
+    fn a_speed_is_a_number_above_zero_or_max() {
+        assert_eq!("2.5".parse(), Ok(Pace::Times(2.5)));
+        assert_eq!("max".parse(), Ok(Pace::Max));
+        for bad in ["0", "-1", "inf", "NaN", "fast"] {
+            assert!(bad.parse::<Pace>().is_err(), "{bad}");
+        }
+    }
+}
