@@ -1,0 +1,287 @@
+//! What each command takes, one struct a command.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use secrecy::SecretString;
+
+/// Where settings come from.
+#[derive(Args)]
+pub struct Settings {
+    /// Settings file [default: ./pulse-bridge.toml if there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Which running bridge to ask.
+#[derive(Args)]
+pub struct Bridge {
+    /// Address of the bridge [default: from the settings]
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// Its API token [default: from the settings]
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub token: Option<SecretString>,
+    /// JSON on stdout, errors too
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// `serve`.
+#[derive(Args)]
+pub struct Serve {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its type says it")]
+    pub settings: Settings,
+    /// Address and port, in place of the setting's; port 0 takes any free one
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// `demo`.
+#[derive(Args)]
+pub struct Demo {
+    /// Which fixture call
+    #[arg(long, value_name = "NAME", default_value = "pay-by-card")]
+    pub fixture: String,
+    /// Leave the bridge running afterwards and print its address
+    #[arg(long)]
+    pub keep: bool,
+    /// One JSON object a line on stdout, errors too
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `replay`.
+#[derive(Args)]
+pub struct Replay {
+    /// Fixtures, message logs or WAV files
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// The bridge's media address
+    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080/media/twilio")]
+    pub to: String,
+    /// How the phone speaks
+    #[arg(long, value_name = "NAME", default_value = "twilio")]
+    pub dialect: String,
+    /// Times real time, or `max`
+    #[arg(long, value_name = "N|max", default_value = "1")]
+    pub speed: Speed,
+    /// Calls at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub calls: u32,
+    /// Auth token to sign the handshake with, as Twilio would
+    #[arg(long, value_name = "TOKEN")]
+    pub sign_with: Option<SecretString>,
+    /// Plan of frames to lose, double, delay
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+    /// Folder of events to compare with what came out
+    #[arg(long, value_name = "DIR")]
+    pub expect: Option<PathBuf>,
+    /// One JSON object a line on stdout, errors too
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How fast a call is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// Times real time, over 0 to 1000.
+    Times(f64),
+    /// As fast as the bridge takes it.
+    Max,
+}
+
+impl std::str::FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<f64>() {
+            _ if text == "max" => Ok(Self::Max),
+            Ok(times) if times > 0.0 && times <= 1000.0 => Ok(Self::Times(times)),
+            _ => Err("give a number over 0, at most 1000, or max".to_owned()),
+        }
+    }
+}
+
+/// `engine`.
+#[derive(Args)]
+pub struct Engine {
+    /// What to do
+    #[command(subcommand)]
+    pub action: Option<EngineAction>,
+}
+
+/// What `engine` does.
+#[derive(Subcommand)]
+pub enum EngineAction {
+    /// Fetch the engine with the machine's pip, check its hash, unpack it
+    #[command(before_help = "Example:  pulse-bridge engine install --wheel engine.whl")]
+    Install {
+        /// A wheel that is already here
+        #[arg(long, value_name = "FILE")]
+        wheel: Option<PathBuf>,
+    },
+    /// What is there
+    #[command(before_help = "Example:  pulse-bridge engine status --json")]
+    Status {
+        /// JSON on stdout, errors too
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `emulate`.
+#[derive(Args)]
+pub struct Emulate {
+    /// Address and port; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    pub listen: SocketAddr,
+    /// What it hears: a fixture folder or a script file
+    #[arg(long, value_name = "FILE", conflicts_with = "engine")]
+    pub script: Option<PathBuf>,
+    /// Really recognise, with the built-in engine
+    #[arg(long, value_name = "ENGINE")]
+    pub engine: Option<EngineName>,
+    /// Plan of what goes wrong when
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+    /// One JSON object a line on stdout, errors too
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An engine that `emulate` may recognise with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// The built-in one.
+    Local,
+}
+
+/// `receive`.
+#[derive(Args)]
+pub struct Receive {
+    /// Address and port; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
+    pub listen: SocketAddr,
+    /// Signing secret to verify with; none: one is made and printed
+    #[arg(long, value_name = "whsec_…")]
+    pub secret: Option<SecretString>,
+    /// How to fail, e.g. `503:3` for the first three
+    #[arg(long, value_name = "SPEC")]
+    pub fail: Option<String>,
+    /// One JSON object a line on stdout, errors too
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `calls`.
+#[derive(Args)]
+pub struct Calls {
+    /// What to do [default: list]
+    #[command(subcommand)]
+    pub action: Option<CallsAction>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its type says it")]
+    pub settings: Settings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its type says it")]
+    pub bridge: Bridge,
+}
+
+/// What `calls` does.
+#[derive(Subcommand)]
+pub enum CallsAction {
+    /// Newest first
+    #[command(before_help = "Example:  pulse-bridge calls list")]
+    List,
+    /// One call
+    #[command(before_help = "Example:  pulse-bridge calls show CA4f2a")]
+    Show {
+        /// CallSid or session id
+        sid: String,
+    },
+    /// One call's transcript
+    #[command(before_help = "Example:  pulse-bridge calls export CA4f2a --format vtt")]
+    Export {
+        /// CallSid or session id
+        sid: String,
+        /// In which form
+        #[arg(long, default_value = "txt")]
+        format: ExportFormat,
+    },
+}
+
+/// A transcript's form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "each is the file ending of that format")]
+pub enum ExportFormat {
+    Json,
+    Txt,
+    Srt,
+    Vtt,
+    Vcon,
+}
+
+/// `deliveries`.
+#[derive(Args)]
+pub struct Deliveries {
+    /// What to do [default: list]
+    #[command(subcommand)]
+    pub action: Option<DeliveriesAction>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its type says it")]
+    pub settings: Settings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its type says it")]
+    pub bridge: Bridge,
+}
+
+/// What `deliveries` does.
+#[derive(Subcommand)]
+pub enum DeliveriesAction {
+    /// What waits, what was delivered, what is parked
+    #[command(before_help = "Example:  pulse-bridge deliveries list")]
+    List,
+    /// One delivery with its attempts
+    #[command(before_help = "Example:  pulse-bridge deliveries show dlv_01J9")]
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Send again: the same bytes, the same id
+    #[command(before_help = "Example:  pulse-bridge deliveries retry dlv_01J9 dlv_01JA")]
+    Retry {
+        /// Which
+        #[arg(required_unless_present = "parked", conflicts_with = "parked", value_name = "ID")]
+        ids: Vec<String>,
+        /// All that are parked
+        #[arg(long)]
+        parked: bool,
+    },
+}
+
+/// `redact`.
+#[derive(Args)]
+pub struct Redact {
+    /// JSON lines [default: standard input]
+    pub file: Option<PathBuf>,
+    /// Say why each was redacted
+    #[arg(long)]
+    pub explain: bool,
+}
+
+/// `doctor`.
+#[derive(Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its type says it")]
+    pub settings: Settings,
+    /// Only ask the running bridge whether it is ready, for health checks
+    #[arg(long)]
+    pub ready: bool,
+    /// JSON on stdout, errors too
+    #[arg(long)]
+    pub json: bool,
+}

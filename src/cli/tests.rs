@@ -1,0 +1,89 @@
+//! The command line by itself; `tests/cli.rs` runs the program.
+
+use super::*;
+
+#[test]
+fn the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_help_starts_with_an_example_that_parses() {
+    fn visit(command: &mut clap::Command) {
+        let help = command.render_help().to_string();
+        let first = help.lines().next().unwrap_or_default().to_owned();
+        let example = first.strip_prefix("Example:  ").unwrap_or_else(|| panic!("{}: {first}", command.get_name()));
+        let words = example.split(" > ").next().unwrap_or_default().split_whitespace();
+        if let Err(why) = Cli::try_parse_from(words) {
+            panic!("{example}: {why}");
+        }
+        command.get_subcommands_mut().for_each(visit);
+    }
+    let mut command = Cli::command();
+    command.build();
+    visit(&mut command);
+}
+
+#[test]
+fn a_wrong_command_line_is_one_line_that_helps() {
+    let line = |words: &str| usage_line(&Cli::try_parse_from(words.split(' ')).map(|_| ()).unwrap_err());
+    assert_eq!(
+        line("pulse-bridge serve --listne 1"),
+        "unexpected argument '--listne' found; a similar argument exists: '--listen'; see: pulse-bridge serve --help"
+    );
+    assert_eq!(
+        line("pulse-bridge serv"),
+        "unrecognized subcommand 'serv'; a similar subcommand exists: 'serve'; see: pulse-bridge --help"
+    );
+    for words in
+        ["replay", "replay x --speed 0", "replay x --calls 0", "serve --listen 8080", "deliveries retry", "emulate --engine x"]
+    {
+        let line = line(&format!("pulse-bridge {words}"));
+        assert!(!line.contains('\n') && line.contains("; see: pulse-bridge "), "{line}");
+    }
+}
+
+#[test]
+fn what_is_not_in_this_version_is_known_by_name() {
+    let not_yet = |words: &str| Cli::try_parse_from(format!("pulse-bridge {words}").split(' ')).unwrap().command.not_yet();
+    let later = [
+        "engine",
+        "engine install --wheel x",
+        "calls",
+        "calls export CA1 --format vcon --url http://h --json",
+        "deliveries retry --parked",
+        "redact --explain",
+        "doctor",
+        "emulate --engine local",
+        "replay x --faults f",
+        "replay x --expect d",
+        "replay x --dialect telnyx",
+    ];
+    for words in later {
+        assert!(not_yet(words).is_some(), "{words}");
+    }
+    for words in
+        ["serve", "demo --keep", "replay x --speed max --sign-with t", "emulate --script s", "receive", "doctor --ready", "man"]
+    {
+        assert_eq!(not_yet(words), None, "{words}");
+    }
+}
+
+#[test]
+fn a_failure_is_one_line_or_one_object() {
+    let failure = Failure::from(anyhow::anyhow!("the port\nis taken").context("cannot listen"));
+    assert_eq!(failure.line(false), "error: cannot listen: the port is taken");
+    assert_eq!(failure.line(true), r#"{"error":"cannot listen: the port is taken","exit_code":1}"#);
+    assert_eq!(Failure::usage(anyhow::anyhow!("x")).code, 2);
+}
+
+#[test]
+fn man_page_and_completions_name_the_commands_and_hide_themselves() {
+    let mut page = Vec::new();
+    man(&mut page).unwrap();
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("serve") && !page.contains("completions"));
+    let mut script = Vec::new();
+    completions(Shell::Bash, &mut script);
+    assert!(String::from_utf8(script).unwrap().contains("--sign-with"));
+}
