@@ -1,0 +1,62 @@
+//! Who is let in.
+
+use crate::stage::{AUTH_TOKEN, Plan, Stage};
+use pulse_bridge::replay::{self, Pace};
+use secrecy::SecretString;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_without_a_signature_or_with_a_wrong_one_is_refused() {
+    let stage = Stage::new().await;
+    let unsigned = replay::Settings { sign_with: None, ..stage.phone() };
+    let wrong = replay::Settings { sign_with: Some(SecretString::from("another token")), ..stage.phone() };
+    for phone in [unsigned, wrong] {
+        let played = stage.call_as("mid-word", &phone).await;
+        assert!(played.error.as_deref().is_some_and(|why| why.contains("403")), "{:?}", played.error);
+    }
+    assert!(stage.heard.connections().is_empty());
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn either_of_two_tokens_fits_while_they_rotate() {
+    let settings = vec![("TWILIO_AUTH_TOKEN", format!("ffffffffffffffffffffffffffffffff,{AUTH_TOKEN}"))];
+    let mut stage = Stage::with(Plan { settings, ..Plan::default() }).await;
+    let played = stage.call("mid-word").await;
+    assert_eq!(played.error, None);
+    stage.events_of(&played.call_sid).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nothing_set_up_nobody_is_let_in() {
+    let stage = Stage::with(Plan { without: vec!["TWILIO_AUTH_TOKEN"], ..Plan::default() }).await;
+    let played = stage.call("mid-word").await;
+    assert!(played.error.as_deref().is_some_and(|why| why.contains("403")), "{:?}", played.error);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingest_token_in_the_path_lets_in_who_cannot_sign() {
+    let settings = vec![("PULSE_BRIDGE_INGEST_TOKENS", "let-me-in".to_owned())];
+    let mut stage = Stage::with(Plan { settings, without: vec!["TWILIO_AUTH_TOKEN"], ..Plan::default() }).await;
+    let phone = |path: &str| replay::Settings { to: stage.media().join(path).unwrap(), sign_with: None, ..stage.phone() };
+    let (good, bad) = (phone("/media/twilio/let-me-in"), phone("/media/twilio/let-me-out"));
+    assert!(stage.call_as("mid-word", &bad).await.error.is_some_and(|why| why.contains("403")));
+    let played = stage.call_as("mid-word", &good).await;
+    assert_eq!(played.error, None);
+    stage.events_of(&played.call_sid).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_there_before_is_refused() {
+    let mut stage = Stage::new().await;
+    let phone = replay::Settings { ids: Some(crate::stage::ids("CA1", "MZ1")), ..stage.phone() };
+    let first = stage.call_as("mid-word", &phone).await;
+    assert_eq!(first.error, None);
+    stage.events_of("CA1").await;
+    let phone = replay::Settings { pace: Pace::Times(10.0), ..phone };
+    let again = stage.call_as("pay-by-card", &phone).await;
+    assert!(again.error.as_deref().is_some_and(|why| why.contains("there before")), "{:?}", again.error);
+    stage.end().await;
+}

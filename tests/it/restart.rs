@@ -1,0 +1,180 @@
+//! The real binary is killed in the middle of a call and started again: audio is on disk from its first frame until a stored
+//! final covers it, a final is stored with its event and deliveries, and only then is anyone told and the mark moved.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use pulse_bridge::{
+    media::{Chunk, Offset, SessionId, Track},
+    replay::{self, Pace, Progress, Recording},
+    segment::TrackKey,
+    spool::{Spool, seal::DataKey},
+};
+use serde_json::Value;
+use url::Url;
+
+use crate::stage::{PATIENCE, Stage, accepted, assert_unbroken, ids, load, of_type};
+
+/// Finals before the kill. The third one is the agent's "mm-hmm" while the caller is in the middle of the card number.
+const FINALS_BEFORE: usize = 3;
+/// The end of that "mm-hmm": all the audio up to here was there, or its final could not have come, in milliseconds.
+const THERE_BY_THEN_MS: u64 = 12_770;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_bridge_loses_no_word_and_no_event() {
+    let mut stage = Stage::new().await;
+    let settings = stage.settings_for_a_binary();
+    let mut first = Binary::start(&settings).await;
+    let phone =
+        replay::Settings { to: first.media(), pace: Pace::Times(4.0), ids: Some(ids("CAkilled", "MZkilled")), ..stage.phone() };
+    let playing =
+        tokio::spawn(
+            async move { replay::play(&Recording::of_fixture(load("pay-by-card")), &phone, &Progress::default()).await },
+        );
+    let mut events: BTreeMap<u64, Value> = BTreeMap::new();
+    let mut bodies: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    while events.values().filter(|event| event["type"] == "transcript.final").count() < FINALS_BEFORE {
+        take(&mut stage, &mut events, &mut bodies).await;
+    }
+    first.kill();
+    assert_eq!(playing.await.unwrap().ended, "failed", "the phone saw its bridge die");
+
+    let second = Binary::start(&settings).await;
+    while events.values().all(|event| event["type"] != "call.completed") {
+        take(&mut stage, &mut events, &mut bodies).await;
+    }
+    let events: Vec<Value> = events.into_values().collect();
+    assert_unbroken(&events);
+    let completed = &events.last().unwrap()["data"];
+    assert_eq!(completed["end_reason"], "crash");
+    assert_eq!(completed["complete"], false, "what the caller said after the kill is gone, and the event says so");
+    assert!(of_type(&events, "transcript.final").iter().any(|data| data["recovered"] == true), "{events:#?}");
+    assert_every_word_once(&events, THERE_BY_THEN_MS);
+    drop(second);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audio_that_no_call_needs_any_more_is_gone_after_a_start() {
+    let stage = Stage::new().await;
+    let data_dir = stage.data_dir.join("later");
+    std::fs::create_dir_all(&data_dir).unwrap();
+    let session = SessionId::new(&format!("ses_{}", pulse_bridge::clock::ulid())).unwrap();
+    let spool = Spool::open(&data_dir.join("spool")).unwrap();
+    let key = TrackKey { stream: 0, track: Track::Inbound };
+    let audio = Chunk { offset: Offset(0), at_ms: 0, audio: vec![0x55; 480].into(), received: pulse_bridge::clock::now() };
+    let track = spool.track(&session, key, &DataKey::new([7; 32]));
+    track.append(&audio).unwrap();
+    spool.flush().await;
+    assert!(spool.sessions().await.unwrap().contains(&session));
+    drop((track, spool));
+
+    let later = stage.another(&data_dir).await;
+    let spool = Spool::open(&data_dir.join("spool")).unwrap();
+    assert!(spool.sessions().await.unwrap().is_empty());
+    later.close().await;
+    stage.end().await;
+}
+
+/// Takes one delivery; one that comes again must be the same bytes.
+async fn take(stage: &mut Stage, events: &mut BTreeMap<u64, Value>, bodies: &mut BTreeMap<String, Vec<u8>>) {
+    let delivery = stage.next_delivery().await;
+    let event = accepted(&delivery);
+    let id = delivery.webhook_id.clone().unwrap();
+    let before = bodies.insert(id, delivery.body.to_vec());
+    assert!(before.is_none_or(|before| before == delivery.body), "the same webhook-id with other bytes");
+    let seq = event["data"]["seq"].as_u64().unwrap();
+    let before = events.insert(seq, event.clone());
+    assert!(before.is_none_or(|before| before == event), "two events of one number");
+}
+
+/// Each word of the truth that ends before `until_ms` is in the transcript once, but for those that were redacted.
+fn assert_every_word_once(events: &[Value], until_ms: u64) {
+    let mut said: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut redacted: Vec<(String, u64, u64)> = Vec::new();
+    let mut ids = BTreeSet::new();
+    for data in of_type(events, "transcript.final") {
+        assert!(ids.insert(data["segment_id"].to_string()), "two segments of one id");
+        let track = data["track"].as_str().unwrap();
+        for word in data["words"].as_array().unwrap() {
+            if word["redacted"] == true {
+                redacted.push((track.to_owned(), word["start_ms"].as_u64().unwrap(), word["end_ms"].as_u64().unwrap()));
+            } else {
+                *said.entry((track.to_owned(), word["text"].as_str().unwrap().to_lowercase())).or_default() += 1;
+            }
+        }
+    }
+    let truth = load("pay-by-card");
+    let mut expected: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut in_all: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut checked = 0;
+    for (track, truth) in &truth.truth {
+        for word in &truth.words {
+            *in_all.entry((track.to_string(), word.text.to_lowercase())).or_default() += 1;
+        }
+        for word in truth.words.iter().filter(|word| word.end_ms <= until_ms) {
+            let middle = u64::midpoint(word.start_ms, word.end_ms);
+            let is_redacted = redacted.iter().any(|(of, from, to)| of == track.as_str() && (*from..=*to).contains(&middle));
+            if !is_redacted {
+                *expected.entry((track.to_string(), word.text.to_lowercase())).or_default() += 1;
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 10, "too little was said to prove anything: {checked} words before {until_ms} ms");
+    for (word, heard) in &said {
+        assert!(in_all.get(word).is_some_and(|count| heard <= count), "{word:?} was heard {heard} times, more than it was said");
+    }
+    for (word, count) in expected {
+        let heard = said.get(&word).copied().unwrap_or(0);
+        assert!(heard >= count, "{word:?} was said {count} times and heard {heard} times\n{events:#?}");
+    }
+}
+
+/// The real program; killed when it is dropped.
+struct Binary {
+    child: Child,
+    address: String,
+}
+
+impl Binary {
+    /// Starts it and waits for its start line.
+    async fn start(settings: &[(String, String)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pulse-bridge"))
+            .arg("serve")
+            .env_clear()
+            .envs(settings.iter().cloned())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let line = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).map(|_| line)
+        });
+        let line = tokio::time::timeout(PATIENCE, line).await.expect("a start line comes in time").unwrap().unwrap();
+        let address = line.split_whitespace().find_map(|word| word.strip_prefix("http://")).expect("the line names the address");
+        Self { child, address: address.to_owned() }
+    }
+
+    fn media(&self) -> Url {
+        Url::parse(&format!("ws://{}/media/twilio", self.address)).unwrap()
+    }
+
+    /// As `kill -9` does: no chance to write anything.
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
