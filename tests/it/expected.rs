@@ -25,7 +25,7 @@ const VARYING: [&str; 12] = [
 async fn every_fixture_gives_the_events_that_are_expected_of_it() {
     let mut stage = Stage::new().await;
     for fixture in all_fixtures() {
-        let played = stage.call(&fixture.name).await;
+        let played = stage.call_as(&fixture.name, &stage.steady_phone()).await;
         let events = stage.events_of(&played.call_sid).await;
         let lines = lines(events);
         let path = fixtures_dir().join(&fixture.name).join("expected.jsonl");

@@ -10,7 +10,7 @@ const CARD_WORDS: &str = "four five three nine one four eight eight zero three f
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_becomes_numbered_verified_redacted_events() {
     let mut stage = Stage::new().await;
-    let played = stage.call("pay-by-card").await;
+    let played = stage.call_as("pay-by-card", &stage.steady_phone()).await;
     let events = stage.events_of(&played.call_sid).await;
 
     let started = &events[0]["data"];

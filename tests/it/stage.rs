@@ -129,6 +129,11 @@ impl Stage {
         replay::Settings { pace: Pace::Max, sign_with, ..replay::Settings::new(self.media()) }
     }
 
+    /// A phone that signs and keeps both parties in step, so that a question is heard before its answer; three times as fast as speech.
+    pub(crate) fn steady_phone(&self) -> replay::Settings {
+        replay::Settings { pace: Pace::Times(3.0), ..self.phone() }
+    }
+
     /// Plays a fixture as the usual phone does.
     pub(crate) async fn call(&self, fixture: &str) -> Played {
         self.call_as(fixture, &self.phone()).await
