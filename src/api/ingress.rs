@@ -127,7 +127,7 @@ fn open(
     };
     let door = bridge.calls().door(token.filter(|_| pass == Pass::Minted));
     let (limits, shutdown) = (bridge.stream_limits(), bridge.shutdown().clone());
-    let (tasks, peer) = (bridge.tasks().clone(), PeerInfo { addr: peer, path_token_minted_for: None });
+    let (tasks, peer) = (bridge.tasks().clone(), PeerInfo { addr: peer });
     driver::bounded(upgrade)
         .on_upgrade(move |socket| tasks.track_future(driver::run(socket, Dialect::Twilio, peer, door, limits, shutdown)))
 }

@@ -93,7 +93,7 @@ pub struct Call {
     next_seq: u64,
     streams: u32,
     first_audio: Instant,
-    storing: Option<Box<Stored>>,
+    storing: Option<Stored>,
     outputs: VecDeque<Output>,
     silent_since: Option<Instant>,
 }
@@ -101,8 +101,6 @@ pub struct Call {
 /// What becomes true once the unit that is being stored is.
 struct Stored {
     segment: Option<(TrackKey, String)>,
-    ends: bool,
-    marks: bool,
 }
 
 impl Call {
@@ -262,14 +260,9 @@ impl Call {
             let moved = self.tracks.coverage(key).stored(Some(&segment));
             self.outputs.extend(moved.map(|mark| Output::Covered(key, mark)));
         }
-        if stored.marks {
-            for key in self.tracks.keys() {
-                let moved = self.tracks.coverage(key).stored(None);
-                self.outputs.extend(moved.map(|mark| Output::Covered(key, mark)));
-            }
-        }
-        if stored.ends {
-            self.phase = Phase::Ended;
+        for key in self.tracks.keys() {
+            let moved = self.tracks.coverage(key).stored(None);
+            self.outputs.extend(moved.map(|mark| Output::Covered(key, mark)));
         }
         self.proceed(now);
     }
@@ -337,7 +330,7 @@ impl Call {
         let segment = unit.segment.as_ref().map(|release| (release.segment.key, release.segment.id.clone()));
         unit.marks = self.tracks.marks_with(segment.as_ref().map(|(key, id)| (*key, id.as_str())));
         self.silent_since = None;
-        self.storing = Some(Box::new(Stored { segment, ends: unit.ends.is_some(), marks: true }));
+        self.storing = Some(Stored { segment });
     }
 
     fn store(&mut self, unit: Unit) {

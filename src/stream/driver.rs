@@ -24,7 +24,7 @@ use super::{Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, St
 use crate::{
     clock,
     dialect::{Dialect, Start},
-    media::{CallSid, Chunk, EndReason, Track},
+    media::{Chunk, EndReason, Track},
 };
 
 /// Messages read one after the other before timers and the rest are looked at again.
@@ -50,8 +50,6 @@ pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 pub struct PeerInfo {
     /// From where.
     pub addr: SocketAddr,
-    /// The call for which the one-time token in the path was minted, if there was one.
-    pub path_token_minted_for: Option<CallSid>,
 }
 
 /// A stream that asks to be let in.

@@ -83,7 +83,7 @@ struct Line {
 struct Server(Desk, StreamLimits, CancellationToken);
 
 async fn answer(State(Server(desk, limits, shutdown)): State<Server>, upgrade: WebSocketUpgrade) -> axum::response::Response {
-    let peer = PeerInfo { addr: ([127, 0, 0, 1], 9).into(), path_token_minted_for: None };
+    let peer = PeerInfo { addr: ([127, 0, 0, 1], 9).into() };
     bounded(upgrade).on_upgrade(move |socket| run(socket, Dialect::Twilio, peer, desk, limits, shutdown))
 }
 
