@@ -144,7 +144,7 @@ fn shaped(stream: &Stream, run: &Run, values: &[u8], open: bool) -> Option<Verdi
         _ if lettered || dotted || counting => None,
         7 if groups == [3, 4] && stream.unit(run.first() + 1) == Some(&Unit::Joiner) => Some(Kind::Phone),
         10 | 11 if phone::has_shape(values, &groups) => Some(Kind::Phone),
-        UNEXPLAINED.. => Some(Kind::Number),
+        _ if run.most() >= UNEXPLAINED => Some(Kind::Number),
         _ => None,
     };
     match kind {

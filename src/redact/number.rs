@@ -36,6 +36,8 @@ pub(super) struct Run {
     pub(super) money: bool,
     /// Written like a time of day: `3:40`.
     pub(super) timed: bool,
+    /// Tens with a one behind them, read as two digits: `twenty one` may also mean 20 and 1.
+    pub(super) pairs: usize,
     /// How many digits were said when something was taken back.
     pub(super) corrections: Vec<usize>,
 }
@@ -54,6 +56,11 @@ impl Run {
     /// How many digits.
     pub(super) fn len(&self) -> usize {
         self.digits.len()
+    }
+
+    /// How many digits in the longest reading.
+    pub(super) fn most(&self) -> usize {
+        self.len() + self.pairs
     }
 
     /// The digits as values.
@@ -182,7 +189,10 @@ fn next_digit(stream: &Stream, from: usize, run: &mut Run) -> Option<usize> {
         let unit = stream.unit(at)?;
         let close = at == from && !run.items.is_empty();
         let timed = close && stream.token(at).is_some_and(|token| token.tight == Some(':'));
-        if says_digit(stream, at) || (close && is_weak_digit(stream, at, run)) || (run.len() >= 2 && is_last_oh(stream, at)) {
+        if says_digit(stream, at)
+            || (close && is_weak_digit(stream, at, run))
+            || (run.len() >= 2 && (is_last_oh(stream, at) || is_twice_oh(stream, at)))
+        {
             run.timed |= timed && run.len() <= 2;
             run.dots += dots;
             if corrected {
@@ -218,6 +228,11 @@ fn is_last_oh(stream: &Stream, at: usize) -> bool {
         && rest.take(MAX_BETWEEN).all(|at| stream.unit(at).is_some_and(|unit| unit.is_filler() || *unit == Unit::Weak(0)))
 }
 
+/// `oh oh` behind a number is two zeros, whatever follows; one alone may be an exclamation.
+fn is_twice_oh(stream: &Stream, at: usize) -> bool {
+    stream.unit(at) == Some(&Unit::Weak(0)) && stream.unit(at + 1) == Some(&Unit::Weak(0)) && stream.joint(at + 1) == Joint::Same
+}
+
 /// `oh` behind a digit; `to`, `for`, `ate` between two.
 fn is_weak_digit(stream: &Stream, at: usize, run: &Run) -> bool {
     match stream.unit(at) {
@@ -248,6 +263,7 @@ fn push(stream: &Stream, at: usize, run: &mut Run) -> usize {
                 Some(Unit::One(one @ 1..)) if stream.joint(at + 1 + hyphen) == Joint::Same => {
                     add(*one, at + 1 + hyphen);
                     run.items.push(at + 1 + hyphen);
+                    run.pairs += 1;
                     return at + 2 + hyphen;
                 }
                 _ => add(0, at),

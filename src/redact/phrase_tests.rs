@@ -66,6 +66,8 @@ fn personal_numbers_and_addresses_go() {
         ("it's ann dot lee at example dot com today", "it's [EMAIL_1] today"),
         ("my email is j o n e s 22 at gmail dot com", "my email is [EMAIL_1]"),
         ("48151623 nobody knows", "[NUMBER_1] nobody knows"),
+        ("zero zero zero twenty one twenty one", "[NUMBER_1]"),
+        ("one zero zero 0000 uh oh oh thanks", "[NUMBER_1] thanks"),
         ("912 is the security code", "[CVV_1] is the security code"),
         ("account number 00 44 55 66.", "account number [BANK_ACCOUNT_1]."),
         ("the serial is 4111 1111 1111 1111 here", "the serial is [CREDIT_CARD_1] here"),
