@@ -7,7 +7,7 @@ use crate::{
     media::{CallSid, SessionId},
     pii::Unredacted,
     redact::GateSettings,
-    segment::{Heard, HeardWord, Latency},
+    segment::{Heard, HeardWord},
     upstream::Totals,
 };
 
@@ -235,22 +235,9 @@ fn heard(text: &str, start_ms: u64, end_ms: u64) -> Heard {
         speaker_confidence: None,
     };
     Heard {
-        text: Unredacted::new(text),
-        start_ms,
-        end_ms,
         words: spoken.iter().enumerate().map(word).collect(),
-        utterances: Vec::new(),
-        language: None,
-        languages: Vec::new(),
-        emotion: None,
-        gender: None,
-        connection: 0,
         covers: Offset(end_ms * 8),
-        flushed: false,
-        provisional: false,
-        recovered: false,
-        heard_at: crate::clock::now(),
-        latency: Latency::default(),
+        ..crate::transcript::tests::heard(text, start_ms, end_ms)
     }
 }
 

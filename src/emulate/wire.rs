@@ -154,7 +154,11 @@ pub(super) struct Marks<'a> {
 
 /// An interim: the whole segment so far, without words or language.
 pub(super) fn interim(session_id: &str, text: &str) -> String {
-    json(&Transcript {
+    json(&text_of(session_id, text))
+}
+
+fn text_of<'a>(session_id: &'a str, text: &'a str) -> Transcript<'a> {
+    Transcript {
         kind: "transcription",
         status: "success",
         session_id,
@@ -169,7 +173,7 @@ pub(super) fn interim(session_id: &str, text: &str) -> String {
         words: None,
         utterances: None,
         redacted_entities: None,
-    })
+    }
 }
 
 /// A final with everything that was asked for.
@@ -184,11 +188,6 @@ pub(super) fn final_of(session_id: &str, text: &str, spoken: &[Spoken], asked: &
         speaker,
     });
     json(&Transcript {
-        kind: "transcription",
-        status: "success",
-        session_id,
-        transcript: text,
-        transcription: text,
         is_final: true,
         is_last: marks.is_last,
         from_finalize: Some(marks.from_finalize),
@@ -198,6 +197,7 @@ pub(super) fn final_of(session_id: &str, text: &str, spoken: &[Spoken], asked: &
         words: asked.words.then(|| spoken.iter().map(word).collect()),
         utterances: asked.utterances.then(|| utterance.into_iter().collect()),
         redacted_entities: asked.redact.then_some([]),
+        ..text_of(session_id, text)
     })
 }
 

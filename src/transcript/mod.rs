@@ -9,7 +9,7 @@
 mod join;
 mod labels;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -194,7 +194,8 @@ fn transcript() -> Transcript {
     Transcript::new(&session())
 }
 
-fn heard(text: &str, start_ms: u64, end_ms: u64) -> Heard {
+/// What a service heard on its first connection, without words.
+pub(crate) fn heard(text: &str, start_ms: u64, end_ms: u64) -> Heard {
     Heard {
         text: Unredacted::new(text),
         start_ms,
