@@ -23,13 +23,12 @@ type Mark = (char, usize, usize);
 pub(super) fn apply(segment: Segment<Unredacted>, masks: &[Mask], mut alone: impl FnMut(&str) -> Vec<Mask>) -> Release {
     let text = segment.text.expose();
     let letters = marks(text);
-    let joined = joined(&segment.words);
     let (clean, times) = if segment.words.is_empty() {
         (Vec::new(), vec![None; masks.len()])
-    } else if let Some(same) = spelled(&joined, &letters) {
+    } else if let Some(same) = spelled(&segment.words, &letters) {
         (words(&segment.words, &same, masks), times(&segment.words, &same, masks))
     } else {
-        let own = alone(&joined);
+        let own = alone(&joined(&segment.words));
         (words(&segment.words, &ranges(&segment.words), &own), vec![None; masks.len()])
     };
     let mut cursor = 0;
@@ -144,12 +143,12 @@ fn ranges(words: &[Word<Unredacted>]) -> Vec<(usize, usize)> {
     words.iter().map(range).collect()
 }
 
-/// Where each word, parted by spaces, lies in the text whose marks are given; `None` if together they do not spell it.
-fn spelled(words: &str, text: &[Mark]) -> Option<Vec<(usize, usize)>> {
+/// Where each word lies in the text whose marks are given; `None` if together they do not spell it.
+fn spelled(words: &[Word<Unredacted>], text: &[Mark]) -> Option<Vec<(usize, usize)>> {
     let mut at = 0;
     let mut spans = Vec::new();
-    for word in words.split(' ') {
-        let word = marks(word);
+    for word in words {
+        let word = marks(word.text.expose());
         let same = text.get(at..at + word.len())?;
         if !same.iter().zip(&word).all(|(text, word)| text.0 == word.0) {
             return None;

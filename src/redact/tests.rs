@@ -136,6 +136,16 @@ fn the_words_of_a_placeholder_are_one_element_with_their_times() {
 }
 
 #[test]
+fn a_word_with_a_space_inside_does_not_shift_what_is_taken_out() {
+    let release = released(worded(
+        "on June 5 my card is 4111111111111111 you see",
+        &["on", "June 5", "my", "card", "is", "4111111111111111", "you see"],
+    ));
+    let words: Vec<_> = release.segment.words.iter().map(|word| word.text.as_str()).collect();
+    assert_eq!(words, ["on", "June 5", "my", "card", "is", "[CREDIT_CARD_1]", "you see"]);
+}
+
+#[test]
 fn sentences_are_cut_from_the_same_masks() {
     let mut segment = final_on(IN, "My pin is 4816. Did you write that? 4816.", 0);
     segment.utterances = ["My pin is 4816.", "Did you write that?", "4816."].map(sentence).to_vec();
