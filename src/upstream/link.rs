@@ -5,13 +5,13 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use super::{
     Backlog, LinkSettings, LinkState, Lost, Output, Refusal, Report, Totals,
     connection::Connection,
-    hear::Ear,
     timers::{Timer, Timers},
     wire,
 };
 use crate::{
     backoff::Backoff,
     media::{Chunk, Gap, GapReason, Offset, bytes_to_ms},
+    pii::Unredacted,
     segment::{Heard, TrackKey},
 };
 
@@ -44,10 +44,12 @@ pub struct Link {
     /// Finals cover the audio up to here.
     finalized: Offset,
     finalized_bytes: u64,
-    /// The last stretch told as a gap.
-    given_up: Option<(Offset, Offset)>,
+    /// Stretches told as gaps that no final has passed, oldest first.
+    given_up: Vec<(Offset, Offset)>,
     /// Whether finals say when their words were; if not, nothing that they cover may be sent twice.
     timed: bool,
+    /// Finals that were told but are not stored yet: a new connection hears their audio again.
+    told: VecDeque<(Offset, Unredacted)>,
     /// What is being said, and the end of the audio in which it was heard.
     interim: Option<(Heard, Offset)>,
     /// The service answers `keepalive` with an error: it gets none any more.
@@ -80,8 +82,9 @@ impl Link {
             connections: 0,
             finalized: Offset(0),
             finalized_bytes: 0,
-            given_up: None,
+            given_up: Vec::new(),
             timed: true,
+            told: VecDeque::new(),
             interim: None,
             keepalive_refused: false,
             impatient: false,
@@ -173,6 +176,7 @@ impl Link {
     /// A stored final covers the audio up to `to`: it need not be sent again.
     pub fn handle_covered(&mut self, to: Offset, _now: Instant) {
         self.backlog.covered(to);
+        self.told.retain(|(covers, _)| *covers > to);
     }
 
     /// Asks for a final of what was said so far; without a connection, as soon as there is one and the rest is sent.
@@ -298,79 +302,6 @@ impl Link {
         }
     }
 
-    fn hear_final(&mut self, transcript: wire::Transcript, now: Instant) {
-        let State::Open(connection) = &mut self.state else { return };
-        let (is_last, has_text, asked) = (transcript.is_last, !transcript.text.is_blank(), connection.closing);
-        let timed = !transcript.words.is_empty() || !transcript.utterances.is_empty();
-        let ear = Ear { connection, backlog: &self.backlog, finalized: self.finalized, recovered: self.recovered, now };
-        let heard = ear.last_word(transcript);
-        if connection.finalize_at.is_some_and(|asked| heard.covers >= asked) {
-            connection.finalize_at = None;
-        }
-        if has_text {
-            self.timed = timed;
-        }
-        // Words heard on a connection before this one stay open if this final only repeats what was known.
-        let number = connection.number;
-        if self.interim.as_ref().is_some_and(|(open, _)| open.connection == number || !heard.text.is_blank()) {
-            self.interim = None;
-            self.timers.clear(Timer::Stall);
-        }
-        let covers = heard.covers;
-        if !heard.text.is_blank() {
-            self.report(Report::Final(heard));
-        } else if covers > self.finalized {
-            self.report(Report::Covered(covers));
-        }
-        self.cover(covers);
-        match (is_last, asked) {
-            (true, true) => self.finish(true),
-            (true, false) => self.give_up_connection(Refusal::Ended, now),
-            (false, _) => {}
-        }
-    }
-
-    fn hear_interim(&mut self, transcript: wire::Transcript, now: Instant) {
-        let State::Open(connection) = &mut self.state else { return };
-        // Words of replayed audio that a final has covered are being said again only to us.
-        if connection.sent_end() <= connection.known_until && self.connections > 1 {
-            return;
-        }
-        if transcript.text.is_blank() {
-            self.interim = None;
-            self.timers.clear(Timer::Stall);
-            return;
-        }
-        let ear = Ear { connection, backlog: &self.backlog, finalized: self.finalized, recovered: self.recovered, now };
-        let heard = ear.interim(transcript);
-        if connection.finalize_at != Some(connection.sent_end()) && !self.timers.is_set(Timer::Stall) {
-            self.timers.set(Timer::Stall, now + self.settings.stall);
-        }
-        self.interim = Some((heard.clone(), connection.sent_end()));
-        self.report(Report::Interim(heard));
-    }
-
-    fn hear_activity(&mut self, at: Option<f64>, report: impl Fn(u64) -> Report) {
-        let State::Open(connection) = &self.state else { return };
-        let Some(at) = connection.place(at).map(|bytes| connection.begin(bytes)) else { return };
-        if at >= connection.known_until {
-            self.report(report(self.backlog.start_ms(at)));
-        }
-    }
-
-    fn hear_error(&mut self, error: wire::ErrorFrame, now: Instant) {
-        let State::Open(connection) = &mut self.state else { return };
-        if connection.kept_alive && !error.language {
-            connection.kept_alive = false;
-            self.keepalive_refused = true;
-            self.timers.clear(Timer::Keepalive);
-            return;
-        }
-        let said = self.interim.as_ref().map_or("", |(heard, _)| heard.text.expose());
-        let reason = error.reason.unless_it_echoes(said);
-        self.give_up_connection(if error.language { Refusal::Language { reason } } else { Refusal::ErrorFrame { reason } }, now);
-    }
-
     fn keep_alive(&mut self, now: Instant) {
         let (State::Open(connection), Some(every)) = (&mut self.state, self.settings.keepalive) else { return };
         let due = connection.last_sent + every;
@@ -397,3 +328,4 @@ impl Link {
 }
 
 mod ends;
+mod hearing;

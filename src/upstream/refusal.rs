@@ -40,52 +40,41 @@ impl Reason {
         Self(kept)
     }
 
-    /// From an answer given while audio flows: it may echo what the caller said, so whatever is quoted goes too.
+    /// From an answer given while audio flows: it may echo what the caller said, in any form, so only words that name a failure are
+    /// repeated.
     #[must_use]
     pub fn in_a_call(text: &str) -> Self {
         let mut kept = String::new();
-        let mut quote = None;
-        for c in text.chars() {
-            let opens = quote.is_none() && matches!(c, '"' | '\'' | '`' | '“' | '‘' | '«');
-            // An apostrophe inside a word is not a quotation mark.
-            let apostrophe = matches!(c, '\'') && kept.ends_with(char::is_alphanumeric);
-            match quote {
-                None if opens && !apostrophe => {
-                    quote = Some(closing(c));
-                    kept.push('…');
-                }
-                None => kept.push(c),
-                Some(end) if c == end => quote = None,
-                Some(_) => {}
+        for word in text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()) {
+            if names_a_failure(word) {
+                kept.extend([" ", word]);
+            } else if !kept.ends_with("(...)") {
+                kept.push_str(" (...)");
             }
         }
-        Self::before_a_call(&kept.replace('…', "(...)"))
-    }
-
-    /// The same without a secret that the service may have echoed.
-    #[must_use]
-    pub fn without(self, secret: &str) -> Self {
-        if secret.is_empty() { self } else { Self(self.0.replace(secret, "(key)")) }
-    }
-
-    /// Takes it away if it holds any of these words of at least five letters.
-    #[must_use]
-    pub fn unless_it_echoes(self, said: &str) -> Self {
-        let lower = self.0.to_lowercase();
-        let echoes =
-            said.split(|c: char| !c.is_alphanumeric()).any(|word| word.len() >= 5 && lower.contains(&word.to_lowercase()));
-        if echoes { Self::default() } else { self }
+        Self::before_a_call(if kept == " (...)" { "" } else { &kept })
     }
 }
 
-fn closing(quote: char) -> char {
-    match quote {
-        '“' => '”',
-        '‘' => '’',
-        '«' => '»',
-        same => same,
-    }
+/// A word of [`FAILURE_WORDS`], or a code such as `LANGUAGE_NOT_ENABLED`.
+fn names_a_failure(word: &str) -> bool {
+    let is_code = word.contains('_') && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let is_known = |part: &str| FAILURE_WORDS.split_ascii_whitespace().any(|known| known.eq_ignore_ascii_case(part));
+    is_code || word.split('_').all(is_known)
 }
+
+/// Words of which the errors of speech services are made (protocols/pulse.md sections 3, 5 and 9), and no word that could be a part of
+/// somebody's name, address or number.
+const FAILURE_WORDS: &str = "\
+    a account active after all allowed already an and api are at audio auth authentication authorization available backend bad bytes \
+    channel channels chunk client close closed closing concurrency concurrent config configuration connect connection connections could \
+    credits data decode decoder decoding denied did disabled does duration empty enabled encoding enterprise error exceeded expired failed \
+    failure for format found frame frames from gateway handler has header idle in inactivity input internal invalid is it json key language \
+    large limit limited limits long malformed many maximum message minute missing model mulaw must no not of on only open or out parameter \
+    parameters params parse parsing permitted plan policy process processing provided query quota rate reached received region rejected \
+    request requests required restarting sample samples schema seconds server service session sessions shutting size socket speech status \
+    stopped stream streaming streams subscription supported text the time timed timeout to token tokens too transcription unable unauthorized \
+    unavailable unexpected unknown unsupported upgrade upstream usage valid value violation was websocket with within";
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -217,12 +206,14 @@ fn code_word(code: Option<u16>) -> String {
 }
 
 impl Refusal {
-    /// From a refused upgrade: status, the wait of `Retry-After` if there, and the beginning of the body in either of its shapes.
+    /// From a refused upgrade: status, the wait of `Retry-After` if there, and the beginning of the body in either of its shapes, which
+    /// may echo the `key` that was sent.
     #[must_use]
-    pub fn from_status(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
+    pub fn from_status(status: u16, retry_after: Option<Duration>, body: &[u8], key: &str) -> Self {
         let body = String::from_utf8_lossy(body);
-        let told = serde_json::from_str::<&RawValue>(&body).ok().and_then(|raw| wire::reason(raw, 0));
-        let reason = Reason::before_a_call(told.as_deref().unwrap_or_default());
+        let told = serde_json::from_str::<&RawValue>(&body).ok().and_then(|raw| wire::reason(raw, 0)).unwrap_or_default();
+        // Before anything is cut or masked: half a key is not found any more.
+        let reason = Reason::before_a_call(&if key.is_empty() { told } else { told.replace(key, "(key)") });
         match status {
             401 => Self::BadKey { reason },
             403 => Self::Forbidden { reason },
@@ -243,25 +234,6 @@ impl Refusal {
             Lost::Broken => Self::Dropped { code: None },
             Lost::Stalled => Self::Stalled,
         }
-    }
-
-    /// The same without a secret that the service may have echoed.
-    #[must_use]
-    pub fn without(mut self, secret: &str) -> Self {
-        match &mut self {
-            Self::BadKey { reason }
-            | Self::Forbidden { reason }
-            | Self::BadRequest { reason }
-            | Self::Language { reason }
-            | Self::RateLimited { reason, .. }
-            | Self::Policy { reason }
-            | Self::Unavailable { reason, .. }
-            | Self::ErrorFrame { reason }
-            | Self::Tls { reason }
-            | Self::Unreachable { reason } => *reason = std::mem::take(reason).without(secret),
-            Self::ClosedBeforeMessage { .. } | Self::Dropped { .. } | Self::Ended | Self::Stalled | Self::Silent => {}
-        }
-        self
     }
 
     /// Whether another try would end the same way until somebody changes something.

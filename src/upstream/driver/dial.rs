@@ -42,8 +42,7 @@ pub(super) async fn dial(upstream: Arc<Upstream>, external_session_id: String) -
     let limit = upstream.settings.connect_timeout;
     let opened = tokio::time::timeout(limit, open(&upstream, &external_session_id)).await;
     let late = || Refusal::Unreachable { reason: Reason::before_a_call(&format!("no answer within {} ms", limit.as_millis())) };
-    let key = upstream.api_key.as_ref().map_or("", |key| key.expose_secret());
-    opened.unwrap_or_else(|_| Err(late())).map_err(|refusal| refusal.without(key))
+    opened.unwrap_or_else(|_| Err(late()))
 }
 
 async fn open(upstream: &Upstream, external_session_id: &str) -> Result<Socket, Refusal> {
@@ -59,7 +58,10 @@ async fn open(upstream: &Upstream, external_session_id: &str) -> Result<Socket, 
         .max_frame_size(Some(MAX_MESSAGE));
     match client_async_with_config(request, lent, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
-        Err(tungstenite::Error::Http(response)) => Err(refused_upgrade(*response, returned).await),
+        Err(tungstenite::Error::Http(response)) => {
+            let key = upstream.api_key.as_ref().map_or("", |key| key.expose_secret());
+            Err(refused_upgrade(*response, returned, key).await)
+        }
         Err(error) => Err(Refusal::Unreachable { reason: Reason::before_a_call(upgrade_failure(&error)) }),
     }
 }
@@ -98,7 +100,11 @@ const fn upgrade_failure(error: &tungstenite::Error) -> &'static str {
     }
 }
 
-async fn refused_upgrade(response: Response<Option<Vec<u8>>>, returned: oneshot::Receiver<Box<dyn Stream>>) -> Refusal {
+async fn refused_upgrade(
+    response: Response<Option<Vec<u8>>>,
+    returned: oneshot::Receiver<Box<dyn Stream>>,
+    key: &str,
+) -> Refusal {
     let (head, body) = response.into_parts();
     let mut body = body.unwrap_or_default();
     let wanted = length(&head.headers).min(MAX_BODY);
@@ -108,7 +114,7 @@ async fn refused_upgrade(response: Response<Option<Vec<u8>>>, returned: oneshot:
     }
     body.truncate(MAX_BODY);
     let wait = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    Refusal::from_status(head.status.as_u16(), wait.and_then(|value| retry_after(value, clock::wall_ms())), &body)
+    Refusal::from_status(head.status.as_u16(), wait.and_then(|value| retry_after(value, clock::wall_ms())), &body, key)
 }
 
 /// How long a body to wait for; chunked bodies are taken as far as they came along with the head.

@@ -91,18 +91,19 @@ impl Link {
     /// Finals cover the audio up to `to`.
     pub(super) fn cover(&mut self, to: Offset) {
         let mut bytes = to.since(self.finalized);
-        if let Some((from, until)) = self.given_up.filter(|_| bytes > 0) {
-            bytes -= until.min(to).since(from.max(self.finalized));
+        for (from, until) in &self.given_up {
+            bytes -= (*until).min(to).since((*from).max(self.finalized));
         }
         self.finalized_bytes += bytes;
         self.finalized = self.finalized.max(to);
+        self.given_up.retain(|(_, until)| *until > self.finalized);
     }
 
     /// Tells what was forgotten although it is needed.
     pub(super) fn give_up_lost(&mut self) {
         if let Some((from, to)) = self.backlog.take_lost(self.finalized) {
             self.give_up(from, to);
-            self.given_up = Some((from, to));
+            self.given_up.push((from, to));
         }
     }
 
@@ -128,10 +129,12 @@ impl Link {
             self.cover(covers);
         }
         if !heard_out {
-            let (from, end) = (self.finalized, self.backlog.end());
-            let (known_from, known_to) = self.given_up.filter(|known| known.1 > from).unwrap_or((end, end));
-            self.give_up(from, known_from.min(end));
-            self.give_up(known_to.max(from), end);
+            let mut from = self.finalized;
+            for (known_from, known_to) in std::mem::take(&mut self.given_up) {
+                self.give_up(from, known_from);
+                from = from.max(known_to);
+            }
+            self.give_up(from, self.backlog.end());
         }
         self.state = State::Closed;
         self.report(Report::State(LinkState::Closed));

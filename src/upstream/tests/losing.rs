@@ -266,5 +266,47 @@ fn interims_of_replayed_words_are_not_told_again() {
     rig.wait(2_000);
     rig.talk(600);
     rig.interim("three four");
-    assert_eq!(rig.said("interim"), ["interim three four"]);
+    assert_eq!(rig.said("interim"), ["interim four"]);
+}
+
+#[test]
+fn an_interim_that_begins_with_words_of_an_unstored_final_says_only_what_is_new() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.final_words("one two three", 0.5, 2.0);
+    reconnect(&mut rig);
+    rig.talk(1_200);
+    rig.hang_up();
+    rig.wait(1_000);
+    rig.interim("Two, three fo");
+    rig.wait(20_000);
+    assert_eq!(rig.said("final"), ["final 500..2000 one two three"]);
+    assert_eq!(rig.said("provisional"), ["provisional 2000..4200 fo"]);
+}
+
+#[test]
+fn two_gaps_without_a_final_between_them_are_each_told_once() {
+    let mut rig = Rig::open();
+    for _ in 0..2 {
+        rig.talk(3_000);
+        rig.lose(Lost::Broken);
+        rig.wait(500);
+        rig.talk(18_000);
+        rig.connect();
+        rig.talk(12_000);
+    }
+    rig.lose(Lost::Broken);
+    rig.hang_up();
+    rig.wait(60_000);
+    let gaps: Vec<(u64, u64)> = rig
+        .said("gap")
+        .into_iter()
+        .map(|gap| gap[4..].split_once("..").map(|(from, to)| (from.parse().unwrap(), to.parse().unwrap())).unwrap())
+        .collect();
+    assert!(gaps.len() > 2, "{gaps:?}");
+    let mut sorted = gaps.clone();
+    sorted.sort_unstable();
+    assert!(sorted.windows(2).all(|pair| pair[0].1 == pair[1].0), "each millisecond once: {gaps:?}");
+    assert_eq!((sorted[0].0, sorted[sorted.len() - 1].1), (0, rig.offset / 8));
+    assert_eq!(rig.totals.map(|totals| (totals.finalized_ms, totals.complete)), Some((0, false)));
 }
