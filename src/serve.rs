@@ -27,7 +27,7 @@ use crate::{
     redact::{DigitPolicy, GateSettings},
     spool::Spool,
     store::Store,
-    upstream::{LinkSettings, Parameters, Upstream},
+    upstream::{LinkSettings, Parameters, QUEUE_MS, Upstream},
     webhook::{
         Endpoint, Endpoints,
         driver::{ATTEMPT_DEADLINE, Poster},
@@ -110,6 +110,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
         speech,
         origin: origins[0].to_string(),
         silence: config.ingest.silence,
+        link_queue: usize::try_from(QUEUE_MS / config.upstream.chunk_ms).context("upstream.chunk_ms is too small")?,
         tasks: sessions.clone(),
         shutdown: signals.draining.clone(),
     });

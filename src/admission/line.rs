@@ -68,12 +68,14 @@ pub struct Admission {
     /// Each open track, and where its audio has got to on the call's clock.
     tracks: Vec<(Track, u64, OpenTrack)>,
     since: Instant,
+    last_audio: Instant,
     ended: bool,
 }
 
 impl Admission {
     pub(super) fn new(calls: Calls, dialect: Dialect, entry: Entry<Line>, opened: Opened) -> Self {
-        Self { calls, dialect, entry, opened, tracks: Vec::with_capacity(2), since: clock::now(), ended: false }
+        let now = clock::now();
+        Self { calls, dialect, entry, opened, tracks: Vec::with_capacity(2), since: now, last_audio: now, ended: false }
     }
 
     pub(super) fn open_all(&mut self, tracks: &[Track]) {
@@ -112,7 +114,7 @@ impl Admission {
     fn say_ended(&mut self, reason: EndReason, received: Vec<(Track, Received)>) {
         self.ended = true;
         self.tracks.clear();
-        let ended = Input::StreamEnded { stream: self.opened.stream, reason, received };
+        let ended = Input::StreamEnded { stream: self.opened.stream, reason, received, last_audio: self.last_audio };
         if let Err(mpsc::error::TrySendError::Full(ended)) = self.entry.line.inputs.try_send(ended) {
             let inputs = self.entry.line.inputs.clone();
             self.calls.0.parts.tasks.spawn(async move { inputs.send(ended).await });
@@ -131,7 +133,8 @@ impl driver::Admission for Admission {
         }
         let Some((_, end_ms, open)) = self.tracks.iter_mut().find(|(open, ..)| *open == track) else { return };
         *end_ms = chunk.at_ms + bytes_to_ms(chunk.audio.len() as u64);
-        self.entry.pulse.heard(chunk.audio.len() as u64, clock::now());
+        self.last_audio = clock::now();
+        self.entry.pulse.heard(chunk.audio.len() as u64, self.last_audio);
         if open.spool.append(&chunk).is_err() {
             self.calls.0.parts.metrics.ignored("spool_queue_full", 1);
         }

@@ -100,6 +100,8 @@ pub struct Parts {
     pub origin: String,
     /// The stream's own silence limit.
     pub silence: Duration,
+    /// Chunks that may wait for a link's task, out of [`crate::upstream::QUEUE_MS`].
+    pub link_queue: usize,
     /// Every session and link runs on it.
     pub tasks: TaskTracker,
     /// The bridge takes no more calls.

@@ -22,8 +22,6 @@ use crate::{
     upstream::{self, Upstream},
 };
 
-/// Chunks that may wait for a link's task: 15 s of 60 ms. Behind it audio is on the spool only.
-const LINK_QUEUE: usize = 256;
 /// What the gate's keyed hashes are derived for.
 const GATE_PURPOSE: &str = "redaction gate";
 
@@ -118,7 +116,7 @@ impl Calls {
 
     /// Opens the link and the spool of one track.
     pub(super) fn open_track(&self, line: &Line, key: TrackKey, recovered: bool) -> OpenTrack {
-        let (commands, commands_in) = mpsc::channel(LINK_QUEUE);
+        let (commands, commands_in) = mpsc::channel(self.0.parts.link_queue);
         let external = upstream::external_session_id(&line.call_sid, key.track);
         let link = upstream::run(Arc::clone(&line.upstream), key, external, recovered, commands_in, line.reports.clone());
         let span = tracing::info_span!("link", session = %line.session, call = %line.call_sid, track = %key.track);

@@ -3,7 +3,10 @@
 //! Promises: a unit is stored before anything that depends on it is said; while the store cannot write, the session waits
 //! and keeps its place, and nothing is dropped.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -69,6 +72,8 @@ pub enum Input {
         reason: EndReason,
         /// What its tracks received.
         received: Vec<(Track, Received)>,
+        /// When its last audio came.
+        last_audio: Instant,
     },
     /// The reaper found nobody at home.
     Reap,
@@ -138,6 +143,9 @@ pub async fn run(
             return Ok(());
         }
         tokio::select! {
+            // What came while the store could not write comes before the deadlines that passed meanwhile, and a track before
+            // what its link says.
+            biased;
             Some(input) = mail.inputs.recv() => session.take(&mut call, input).await,
             Some((key, report)) = mail.reports.recv() => session.report(&mut call, key, report),
             () = clock::sleep_until(call.poll_timeout()) => call.handle_timeout(clock::now()),
@@ -186,9 +194,9 @@ impl Session {
                 call.handle_track_opened(key);
             }
             Input::Digit { track, at_ms, digit } => call.handle_digit(track, at_ms, digit, now),
-            Input::StreamEnded { stream, reason, received } => {
+            Input::StreamEnded { stream, reason, received, last_audio } => {
                 tracing::info!(stream, reason = reason.as_str(), "a stream ended");
-                call.handle_stream_ended(stream, reason, &received, now);
+                call.handle_stream_ended(stream, reason, &received, last_audio, now);
             }
             Input::Reap => call.handle_no_more_streams(EndReason::Timeout, now),
         }

@@ -41,8 +41,9 @@ use crate::{
 
 /// How long a session waits for another stream after one ended without a `stop` (contract, Events, details).
 pub const JOIN_WINDOW: Duration = Duration::from_secs(10);
-/// Longest time between the end of the last stream and the terminal event, whatever the links do; above a link's own deadlines.
-const DRAIN_LIMIT: Duration = Duration::from_mins(1);
+/// Longest time between the end of the last stream and the terminal event, whatever the links do; above a link's own deadlines one
+/// after the other, at their largest settings.
+const DRAIN_LIMIT: Duration = Duration::from_mins(2);
 /// How long a mark moved by silence alone may wait for a final to be stored with.
 const SILENT_MARK_EVERY: Duration = Duration::from_secs(5);
 
@@ -92,7 +93,7 @@ pub struct Call {
     tracks: Tracks,
     next_seq: u64,
     streams: u32,
-    first_audio: Instant,
+    last_audio: Instant,
     storing: Option<Stored>,
     outputs: VecDeque<Output>,
     silent_since: Option<Instant>,
@@ -129,7 +130,7 @@ impl Call {
             tracks: Tracks::default(),
             next_seq: 1,
             streams: 0,
-            first_audio: now,
+            last_audio: now,
             storing: None,
             outputs: VecDeque::new(),
             silent_since: None,
@@ -170,8 +171,8 @@ impl Call {
         let Phase::Waiting { .. } = self.phase else { return None };
         self.phase = Phase::Live;
         let (stream, ended_ms) = (self.streams, self.tracks.end_ms());
-        let elapsed = u64::try_from(now.saturating_duration_since(self.first_audio).as_millis()).unwrap_or(u64::MAX);
-        let base_ms = elapsed.max(ended_ms);
+        let away = now.saturating_duration_since(self.last_audio).as_millis();
+        let base_ms = ended_ms.saturating_add(u64::try_from(away).unwrap_or(u64::MAX));
         self.streams += 1;
         for track in tracks {
             self.tracks.open(TrackKey { stream, track: *track });
@@ -202,8 +203,16 @@ impl Call {
         self.proceed(now);
     }
 
-    /// A stream is over.
-    pub fn handle_stream_ended(&mut self, stream: u32, reason: EndReason, received: &[(Track, Received)], now: Instant) {
+    /// A stream is over; its last audio came at `last_audio`.
+    pub fn handle_stream_ended(
+        &mut self,
+        stream: u32,
+        reason: EndReason,
+        received: &[(Track, Received)],
+        last_audio: Instant,
+        now: Instant,
+    ) {
+        self.last_audio = self.last_audio.max(last_audio);
         for (track, received) in received {
             self.tracks.received(TrackKey { stream, track: *track }, *received);
         }
@@ -239,6 +248,8 @@ impl Call {
         if self.is_concluding() {
             return;
         }
+        // A link may be faster than the word that its track was opened.
+        self.handle_track_opened(key);
         let role = self.facts.role(key.track).clone();
         match report {
             Report::Interim(heard) => self.transcript.handle_interim(key, &role, heard),

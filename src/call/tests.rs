@@ -61,11 +61,15 @@ fn a_held_final_keeps_its_audio_even_if_silence_behind_it_is_covered() {
 fn a_stream_that_went_away_without_a_stop_may_be_joined_for_ten_seconds() {
     let mut desk = Desk::new();
     desk.settle();
-    desk.call.handle_stream_ended(0, EndReason::Disconnect, &received(2000), desk.now);
+    // Three seconds of nothing, two of audio, one until the loss was noticed.
+    desk.later(Duration::from_secs(5));
+    let last_audio = desk.now;
+    desk.later(Duration::from_secs(1));
+    desk.call.handle_stream_ended(0, EndReason::Disconnect, &received(2000), last_audio, desk.now);
     desk.done_all();
     desk.later(Duration::from_secs(4));
     let joined = desk.call.handle_join(StreamSid::new("MZ2").unwrap(), &[Track::Inbound], desk.now);
-    assert_eq!(joined, Some((1, 4000)), "its audio begins where the clock has got to");
+    assert_eq!(joined, Some((1, 7000)), "its audio begins as far behind the last as time has passed since");
     desk.settle();
     let gaps = desk.stored().iter().filter(|(_, kind)| *kind == "transcript.gap").count();
     assert_eq!(gaps, 2, "both parties miss the time between");
@@ -73,18 +77,26 @@ fn a_stream_that_went_away_without_a_stop_may_be_joined_for_ten_seconds() {
 }
 
 #[test]
+fn a_call_is_drained_longer_than_its_links_can_take() {
+    let link = crate::upstream::LinkSettings::default();
+    let behind = Duration::from_millis((link.memory_ms + crate::upstream::QUEUE_MS) / u64::from(link.replay_speed));
+    let longest_close = crate::config::table::LONGEST_CLOSE;
+    assert!(link.drain_reconnect + link.connect_timeout + behind + longest_close < DRAIN_LIMIT);
+}
+
+#[test]
 fn nobody_joins_a_call_that_was_stopped_or_one_that_is_live() {
     let mut desk = Desk::new();
     desk.settle();
     assert_eq!(desk.call.handle_join(StreamSid::new("MZ2").unwrap(), &[Track::Inbound], desk.now), None);
-    desk.call.handle_stream_ended(0, EndReason::Stop, &received(2000), desk.now);
+    desk.call.handle_stream_ended(0, EndReason::Stop, &received(2000), desk.now, desk.now);
     assert_eq!(desk.call.handle_join(StreamSid::new("MZ2").unwrap(), &[Track::Inbound], desk.now), None);
 }
 
 #[test]
 fn ten_seconds_without_a_new_stream_end_the_call() {
     let mut desk = Desk::new();
-    desk.call.handle_stream_ended(0, EndReason::Disconnect, &received(2000), desk.now);
+    desk.call.handle_stream_ended(0, EndReason::Disconnect, &received(2000), desk.now, desk.now);
     desk.done_all();
     assert!(!desk.call.is_over());
     desk.later(JOIN_WINDOW);
@@ -95,7 +107,7 @@ fn ten_seconds_without_a_new_stream_end_the_call() {
 #[test]
 fn a_link_that_never_says_it_is_done_is_given_up_and_its_audio_told_as_lost() {
     let mut desk = Desk::new();
-    desk.call.handle_stream_ended(0, EndReason::Stop, &received(2000), desk.now);
+    desk.call.handle_stream_ended(0, EndReason::Stop, &received(2000), desk.now, desk.now);
     desk.call.handle_report(OUT, Report::Done(totals(2000)), desk.now);
     desk.settle();
     assert!(!desk.call.is_over());
@@ -108,13 +120,26 @@ fn a_link_that_never_says_it_is_done_is_given_up_and_its_audio_told_as_lost() {
 fn the_terminal_event_comes_once_whatever_happens_afterwards() {
     let mut desk = Desk::new();
     desk.hang_up(EndReason::Stop);
-    desk.call.handle_stream_ended(0, EndReason::Disconnect, &received(2000), desk.now);
+    desk.call.handle_stream_ended(0, EndReason::Disconnect, &received(2000), desk.now, desk.now);
     desk.call.handle_no_more_streams(EndReason::Timeout, desk.now);
     desk.call.handle_report(IN, Report::Final(heard("too late", 0, 900)), desk.now);
     desk.call.handle_digit(Track::Inbound, 10, '5', desk.now);
     desk.later(DRAIN_LIMIT);
     assert_eq!(desk.stored().iter().filter(|(_, kind)| *kind == "call.completed").count(), 1);
     assert_eq!(desk.stored().last().map(|(_, kind)| *kind), Some("call.completed"));
+}
+
+#[test]
+fn a_track_that_speaks_before_it_is_opened_is_stored_with_its_row_all_the_same() {
+    let mut desk = Desk::new();
+    desk.settle();
+    let late = TrackKey { stream: 0, track: Track::Mixed };
+    desk.call.handle_report(late, Report::Final(heard("good morning", 0, 900)), desk.now);
+    desk.call.handle_track_opened(late);
+    desk.hang_up(EndReason::Stop);
+    let opened = desk.units.iter().position(|unit| unit.opens.as_ref().is_some_and(|opens| opens.tracks == [Track::Mixed]));
+    let marked = desk.units.iter().position(|unit| unit.marks.iter().any(|(key, _)| *key == late));
+    assert!(opened.is_some() && opened < marked, "{opened:?} {marked:?}");
 }
 
 #[test]
@@ -190,7 +215,7 @@ impl Desk {
     }
 
     fn hang_up(&mut self, reason: EndReason) {
-        self.call.handle_stream_ended(0, reason, &received(2000), self.now);
+        self.call.handle_stream_ended(0, reason, &received(2000), self.now, self.now);
         self.done_all();
     }
 

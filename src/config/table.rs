@@ -106,6 +106,8 @@ const fn parameter(path: &'static str, kind: Kind, default: &'static str, doc: &
 
 const MS: Duration = Duration::from_millis(1);
 const SEC: Duration = Duration::from_secs(1);
+/// Largest `upstream.close_deadline`.
+pub(crate) const LONGEST_CLOSE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// Longest retention: ten years, so that sums of times stay far from any overflow.
@@ -181,7 +183,7 @@ pub const KEYS: &[Key] = &[
     key("upstream.max_sessions", Kind::Int(1, 100_000), "100", "Speech sockets at once; a two-track call takes two.").later(),
     key("upstream.chunk_ms", Kind::Int(20, 500), "60", "Milliseconds of audio in one message to the speech service."),
     key("upstream.when_full", Kind::Choice(&["wait", "one_track", "batch_after", "refuse"]), "wait", "What a call gets when every speech socket is taken.").later(),
-    key("upstream.close_deadline", Kind::Span(SEC, Duration::from_mins(1)), "5 s", "How long the last words of a call are waited for after its end."),
+    key("upstream.close_deadline", Kind::Span(SEC, LONGEST_CLOSE), "5 s", "How long the last words of a call are waited for after its end."),
 
     parameter("upstream.model", Kind::Choice(&["pulse"]), "pulse", "Pulse model."),
     parameter("upstream.language", Kind::Text, "en", "Spoken language as Pulse names it; passed through, not held against a list."),

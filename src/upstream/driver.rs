@@ -23,8 +23,9 @@ use crate::{
     segment::TrackKey,
 };
 
-/// A good capacity for the channel of commands: at 60 ms a chunk, more audio than a write or a farewell can hold up.
-pub const COMMANDS: usize = 256;
+/// Audio that may wait in the channel of commands, in milliseconds: more than a write or a farewell can hold up. Behind it audio is on the
+/// spool only.
+pub const QUEUE_MS: u64 = 15_000;
 /// Reports that may wait for the session before the socket is not read any further.
 const MAX_WAITING_REPORTS: usize = 256;
 /// A farewell is a courtesy and does not take longer.

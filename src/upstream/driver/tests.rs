@@ -35,7 +35,7 @@ struct Rig {
 
 impl Rig {
     fn new(settings: LinkSettings) -> Self {
-        Self::with_room(settings, COMMANDS, 1_024)
+        Self::with_room(settings, 256, 1_024)
     }
 
     fn with_room(settings: LinkSettings, commands: usize, reports: usize) -> Self {
@@ -328,7 +328,7 @@ async fn pings_go_out_and_binary_frames_are_ignored() {
 
 #[tokio::test]
 async fn a_session_that_does_not_listen_holds_up_neither_audio_nor_the_order_of_reports() {
-    let mut rig = Rig::with_room(fast(), COMMANDS, 1);
+    let mut rig = Rig::with_room(fast(), 256, 1);
     let mut service = rig.accept().await;
     for number in 0..100 {
         service.say(&format!(r#"{{"transcript":"{number}","is_final":false}}"#)).await;
