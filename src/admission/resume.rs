@@ -38,7 +38,8 @@ pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Spee
         tracks: tracks.collect(),
         gaps: live.gaps.clone(),
         redactions: live.segments.iter().flat_map(|segment| segment.redactions.clone()).collect(),
-        speakers: live.segments.iter().map(|segment| segment.line.speaker.clone()).collect(),
+        segments: live.segments.len() as u64,
+        speakers: live.segments.iter().flat_map(|segment| segment.speakers.clone()).collect(),
     };
     (Facts::stored(live, speech), resumed)
 }

@@ -23,9 +23,11 @@ pub struct Resumed {
     pub tracks: Vec<ResumedTrack>,
     /// Gaps that were told.
     pub gaps: Vec<(Track, Gap)>,
-    /// Types of what was taken out.
-    pub redactions: Vec<String>,
-    /// The speaker of each stored final, so that no label is given to somebody else.
+    /// Type and placeholder of each thing that was taken out, so that no placeholder is given to another value.
+    pub redactions: Vec<(String, String)>,
+    /// How many finals are stored.
+    pub segments: u64,
+    /// Each label in them, so that none is given to somebody else.
     pub speakers: Vec<String>,
 }
 
@@ -47,9 +49,10 @@ impl Call {
     /// A session that was live when the bridge was killed: its spooled audio comes by links, then it ends as `crash`.
     pub fn resumed(facts: Facts, gate: Gate, resumed: Resumed, now: Instant) -> Self {
         let phase = Phase::Draining { until: now + RECOVERY_LIMIT, reason: EndReason::Crash };
+        let gate = gate.behind(resumed.redactions.iter().map(|(_, placeholder)| placeholder.as_str()));
         let mut call = Self::bare(facts, gate, phase, now);
         call.next_seq = resumed.next_seq;
-        call.transcript = Transcript::resumed(&call.facts.session, &resumed.speakers);
+        call.transcript = Transcript::resumed(&call.facts.session, resumed.segments, &resumed.speakers);
         call.tracks.tell_again(resumed.gaps, &resumed.redactions);
         for track in &resumed.tracks {
             call.tracks.resume(track);

@@ -143,6 +143,26 @@ fn a_track_that_speaks_before_it_is_opened_is_stored_with_its_row_all_the_same()
 }
 
 #[test]
+fn a_second_life_gives_no_placeholder_and_no_label_of_the_first_to_anybody_else() {
+    let resumed = Resumed {
+        next_seq: 7,
+        tracks: vec![ResumedTrack { key: IN, mark: Offset(0), received: Received::default(), segments: 1, has_link: true }],
+        gaps: Vec::new(),
+        redactions: vec![("CREDIT_CARD".to_owned(), "[CREDIT_CARD_1]".to_owned())],
+        segments: 1,
+        speakers: vec!["inbound:0".to_owned(), "inbound:1".to_owned()],
+    };
+    let mut desk = Desk::new();
+    desk.call = Call::resumed(facts(), Gate::new(GateSettings::default(), [8; 32]), resumed, desk.now);
+    desk.units.clear();
+    desk.call.handle_report(IN, Report::Final(heard("my card is 4539 1488 0343 6467 thanks", 0, 4_000)), desk.now);
+    desk.later(Duration::from_secs(7));
+    assert_eq!(desk.texts(), ["my card is [CREDIT_CARD_2] thanks"]);
+    let segment = desk.units.iter().find_map(|unit| unit.segment.as_ref()).map(|release| &release.segment);
+    assert_eq!(segment.map(|segment| segment.speaker.as_str()), Some("inbound:2"));
+}
+
+#[test]
 fn keys_are_masked_before_they_are_stored() {
     let mut desk = Desk::new();
     for digit in ['4', '5', '3', '9'] {

@@ -137,6 +137,14 @@ impl Gate {
         Self { window: Window::new(key), keypad, settings, output: VecDeque::new() }
     }
 
+    /// The same, going on behind placeholders that an earlier life of the call gave out: whose they were is forgotten with its values,
+    /// so nobody gets them again.
+    #[must_use]
+    pub fn behind<'a>(mut self, placeholders: impl IntoIterator<Item = &'a str>) -> Self {
+        placeholders.into_iter().for_each(|placeholder| self.window.behind(placeholder));
+        self
+    }
+
     /// A final. It, or what it was holding back, may come out.
     pub fn handle_final(&mut self, segment: Segment<Unredacted>, now: Instant) {
         self.window.remember_typed(self.keypad.entry());

@@ -123,7 +123,7 @@ type Trace = [u8; 16];
 /// The numbers given out in a call, and what was redacted in it.
 pub(super) struct Numbering {
     key: Hmac<Sha256>,
-    counts: HashMap<Kind, u32>,
+    counts: HashMap<String, u32>,
     values: HashMap<Trace, Label>,
     parts: HashMap<Trace, Label>,
 }
@@ -161,9 +161,18 @@ impl Numbering {
 
     /// The next label of a kind, for a value that nobody knows.
     pub(super) fn fresh(&mut self, kind: &Kind) -> Label {
-        let count = self.counts.entry(kind.clone()).or_insert(0);
+        let count = self.counts.entry(kind.as_str().to_owned()).or_insert(0);
         *count += 1;
         Label { kind: kind.clone(), text: format!("[{}_{count}]", kind.as_str()) }
+    }
+
+    /// `[TYPE_N]` is taken: the next of its type gets a number behind it.
+    pub(super) fn behind(&mut self, placeholder: &str) {
+        let inside = placeholder.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let Some((kind, number)) = inside.and_then(|inside| inside.rsplit_once('_')) else { return };
+        let Ok(number) = number.parse::<u32>() else { return };
+        let count = self.counts.entry(kind.to_owned()).or_insert(0);
+        *count = number.max(*count);
     }
 
     /// Also knows `value` under a label that is already out: the whole of a mention whose first part was released before.
@@ -209,6 +218,17 @@ mod tests {
         assert_eq!(numbering.label(&Kind::Phone, "5551234567").text, "[PHONE_1]");
         assert_eq!(numbering.label(&Kind::Phone, "5559999999").text, "[PHONE_2]");
         assert_eq!(numbering.label(&Kind::Number, "5551234567").text, "[PHONE_1]", "the value decides");
+        assert_eq!(numbering.label(&Kind::Ssn, "123456789").text, "[SSN_1]");
+    }
+
+    #[test]
+    fn numbers_of_an_earlier_life_are_not_given_again() {
+        let mut numbering = Numbering::new([7; 32]);
+        for taken in ["[DRIVER_LICENSE_2]", "[PHONE_1]", "[DRIVER_LICENSE_1]", "[REDACTION_FAILED]", "odd"] {
+            numbering.behind(taken);
+        }
+        assert_eq!(numbering.label(&Kind::DriverLicense, "A1").text, "[DRIVER_LICENSE_3]");
+        assert_eq!(numbering.label(&Kind::Phone, "5551234567").text, "[PHONE_2]");
         assert_eq!(numbering.label(&Kind::Ssn, "123456789").text, "[SSN_1]");
     }
 

@@ -65,6 +65,11 @@ impl Window {
         }
     }
 
+    /// This placeholder is taken.
+    pub(super) fn behind(&mut self, placeholder: &str) {
+        self.numbering.behind(placeholder);
+    }
+
     /// Takes a final in.
     pub(super) fn push(&mut self, segment: Segment<Unredacted>, now: Instant) {
         self.held.iter_mut().for_each(|held| held.behind += 1);

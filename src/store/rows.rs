@@ -58,8 +58,10 @@ pub struct StoredSegment {
     pub key: TrackKey,
     /// As the merged transcript shows it.
     pub line: Line,
-    /// The types of what was taken out of it.
-    pub redactions: Vec<String>,
+    /// Each label in it, of its words and sentences too.
+    pub speakers: Vec<String>,
+    /// Type and placeholder of what was taken out of it.
+    pub redactions: Vec<(String, String)>,
     /// All of its event's data as JSON.
     pub json: Bytes,
 }

@@ -54,16 +54,28 @@ struct SavedText {
     end_ms: u64,
     text: String,
     redactions: Vec<SavedRedaction>,
+    words: Vec<SavedWord>,
+    utterances: Vec<SavedWord>,
+}
+
+#[derive(Deserialize)]
+struct SavedWord {
+    speaker: String,
 }
 
 #[derive(Deserialize)]
 struct SavedRedaction {
     #[serde(rename = "type")]
     kind: String,
+    label: String,
 }
 
 pub(super) fn segment(seq: u64, stream: u32, json: Bytes) -> Option<StoredSegment> {
     let saved: SavedText = serde_json::from_slice(&json).ok()?;
+    let others = saved.words.into_iter().chain(saved.utterances).map(|word| word.speaker);
+    let mut speakers: Vec<String> = std::iter::once(saved.speaker.clone()).chain(others).collect();
+    speakers.sort_unstable();
+    speakers.dedup();
     let line = Line {
         segment_id: saved.segment_id,
         track: saved.track,
@@ -73,8 +85,8 @@ pub(super) fn segment(seq: u64, stream: u32, json: Bytes) -> Option<StoredSegmen
         end_ms: saved.end_ms,
         text: Redacted::certified(saved.text),
     };
-    let redactions = saved.redactions.into_iter().map(|redaction| redaction.kind).collect();
-    Some(StoredSegment { seq, key: TrackKey { stream, track: saved.track }, line, redactions, json })
+    let redactions = saved.redactions.into_iter().map(|redaction| (redaction.kind, redaction.label)).collect();
+    Some(StoredSegment { seq, key: TrackKey { stream, track: saved.track }, line, speakers, redactions, json })
 }
 
 #[derive(Deserialize)]

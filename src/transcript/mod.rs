@@ -64,16 +64,16 @@ impl Transcript {
     /// A session's transcript from its beginning.
     #[must_use]
     pub fn new(session: &SessionId) -> Self {
-        Self::resumed(session, &[])
+        Self::resumed(session, 0, &[])
     }
 
-    /// A transcript that goes on after finals by these `speakers` were stored: neither their segment ids nor their labels are given again.
+    /// A transcript that goes on after so many `segments` by these `speakers` were stored: neither their ids nor their labels are given again.
     #[must_use]
-    pub fn resumed(session: &SessionId, speakers: &[String]) -> Self {
+    pub fn resumed(session: &SessionId, segments: u64, speakers: &[String]) -> Self {
         let session = session.as_str();
         Self {
             session: session.strip_prefix("ses_").unwrap_or(session).to_owned(),
-            next_segment: speakers.len() as u64 + 1,
+            next_segment: segments + 1,
             labels: Labels::behind(speakers),
             last: HashMap::new(),
             output: VecDeque::new(),

@@ -96,7 +96,7 @@ fn empty_and_punctuation_only_finals_only_cover_audio() {
 
 #[test]
 fn segment_ids_count_on_after_a_restart() {
-    let mut transcript = Transcript::resumed(&session(), &["inbound:0", "inbound:1", "outbound:0"].map(str::to_owned));
+    let mut transcript = Transcript::resumed(&session(), 3, &["inbound:0", "inbound:1", "outbound:0"].map(str::to_owned));
     transcript.handle_final(CALLER, &Role::caller(), heard("one", 0, 1));
     transcript.handle_final(CALLER, &Role::caller(), heard("two", 1, 2));
 
@@ -105,7 +105,7 @@ fn segment_ids_count_on_after_a_restart() {
 
 #[test]
 fn a_label_of_an_earlier_life_is_not_given_to_somebody_else() {
-    let mut transcript = Transcript::resumed(&session(), &["inbound:0", "inbound:1", "outbound:0"].map(str::to_owned));
+    let mut transcript = Transcript::resumed(&session(), 3, &["inbound:0", "inbound:1", "outbound:0"].map(str::to_owned));
     transcript.handle_final(CALLER, &Role::caller(), heard("one", 0, 1));
 
     assert_eq!(finals(&mut transcript).remove(0).speaker, "inbound:2");
