@@ -1,7 +1,10 @@
 //! What is counted, as OpenMetrics.
 //!
 //! Promises: names and labels are those of the contract; no label ever holds text of a call; a registry is a value, so two
-//! bridges fit in one process. Nothing here is touched per frame: streams add up their own counters and hand them over.
+//! bridges fit in one process. Per frame nothing here is touched: streams add up their own counters and hand them over;
+//! per chunk one time is added, without a lock.
+
+mod spread;
 
 use std::{
     sync::atomic::{AtomicI64, AtomicU64},
@@ -14,6 +17,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use self::spread::Spread;
 use crate::{
     media::{EndReason, GapReason, Track},
     segment::Release,
@@ -50,7 +54,9 @@ pub struct Metrics {
     ignored: Family<ReasonLabels, Counter>,
     reconnects: Family<ReasonLabels, Counter>,
     upstream_sessions: Gauge<i64, AtomicI64>,
-    bridge_latency: Histogram,
+    replayed: Counter<f64, AtomicU64>,
+    bridge_latency: Spread,
+    first_transcript: Histogram,
     upstream_final: Histogram,
     attempts: Family<VerdictLabels, Counter>,
     delivery: Histogram,
@@ -76,7 +82,9 @@ impl Default for Metrics {
             ignored: Family::default(),
             reconnects: Family::default(),
             upstream_sessions: Gauge::default(),
-            bridge_latency: histogram(),
+            replayed: Counter::default(),
+            bridge_latency: Spread::default(),
+            first_transcript: histogram(),
             upstream_final: histogram(),
             attempts: Family::default(),
             delivery: histogram(),
@@ -104,10 +112,17 @@ impl Metrics {
         r.register("upstream_sessions", "Links to the speech service now", self.upstream_sessions.clone());
         r.register_with_unit(
             "bridge_latency",
-            "Last byte of a segment received to written upstream",
+            "Last byte of a chunk received to chunk written upstream",
             seconds(),
             self.bridge_latency.clone(),
         );
+        r.register_with_unit(
+            "upstream_first_transcript",
+            "First chunk written on a connection to the first transcript heard on it",
+            seconds(),
+            self.first_transcript.clone(),
+        );
+        r.register_with_unit("upstream_replayed", "Audio sent again after a reconnect", seconds(), self.replayed.clone());
         r.register_with_unit("upstream_final", "Speech end to final", seconds(), self.upstream_final.clone());
         r.register("webhook_attempts", "Deliveries tried", self.attempts.clone());
         r.register_with_unit("webhook_delivery", "Event made to attempt ended", seconds(), self.delivery.clone());
@@ -152,15 +167,30 @@ impl Metrics {
     /// A final is stored.
     pub fn released(&self, release: &Release) {
         for redaction in &release.redactions {
-            let labels = RedactionLabels { r#type: redaction.kind.clone(), source: redaction.source.into() };
-            self.redactions.get_or_create(&labels).inc();
+            self.redacted(&redaction.kind, redaction.source);
         }
-        let latency = &release.segment.latency;
-        for (ms, histogram) in [(latency.ingress_ms, &self.bridge_latency), (latency.upstream_ms, &self.upstream_final)] {
-            if let Some(ms) = ms {
-                histogram.observe(seconds(ms));
-            }
+        if let Some(ms) = release.segment.latency.upstream_ms {
+            self.upstream_final.observe(seconds(ms));
         }
+    }
+
+    fn redacted(&self, kind: &str, source: &str) {
+        self.redactions.get_or_create(&RedactionLabels { r#type: kind.into(), source: source.into() }).inc();
+    }
+
+    /// A chunk was written upstream for the first time, so long after its last byte came. Takes no lock.
+    pub fn chunk_written(&self, since_received: Duration) {
+        self.bridge_latency.observe(since_received);
+    }
+
+    /// The first transcript of a connection came, so long after its first chunk was written.
+    pub fn first_transcript(&self, since_written: Duration) {
+        self.first_transcript.observe(since_written.as_secs_f64());
+    }
+
+    /// A link is closed; it sent so much audio again.
+    pub fn replayed(&self, ms: u64) {
+        self.replayed.inc_by(seconds(ms));
     }
 
     /// A stream was refused, by its reason's code.
@@ -206,24 +236,48 @@ fn seconds(ms: u64) -> f64 {
 mod tests {
     use super::*;
 
+    /// Every name of the contract but the built-in engine's, with what renders it.
     #[test]
     fn names_are_those_of_the_contract() {
         let metrics = Metrics::default();
         metrics.call_began();
-        metrics.call_left();
         metrics.call_ended("twilio", EndReason::Stop);
         metrics.frames("twilio", Track::Inbound, 50);
         metrics.gap(Track::Inbound, GapReason::Disconnected, 1500);
+        metrics.chunk_written(Duration::from_micros(1_500));
+        metrics.chunk_written(Duration::from_secs(90));
+        metrics.first_transcript(Duration::from_millis(700));
+        metrics.links(2);
+        metrics.reconnect("dropped");
+        metrics.replayed(2_500);
+        metrics.redacted("SSN", "bridge");
         metrics.attempt("default", "delivered", Duration::from_millis(4));
+        metrics.outbox("default", 3, 1, Duration::from_secs(2));
         let text = metrics.render();
         for line in [
-            "pulse_bridge_calls_active 0",
-            r#"pulse_bridge_calls_total{dialect="twilio",end_reason="stop"} 1"#,
-            r#"pulse_bridge_media_frames_total{dialect="twilio",track="inbound"} 50"#,
-            r#"pulse_bridge_media_gap_seconds_total{track="inbound",reason="disconnected"} 1.5"#,
-            r#"pulse_bridge_webhook_attempts_total{endpoint="default",verdict="delivered"} 1"#,
+            "calls_active 1",
+            r#"calls_total{dialect="twilio",end_reason="stop"} 1"#,
+            r#"media_frames_total{dialect="twilio",track="inbound"} 50"#,
+            r#"media_gap_seconds_total{track="inbound",reason="disconnected"} 1.5"#,
+            r#"bridge_latency_seconds_bucket{le="0.001"} 0"#,
+            r#"bridge_latency_seconds_bucket{le="0.0025"} 1"#,
+            r#"bridge_latency_seconds_bucket{le="60.0"} 1"#,
+            r#"bridge_latency_seconds_bucket{le="+Inf"} 2"#,
+            "bridge_latency_seconds_count 2",
+            "bridge_latency_seconds_sum 90.0015",
+            "upstream_first_transcript_seconds_count 1",
+            "upstream_final_seconds_count 0",
+            "upstream_sessions 2",
+            r#"upstream_reconnects_total{reason="dropped"} 1"#,
+            "upstream_replayed_seconds_total 2.5",
+            r#"redactions_total{type="SSN",source="bridge"} 1"#,
+            r#"webhook_attempts_total{endpoint="default",verdict="delivered"} 1"#,
+            "webhook_delivery_seconds_count 1",
+            r#"outbox_pending{endpoint="default"} 3"#,
+            r#"outbox_parked{endpoint="default"} 1"#,
+            r#"outbox_oldest_seconds{endpoint="default"} 2"#,
         ] {
-            assert!(text.contains(line), "{line} is not in\n{text}");
+            assert!(text.contains(&format!("\npulse_bridge_{line}")), "{line} is not in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
     }

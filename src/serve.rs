@@ -99,7 +99,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
         store: store.clone(),
         spool,
         keys,
-        upstream: Arc::new(upstream(&config, Arc::clone(&dialler))?),
+        upstream: Arc::new(upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))?),
         endpoints: endpoints.clone(),
         passing,
         live: live.clone(),
@@ -199,7 +199,7 @@ fn master_keys(set: &[SecretString], data_dir: &Path) -> Result<MasterKeys> {
     Ok(MasterKeys::parse(&SecretString::from(list.join(",")))?)
 }
 
-fn upstream(config: &Config, dialler: Arc<Dialler>) -> Result<Upstream> {
+fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metrics>) -> Result<Upstream> {
     let set = &config.upstream;
     let mut parameters = Parameters::default();
     for (name, value) in &set.parameters {
@@ -215,6 +215,7 @@ fn upstream(config: &Config, dialler: Arc<Dialler>) -> Result<Upstream> {
         parameters,
         settings: Arc::new(settings),
         dialler,
+        metrics,
     })
 }
 

@@ -168,7 +168,7 @@ pub(crate) fn pass_on(link: &mut Link, chunk: Chunk, now: Instant, mut write: im
         link.handle_covered(Offset(end.0.saturating_sub(ms_to_bytes(UNCOVERED_MS))), now);
     }
     while let Some(output) = link.poll_output() {
-        if let upstream::Output::Audio(audio) = output {
+        if let upstream::Output::Audio { audio, .. } = output {
             write(audio);
         }
     }

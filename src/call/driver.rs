@@ -220,7 +220,7 @@ impl Session {
             // Whoever speaks is well again; a connection that came back behind the end of the audio is never said to be live.
             Report::Interim(_) | Report::Covered(_) => self.desk.health.note(&LinkState::Live),
             Report::Final(heard) if !heard.provisional => self.desk.health.note(&LinkState::Live),
-            Report::Gap(gap) => self.desk.metrics.gap(key.track, gap.reason, gap.to_ms.saturating_sub(gap.from_ms)),
+            Report::Done(totals) => self.desk.metrics.replayed(totals.replayed_ms),
             _ => {}
         }
         call.handle_report(key, report, clock::now());
@@ -313,6 +313,9 @@ impl Session {
             if let Some(seat) = &self.seat {
                 seat.entry().pulse.add_segment();
             }
+        }
+        if let Some((_, Data::TranscriptGap(told))) = &unit.event {
+            self.desk.metrics.gap(told.track, told.reason, told.to_ms.saturating_sub(told.from_ms));
         }
         if let Some(event) = event {
             let _ = self.desk.live.send(Arc::new(event));

@@ -116,6 +116,12 @@ impl Backlog {
         self.trim();
     }
 
+    /// Audio before this was sent at least once.
+    #[must_use]
+    pub const fn first_sent(&self) -> Offset {
+        self.first_sent
+    }
+
     /// A stored final covers the audio up to `to`. What of it a connection is still being sent again stays until it was: the
     /// service must not hear a splice.
     pub fn covered(&mut self, to: Offset) {

@@ -6,7 +6,13 @@
 
 mod dial;
 
-use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{SinkExt, StreamExt};
 use secrecy::SecretString;
@@ -19,6 +25,7 @@ use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Repor
 use crate::{
     clock,
     media::{Chunk, Offset},
+    metrics::Metrics,
     net::Dialler,
     segment::TrackKey,
 };
@@ -44,6 +51,8 @@ pub struct Upstream {
     pub settings: Arc<LinkSettings>,
     /// Connects.
     pub dialler: Arc<Dialler>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What a link is told. Dropping the sender says that no more audio will come.
@@ -73,10 +82,18 @@ pub async fn run(
     loop {
         while let Some(output) = link.poll_output() {
             match output {
-                Output::Report(report) => waiting.push_back(*report),
+                Output::Report(report) => {
+                    if matches!(*report, Report::Interim(_) | Report::Final(_)) {
+                        way.heard(&upstream.metrics);
+                    }
+                    waiting.push_back(*report);
+                }
                 Output::Hangup => way = Way::Idle,
                 Output::Dial => way = Way::Dialling(Box::pin(dial::dial(Arc::clone(&upstream), external_session_id.clone()))),
-                Output::Audio(audio) => way.write(Message::Binary(audio), &mut link, &upstream.settings).await,
+                Output::Audio { audio, received } => {
+                    way.write(Message::Binary(audio), &mut link, &upstream.settings).await;
+                    way.wrote(received, &upstream.metrics);
+                }
                 Output::Control(text) => way.write(Message::text(text), &mut link, &upstream.settings).await,
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
             }
@@ -118,7 +135,16 @@ type Socket = WebSocketStream<dial::Lent>;
 enum Way {
     Idle,
     Dialling(Pin<Box<dyn Future<Output = Result<Socket, Refusal>> + Send>>),
-    Open(Box<Socket>),
+    /// With the time of the first chunk that was written, until something is heard.
+    Open(Box<Socket>, FirstWritten),
+}
+
+/// When a connection's first chunk was written, as long as nothing was heard on it.
+#[derive(Clone, Copy)]
+enum FirstWritten {
+    NotYet,
+    At(Instant),
+    Answered,
 }
 
 enum Event {
@@ -133,7 +159,7 @@ impl Way {
         match self {
             Self::Idle => std::future::pending().await,
             Self::Dialling(dial) => Event::Dialled(dial.await.map(Box::new)),
-            Self::Open(socket) => match socket.next().await {
+            Self::Open(socket, _) => match socket.next().await {
                 Some(Ok(Message::Close(frame))) => Event::Lost(Lost::Closed {
                     code: frame.as_ref().map(|frame| u16::from(frame.code)),
                     reason: frame.map(|frame| Reason::in_a_call(frame.reason.as_str())).unwrap_or_default(),
@@ -145,7 +171,7 @@ impl Way {
     }
 
     async fn write(&mut self, message: Message, link: &mut Link, settings: &LinkSettings) {
-        let Self::Open(socket) = self else { return };
+        let Self::Open(socket, _) = self else { return };
         let lost = match tokio::time::timeout(settings.write_deadline, socket.send(message)).await {
             Ok(Ok(())) => return,
             Ok(Err(_)) => self.last_words(link).await,
@@ -153,6 +179,27 @@ impl Way {
         };
         *self = Self::Idle;
         link.handle_lost(lost, chance(), clock::now());
+    }
+
+    /// A chunk has left, if the connection is still there; `received` is when its last byte came, the first time that it is sent.
+    fn wrote(&mut self, received: Option<Instant>, metrics: &Metrics) {
+        let Self::Open(_, first) = self else { return };
+        let now = clock::now();
+        if let FirstWritten::NotYet = first {
+            *first = FirstWritten::At(now);
+        }
+        if let Some(received) = received {
+            metrics.chunk_written(now.saturating_duration_since(received));
+        }
+    }
+
+    /// Something was heard.
+    fn heard(&mut self, metrics: &Metrics) {
+        if let Self::Open(_, first) = self
+            && let FirstWritten::At(written) = std::mem::replace(first, FirstWritten::Answered)
+        {
+            metrics.first_transcript(clock::now().saturating_duration_since(written));
+        }
     }
 
     /// A write failed: what the service said before that, and why it closed, may still be read.
@@ -171,14 +218,14 @@ impl Way {
 
     /// Lets the answer to a close frame out, which tungstenite has made but not sent.
     async fn answer_close(&mut self) {
-        if let Self::Open(socket) = self {
+        if let Self::Open(socket, _) = self {
             let _ = tokio::time::timeout(FAREWELL, socket.flush()).await;
         }
     }
 
     /// Closes politely, if the service will have it.
     async fn farewell(self) {
-        if let Self::Open(mut socket) = self {
+        if let Self::Open(mut socket, _) = self {
             let parting = async {
                 let _ = WebSocketStream::close(&mut socket, None).await;
                 while let Some(Ok(_)) = socket.next().await {}
@@ -192,7 +239,7 @@ async fn take(event: Event, way: &mut Way, link: &mut Link) {
     let now = clock::now();
     match event {
         Event::Dialled(Ok(socket)) => {
-            *way = Way::Open(socket);
+            *way = Way::Open(socket, FirstWritten::NotYet);
             link.handle_connected(now);
         }
         Event::Dialled(Err(refusal)) => {

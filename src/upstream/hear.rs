@@ -136,7 +136,7 @@ impl Ear<'_> {
             provisional: false,
             recovered: self.recovered,
             heard_at: self.now,
-            latency: if is_final { self.backlog.latency(end, self.now) } else { Latency::default() },
+            latency: if is_final && !self.recovered { self.backlog.latency(end, self.now) } else { Latency::default() },
         }
     }
 

@@ -284,7 +284,8 @@ impl Link {
                 return;
             }
             connection.send(chunk, now);
-            self.outputs.push_back(Output::Audio(chunk.audio.clone()));
+            let is_new = !self.recovered && chunk.end() > self.backlog.first_sent();
+            self.outputs.push_back(Output::Audio { audio: chunk.audio.clone(), received: is_new.then_some(chunk.received) });
             self.backlog.sent(now);
         }
         connection.caught_up();

@@ -1,5 +1,7 @@
 //! What a link asks of its driver and tells its session.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::Refusal;
@@ -12,8 +14,13 @@ use crate::{
 pub enum Output {
     /// Open a connection; drop the one before, if any.
     Dial,
-    /// One binary frame, exactly these bytes.
-    Audio(Bytes),
+    /// One binary frame.
+    Audio {
+        /// Exactly these bytes.
+        audio: Bytes,
+        /// When the last of them came; none for audio that is sent again.
+        received: Option<Instant>,
+    },
     /// One text frame.
     Control(&'static str),
     /// A WebSocket ping.

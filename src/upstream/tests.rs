@@ -151,7 +151,7 @@ impl Rig {
         while let Some(output) = self.link.poll_output() {
             assert!(self.totals.is_none(), "nothing comes after Done");
             let word = match output {
-                Output::Audio(audio) => {
+                Output::Audio { audio, .. } => {
                     self.audio.push((at, audio));
                     continue;
                 }

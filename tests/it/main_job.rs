@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Plan, SECRET, Stage, ids, of_type, text_of};
+use crate::{
+    http,
+    stage::{Plan, SECRET, Stage, ids, of_type, text_of},
+};
 
 /// The fixture's card number, in groups of four, as digits and as it is said.
 const CARD_WORDS: &str = "four five three nine one four eight eight zero three four three six four six seven";
@@ -30,6 +33,11 @@ async fn a_call_becomes_numbered_verified_redacted_events() {
     assert_eq!(completed["complete"], true);
     assert_eq!(completed["duration_ms"], 38_000);
     assert_eq!(completed["redactions"], json!({"CREDIT_CARD": 1, "CVV": 1, "EXPIRY": 1}));
+    // 38 s on two tracks, in chunks of 60 ms.
+    let metrics = http::get(&stage, "/metrics").await;
+    for line in ["bridge_latency_seconds_count 1268", "upstream_first_transcript_seconds_count 2"] {
+        assert!(metrics.text().contains(line), "{line} is not in {}", metrics.text());
+    }
     stage.end().await;
 }
 

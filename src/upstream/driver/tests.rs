@@ -52,6 +52,7 @@ impl Rig {
             parameters: Parameters::default(),
             settings: Arc::new(settings),
             dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
+            metrics: Arc::default(),
         };
         let (commands, orders) = mpsc::channel(commands);
         let (told, reports) = mpsc::channel(reports);
