@@ -11,8 +11,7 @@ use std::{
 use pulse_bridge::{
     clock,
     dialect::Dialect,
-    media::{Chunk, Offset, Track, ms_to_bytes},
-    segment::TrackKey,
+    media::{Chunk, Offset, ms_to_bytes},
     stream::{self, MAX_MESSAGE_BYTES, Stream, StreamLimits, driver::READ_BUFFER_BYTES},
     upstream::{self, Link, LinkSettings},
 };
@@ -153,8 +152,7 @@ pub(crate) fn started(now: Instant) -> Stream {
 
 /// The link of the first track, connected.
 pub(crate) fn connected(now: Instant) -> Link {
-    let key = TrackKey { stream: 0, track: Track::Inbound };
-    let mut link = Link::new(Arc::new(LinkSettings::default()), key, false, now);
+    let mut link = Link::new(Arc::new(LinkSettings::default()), false, now);
     link.handle_connected(now);
     while link.poll_output().is_some() {}
     link

@@ -63,8 +63,8 @@ pub(super) fn call_completed(
     ended_at: u64,
     transcript: Vec<Line>,
     transcript_url: String,
-) -> Data {
+) -> CallCompleted {
     let Sums { tracks, redactions, duration_ms } = sums;
     let end = Completion { last_seq, ended_at, duration_ms, end_reason, tracks, redactions, transcript, transcript_url };
-    Data::CallCompleted(Box::new(CallCompleted::new(end)))
+    CallCompleted::new(end)
 }

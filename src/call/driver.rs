@@ -20,6 +20,7 @@ use crate::{
     media::{EndReason, StreamSid, Track},
     metrics::Metrics,
     outbox::driver::Passing,
+    redact::Note,
     registry::{Seat, SessionState},
     segment::TrackKey,
     spool::{SpoolTrack, seal::WrappedKey},
@@ -250,6 +251,10 @@ impl Session {
             }
             Output::Covered(key, mark) => self.desk.tracks.covered(key, mark),
             Output::Show(data) => self.show(call, &data),
+            Output::Note(Note::Failed) => {
+                tracing::error!("the search for personal data broke; its text was withheld: please report it");
+            }
+            Output::Note(Note::Forced(why)) => tracing::debug!(?why, "a final went out before its tail was closed"),
             Output::Conclude => self.conclude(call).await,
         }
         Ok(())

@@ -38,7 +38,7 @@ impl Call {
                     let data = announce::call_dtmf(track, at_ms, masked, digit);
                     self.store(Unit::event(data));
                 }
-                Out::Note(_) => {}
+                Out::Note(note) => self.outputs.push_back(Output::Note(note)),
             }
         }
     }

@@ -32,7 +32,7 @@ use crate::{
     event::{Data, Line},
     media::{EndReason, Gap, GapReason, Offset, StreamSid, Track},
     pii::Redacted,
-    redact::Gate,
+    redact::{Gate, Note},
     registry::SessionState,
     segment::TrackKey,
     transcript::Transcript,
@@ -67,6 +67,8 @@ pub enum Output {
     Covered(TrackKey, Offset),
     /// Show this to whoever watches; it is not stored.
     Show(Box<Data>),
+    /// What the gate has to say beside text.
+    Note(Note),
     /// Read the stored segments back and call [`Call::handle_transcript`].
     Conclude,
 }
@@ -282,10 +284,10 @@ impl Call {
     pub fn handle_transcript(&mut self, transcript: Vec<Line>, wall_ms: u64, transcript_url: String) {
         let Phase::Concluding { reason } = self.phase else { return };
         let sums = self.tracks.sums(|track| self.facts.role(track).clone());
-        let ends = Some(Ending { reason, duration_ms: sums.duration_ms, complete: sums.is_complete() });
-        let data = announce::call_completed(reason, sums, self.next_seq, wall_ms, transcript, transcript_url);
+        let end = announce::call_completed(reason, sums, self.next_seq, wall_ms, transcript, transcript_url);
+        let ends = Some(Ending { reason, duration_ms: end.duration_ms, complete: end.complete });
         self.phase = Phase::Ended;
-        self.store(Unit { ends, ..Unit::event(data) });
+        self.store(Unit { ends, ..Unit::event(Data::CallCompleted(Box::new(end))) });
     }
 
     /// A deadline of [`Call::poll_timeout`] has passed.

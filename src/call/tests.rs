@@ -6,7 +6,7 @@ use crate::{
     event::Speech,
     media::{CallSid, SessionId},
     pii::Unredacted,
-    redact::GateSettings,
+    redact::{Forced, GateSettings},
     segment::{Heard, HeardWord},
     upstream::Totals,
 };
@@ -163,6 +163,14 @@ fn a_second_life_gives_no_placeholder_and_no_label_of_the_first_to_anybody_else(
 }
 
 #[test]
+fn what_the_gate_notes_is_given_out() {
+    let mut desk = Desk::new();
+    desk.call.handle_report(IN, Report::Final(heard("my card number is four five three nine", 0, 900)), desk.now);
+    desk.later(Duration::from_secs(7));
+    assert_eq!(desk.notes, [Note::Forced(Forced::Time)]);
+}
+
+#[test]
 fn keys_are_masked_before_they_are_stored() {
     let mut desk = Desk::new();
     for digit in ['4', '5', '3', '9'] {
@@ -193,13 +201,14 @@ struct Desk {
     now: Instant,
     units: Vec<Unit>,
     marks: Vec<(TrackKey, Offset)>,
+    notes: Vec<Note>,
 }
 
 impl Desk {
     fn new() -> Self {
         let now = crate::clock::now();
         let gate = Gate::new(GateSettings::default(), [7; 32]);
-        Self { call: Call::started(facts(), gate, now), now, units: Vec::new(), marks: Vec::new() }
+        Self { call: Call::started(facts(), gate, now), now, units: Vec::new(), marks: Vec::new(), notes: Vec::new() }
     }
 
     fn settle(&mut self) {
@@ -211,6 +220,7 @@ impl Desk {
                 }
                 Output::Covered(key, mark) => self.marks.push((key, mark)),
                 Output::Show(_) => {}
+                Output::Note(note) => self.notes.push(note),
                 Output::Conclude => self.call.handle_transcript(Vec::new(), 0, String::new()),
             }
         }

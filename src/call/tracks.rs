@@ -18,8 +18,8 @@ struct State {
     coverage: Coverage,
     received: Received,
     totals: Option<Totals>,
-    /// What an earlier life did, where the link of this one only does the rest.
-    before: Totals,
+    /// Audio that an earlier life sent and finalised, in milliseconds, where the link of this one only does the rest.
+    before_ms: u64,
     segments: u64,
 }
 
@@ -42,13 +42,6 @@ pub struct Sums {
     pub duration_ms: u64,
 }
 
-impl Sums {
-    /// Whether nothing was lost; what was paused does not count.
-    pub(super) fn is_complete(&self) -> bool {
-        self.tracks.iter().flat_map(|track| &track.gaps).all(|gap| gap.reason == GapReason::Paused)
-    }
-}
-
 impl Tracks {
     /// A link has been opened for this track; says whether it is new.
     pub(super) fn open(&mut self, key: TrackKey) -> bool {
@@ -59,13 +52,11 @@ impl Tracks {
 
     /// As [`Tracks::open`], for a track of an earlier life.
     pub(super) fn resume(&mut self, track: &ResumedTrack) {
-        let ms = bytes_to_ms(track.mark.0);
-        let done = Totals { sent_ms: ms, finalized_ms: ms, complete: true, ..Totals::default() };
         let state = State {
             coverage: Coverage::from(track.mark),
             received: track.received,
             totals: (!track.has_link).then(Totals::default),
-            before: done,
+            before_ms: bytes_to_ms(track.mark.0),
             segments: track.segments,
         };
         self.states.insert(track.key, state);
@@ -159,8 +150,8 @@ impl Tracks {
             sum.filled_ms += state.received.filled_ms;
             sum.segments += state.segments;
             if let Some(totals) = &state.totals {
-                sum.sent_ms += state.before.sent_ms + totals.sent_ms;
-                sum.finalized_ms += state.before.finalized_ms + totals.finalized_ms;
+                sum.sent_ms += state.before_ms + totals.sent_ms;
+                sum.finalized_ms += state.before_ms + totals.finalized_ms;
                 sum.reconnects += u64::from(totals.reconnects);
             }
         }

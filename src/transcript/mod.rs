@@ -6,7 +6,6 @@
 //!
 //! The machine needs no time of its own. After each `handle_*`, drain [`Transcript::poll_output`] to `None`.
 
-mod join;
 mod labels;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -16,7 +15,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use join::{join, merge};
 use labels::Labels;
 
 use crate::{

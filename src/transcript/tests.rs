@@ -157,35 +157,6 @@ fn sentences_that_reach_back_before_their_final_are_left_out() {
     assert_eq!(kept, ["inside"]);
 }
 
-#[test]
-fn tracks_merge_by_their_beginning_then_by_track() {
-    let agent = TrackKey { track: Track::Outbound, ..CALLER };
-    let mut transcript = transcript();
-    transcript.handle_final(agent, &Role::agent(), heard("third", 700, 900));
-    transcript.handle_final(agent, &Role::agent(), heard("second", 200, 600));
-    transcript.handle_final(CALLER, &Role::caller(), heard("first", 200, 900));
-
-    let mut segments = finals(&mut transcript);
-    merge(&mut segments);
-    assert_eq!(segments.iter().map(|segment| segment.text.expose()).collect::<Vec<_>>(), ["first", "second", "third"]);
-}
-
-#[test]
-fn pieces_join_as_the_service_means_them() {
-    for (pieces, language, expected) in [
-        (&[" I would", " like"][..], None, "I would like"),
-        (&["Uh", "-huh."][..], None, "Uh-huh."),
-        (&["my order.", "My name"][..], Some("en"), "my order. My name"),
-        (&["ends ", "starts"][..], None, "ends starts"),
-        (&["ends ", "", "starts"][..], None, "ends starts"),
-        (&["it", "'s", ",", " right"][..], None, "it's, right"),
-        (&["你好", "世界"][..], Some("zh-CN"), "你好世界"),
-        (&["", " "][..], None, ""),
-    ] {
-        assert_eq!(join(pieces.iter().copied(), language), expected, "{pieces:?}");
-    }
-}
-
 fn session() -> SessionId {
     SessionId::new("ses_01ABC").expect("a valid id")
 }

@@ -74,7 +74,7 @@ pub async fn run(
     mut commands: mpsc::Receiver<Command>,
     reports: mpsc::Sender<(TrackKey, Report)>,
 ) {
-    let mut link = Link::new(Arc::clone(&upstream.settings), key, recovered, clock::now());
+    let mut link = Link::new(Arc::clone(&upstream.settings), recovered, clock::now());
     let mut way = Way::Idle;
     let mut waiting = VecDeque::new();
     let mut more_audio = true;

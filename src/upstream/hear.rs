@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::{backlog::Backlog, connection::Connection, wire};
+use super::{backlog::Backlog, connection::Connection, join::join, wire};
 use crate::{
     media::{Offset, ms_to_bytes},
     pii::Unredacted,
@@ -17,8 +17,6 @@ use crate::{
 const UNDECODED_MS: u64 = 2_000;
 /// An utterance may stand out of its final's words by this much rounding.
 const SLACK_MS: u64 = 100;
-/// Languages written without spaces between words (protocols/pulse.md section 7, Joining).
-const WITHOUT_SPACES: [&str; 3] = ["zh", "yue", "ja"];
 
 /// Where and when a message is heard.
 pub(super) struct Ear<'a> {
@@ -170,7 +168,5 @@ pub(super) fn behind<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unre
 }
 
 fn joined(words: &[Placed], language: Option<&str>) -> Unredacted {
-    let space = if language.is_some_and(|language| WITHOUT_SPACES.contains(&language)) { "" } else { " " };
-    let words: Vec<&str> = words.iter().map(|word| word.heard.text.expose()).collect();
-    Unredacted::new(words.join(space))
+    Unredacted::new(join(words.iter().map(|word| word.heard.text.expose()), language))
 }

@@ -12,7 +12,7 @@ use crate::{
     backoff::Backoff,
     media::{Chunk, Gap, GapReason, Offset, bytes_to_ms},
     pii::Unredacted,
-    segment::{Heard, TrackKey},
+    segment::Heard,
 };
 
 enum State {
@@ -32,7 +32,6 @@ enum State {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that holds in every state")]
 pub struct Link {
     settings: Arc<LinkSettings>,
-    key: TrackKey,
     recovered: bool,
     state: State,
     /// No more audio will come.
@@ -66,7 +65,7 @@ pub struct Link {
 impl Link {
     /// A link that asks for its first connection at once. `recovered` marks its finals as coming by replay after a restart.
     #[must_use]
-    pub fn new(settings: Arc<LinkSettings>, key: TrackKey, recovered: bool, now: Instant) -> Self {
+    pub fn new(settings: Arc<LinkSettings>, recovered: bool, now: Instant) -> Self {
         let mut timers = Timers::default();
         timers.set(Timer::Patience, now + settings.drain_reconnect);
         let outputs = VecDeque::from([Output::Report(Box::new(Report::State(LinkState::Connecting))), Output::Dial]);
@@ -74,7 +73,6 @@ impl Link {
             backlog: Backlog::new(settings.memory_ms),
             backoff: Backoff::new(settings.backoff_first, settings.backoff_cap),
             settings,
-            key,
             recovered,
             state: State::Connecting,
             ended: false,
@@ -95,15 +93,9 @@ impl Link {
         }
     }
 
-    /// Which track this is.
-    #[must_use]
-    pub const fn key(&self) -> TrackKey {
-        self.key
-    }
-
     /// Where the link stands, in a word.
-    #[must_use]
-    pub const fn state(&self) -> &'static str {
+    #[cfg(test)]
+    pub(super) const fn state(&self) -> &'static str {
         match self.state {
             State::Closed => "closed",
             State::Refused => "refused",

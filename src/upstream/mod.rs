@@ -14,6 +14,7 @@ mod backlog;
 mod connection;
 mod driver;
 mod hear;
+mod join;
 mod link;
 mod parameters;
 mod refusal;

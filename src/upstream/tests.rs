@@ -15,8 +15,8 @@ use bytes::Bytes;
 
 use super::{Link, LinkSettings, LinkState, Lost, Output, Reason, Refusal, Report, Totals};
 use crate::{
-    media::{Chunk, Offset, Track},
-    segment::{Heard, TrackKey},
+    media::{Chunk, Offset},
+    segment::Heard,
 };
 
 /// Makes the backoff's jitter nothing.
@@ -45,8 +45,7 @@ impl Rig {
 
     fn with(settings: LinkSettings, recovered: bool) -> Self {
         let start = crate::clock::now();
-        let key = TrackKey { stream: 0, track: Track::Inbound };
-        let link = Link::new(Arc::new(settings), key, recovered, start);
+        let link = Link::new(Arc::new(settings), recovered, start);
         let mut rig = Self {
             link,
             start,

@@ -1,15 +1,12 @@
-//! Pieces into one text, tracks into one call.
-
-use crate::segment::Segment;
+//! Pieces into one text.
 
 /// Languages written without spaces between words.
 const UNSPACED: [&str; 3] = ["zh", "yue", "ja"];
 
-/// One text from the finals of one speaker, in order, raw as the service sent them (protocols/pulse.md section 7, Joining): one
+/// One text from pieces in order, words or finals, raw as the service sent them (protocols/pulse.md section 7, Joining): one
 /// space where a piece starts or the text ends with one, none before `-`, `'` and punctuation, else one space, except in
 /// languages written without.
-#[must_use]
-pub fn join<'a>(pieces: impl IntoIterator<Item = &'a str>, language: Option<&str>) -> String {
+pub(super) fn join<'a>(pieces: impl IntoIterator<Item = &'a str>, language: Option<&str>) -> String {
     let base = language.and_then(|language| language.split(['-', '_']).next()).unwrap_or_default();
     let spaced = !UNSPACED.contains(&base);
     let mut text = String::new();
@@ -32,7 +29,23 @@ pub fn join<'a>(pieces: impl IntoIterator<Item = &'a str>, language: Option<&str
     text
 }
 
-/// Puts the segments of all tracks in the order in which they were begun; at the same moment the track that is listed first.
-pub fn merge<T>(segments: &mut [Segment<T>]) {
-    segments.sort_by_key(|segment| (segment.start_ms, segment.key.track, segment.key.stream));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_join_as_the_service_means_them() {
+        for (pieces, language, expected) in [
+            (&[" I would", " like"][..], None, "I would like"),
+            (&["Uh", "-huh."][..], None, "Uh-huh."),
+            (&["my order.", "My name"][..], Some("en"), "my order. My name"),
+            (&["ends ", "starts"][..], None, "ends starts"),
+            (&["ends ", "", "starts"][..], None, "ends starts"),
+            (&["it", "'s", ",", " right"][..], None, "it's, right"),
+            (&["你好", "世界"][..], Some("zh-CN"), "你好世界"),
+            (&["", " "][..], None, ""),
+        ] {
+            assert_eq!(join(pieces.iter().copied(), language), expected, "{pieces:?}");
+        }
+    }
 }
