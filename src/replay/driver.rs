@@ -2,8 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Write},
+    fmt, fs,
+    io::Write,
     path::{Path, PathBuf},
     sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{Error, Message as Frame, client::IntoClientRequest, http::HeaderValue},
+    tungstenite::{Error, Message as Frame, client::IntoClientRequest, http::HeaderValue, protocol::frame::coding::CloseCode},
 };
 use url::Url;
 
@@ -38,6 +38,8 @@ use crate::{
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the bridge may take to answer our close.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a stream without a `stop` stays open after its last message, so that a bridge which refused it can say so.
+const REFUSAL_PATIENCE: Duration = Duration::from_millis(200);
 /// At the greatest speed, messages written before the socket is flushed.
 const FLUSHED_AT_ONCE: u64 = 64;
 
@@ -238,16 +240,21 @@ async fn converse(
     progress: &Progress,
 ) -> anyhow::Result<()> {
     let (mut writer, mut reader) = socket.split();
-    let stopped = tokio::select! {
-        stopped = speak(&mut writer, recording, ids, settings, sent, progress) => stopped?,
-        why = listen(&mut reader) => bail!("the bridge ended the stream: {why}"),
+    let spoken = tokio::select! {
+        spoken = speak(&mut writer, recording, ids, settings, sent, progress) => spoken,
+        ended = listen(&mut reader) => bail!("the bridge ended the stream: {ended}"),
     };
-    if stopped {
-        writer.close().await.context("failed to close the stream")?;
+    let (outcome, patience) = match spoken {
         // The bridge may take its time; what it owes us is on its way to the webhook, not here.
-        let _ = timeout(CLOSE_DEADLINE, listen(&mut reader)).await;
+        Ok(true) => (writer.close().await.context("failed to close the stream"), CLOSE_DEADLINE),
+        Ok(false) => (Ok(()), REFUSAL_PATIENCE),
+        Err(broken) => (Err(broken), REFUSAL_PATIENCE),
+    };
+    // At the greatest speed everything may be written before the bridge's refusal arrives; where it does, it is why.
+    match timeout(patience, listen(&mut reader)).await {
+        Ok(ended) if ended.is_refusal() => bail!("the bridge ended the stream: {ended}"),
+        _ => outcome,
     }
-    Ok(())
 }
 
 /// Sends the whole recording at its pace; whether it had a `stop`.
@@ -292,15 +299,43 @@ fn note(sent: &mut Sent, media: &Media) {
     track.audio.update(&media.audio);
 }
 
+/// How the bridge ended a stream.
+enum Ended {
+    /// With a close frame; 1005 where it gave no code.
+    Closed { code: u16, reason: String },
+    /// Without one.
+    Broken(Error),
+}
+
+impl Ended {
+    /// Whether the bridge said that it did not take the stream to its end.
+    fn is_refusal(&self) -> bool {
+        let is_regular = |code| [CloseCode::Normal, CloseCode::Status].map(u16::from).contains(&code);
+        matches!(self, Self::Closed { code, .. } if !is_regular(*code))
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed { code, reason } => f.write_str(format!("{code} {reason}").trim_end()),
+            Self::Broken(why) => why.fmt(f),
+        }
+    }
+}
+
 /// Reads, which also answers pings, until the stream ends; says how it did.
-async fn listen(reader: &mut SplitStream<Socket>) -> String {
+async fn listen(reader: &mut SplitStream<Socket>) -> Ended {
     loop {
         match reader.next().await {
-            Some(Ok(Frame::Close(Some(frame)))) => return format!("{} {}", u16::from(frame.code), frame.reason),
-            Some(Ok(Frame::Close(None))) => return "without a code".to_owned(),
+            Some(Ok(Frame::Close(frame))) => {
+                let (code, reason) =
+                    frame.map_or((CloseCode::Status, String::new()), |frame| (frame.code, frame.reason.to_string()));
+                return Ended::Closed { code: code.into(), reason };
+            }
             Some(Ok(_)) => {}
-            Some(Err(error)) => return error.to_string(),
-            None => return io::Error::from(io::ErrorKind::UnexpectedEof).to_string(),
+            Some(Err(error)) => return Ended::Broken(error),
+            None => return Ended::Broken(Error::ConnectionClosed),
         }
     }
 }

@@ -142,8 +142,13 @@ async fn the_handshake_carries_a_signature_over_the_url_dialled_or_given() {
 #[tokio::test]
 async fn refusals_and_closes_are_told_with_their_reason_and_without_the_path() {
     let (url, _seen, _endings) = bridge(Some(3)).await;
-    let closed = play(&recording("mid-word"), &Settings::new(url.clone()), &Progress::default()).await;
-    assert_eq!(closed.error.as_deref(), Some("the bridge ended the stream: 1008 too many calls"));
+    for (name, settings) in
+        [("mid-word", Settings::new(url.clone())), ("mid-word", at_max(url.clone())), ("pay-by-card", at_max(url.clone()))]
+    {
+        let closed = play(&recording(name), &settings, &Progress::default()).await;
+        assert_eq!(closed.error.as_deref(), Some("the bridge ended the stream: 1008 too many calls"), "{name}");
+        assert_eq!(closed.ended, "failed");
+    }
     let refused = play(&recording("mid-word"), &at_max(url.join("/refused").unwrap()), &Progress::default()).await;
     let error = refused.error.unwrap();
     assert!(error.contains("403 Forbidden (no token)") && !error.contains("/refused"), "{error}");
