@@ -67,7 +67,7 @@ pub struct Replay {
     /// Times real time, or `max`
     #[arg(long, value_name = "N|max", default_value = "1")]
     pub speed: Speed,
-    /// Calls at once
+    /// Calls at once, at least one for each recording
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub calls: u32,
     /// Auth token to sign the handshake with, as Twilio would

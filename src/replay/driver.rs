@@ -54,7 +54,7 @@ pub struct Arguments {
     pub to: Url,
     /// How fast.
     pub pace: Pace,
-    /// How many calls at once, taking the recordings in turn.
+    /// How many calls at once, taking the recordings in turn; at least one for each recording.
     pub calls: usize,
     /// Signs the handshake with this account token.
     pub sign_with: Option<SecretString>,
@@ -73,7 +73,7 @@ pub async fn command(arguments: Arguments, out: &mut (impl Write + Send)) -> any
     }
     ensure!(!recordings.is_empty(), "nothing to play; name a fixture's folder or a WAV file");
     let calls = arguments.calls.max(recordings.len());
-    let recordings: Vec<Recording> = recordings.iter().cycle().take(calls).cloned().collect();
+    let recordings: Vec<&Recording> = recordings.iter().cycle().take(calls).collect();
     let settings = Settings { pace: arguments.pace, sign_with: arguments.sign_with, ..Settings::new(arguments.to) };
     let progress = Progress::default();
     let played = play_all(&recordings, &settings, &progress);
@@ -86,9 +86,9 @@ pub async fn command(arguments: Arguments, out: &mut (impl Write + Send)) -> any
 }
 
 /// Shows on stderr, if that is a terminal, how far the calls have got.
-async fn with_bar(played: impl Future<Output = Vec<Played>>, recordings: &[Recording], progress: &Progress) -> Vec<Played> {
+async fn with_bar(played: impl Future<Output = Vec<Played>>, recordings: &[&Recording], progress: &Progress) -> Vec<Played> {
     const PAINTED_EVERY: Duration = Duration::from_millis(200);
-    let bar = indicatif::ProgressBar::new(recordings.iter().map(Recording::media_messages).sum());
+    let bar = indicatif::ProgressBar::new(recordings.iter().map(|recording| recording.media_messages()).sum());
     tokio::pin!(played);
     loop {
         tokio::select! {
@@ -129,7 +129,7 @@ fn is_wav(path: &Path) -> bool {
 }
 
 /// Plays all recordings at once; the results in the recordings' order.
-pub async fn play_all(recordings: &[Recording], settings: &Settings, progress: &Progress) -> Vec<Played> {
+pub async fn play_all(recordings: &[&Recording], settings: &Settings, progress: &Progress) -> Vec<Played> {
     let mut playing: FuturesUnordered<_> = recordings
         .iter()
         .enumerate()

@@ -109,7 +109,7 @@ async fn a_recording_without_stop_ends_by_a_broken_socket() {
 #[tokio::test]
 async fn many_calls_have_ids_of_their_own_and_given_ids_are_kept() {
     let (url, seen, mut endings) = bridge(None).await;
-    let played = play_all(&vec![recording("mid-word"); 5], &at_max(url.clone()), &Progress::default()).await;
+    let played = play_all(&[&recording("mid-word"); 5], &at_max(url.clone()), &Progress::default()).await;
     let mut sids: Vec<&str> = played.iter().map(|call| call.call_sid.as_str()).collect();
     sids.sort_unstable();
     sids.dedup();
