@@ -16,13 +16,11 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    cli::{self, Failure, Speed},
+    cli::{self, Failure},
     clock,
     config::Config,
     emulate::{self, Emulator},
-    receive,
-    replay::{self, Pace},
-    serve,
+    receive, replay, serve,
 };
 
 /// `serve`.
@@ -54,7 +52,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
 /// What could not be started.
 pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
     let listener = bind(arguments.listen).await?;
-    let given = emulate::Arguments { script: arguments.script, faults: arguments.faults, ..emulate::Arguments::default() };
+    let given = emulate::Arguments { script: arguments.script, faults: arguments.faults };
     let emulator = Emulator::of_arguments(&given)?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
     println!("speech service ready on ws://{address}/waves/v1/stt/live");
@@ -113,12 +111,15 @@ pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
 /// A URL that is none.
 pub fn replay(arguments: cli::Replay) -> Result<replay::Arguments, Failure> {
     let to = Url::parse(&arguments.to).with_context(|| format!("--to {} is not a URL", arguments.to)).map_err(Failure::usage)?;
-    let pace = match arguments.speed {
-        Speed::Times(times) => Pace::Times(times),
-        Speed::Max => Pace::Max,
-    };
     let calls = usize::try_from(arguments.calls).unwrap_or(usize::MAX);
-    Ok(replay::Arguments { paths: arguments.paths, to, pace, calls, sign_with: arguments.sign_with, json: arguments.json })
+    Ok(replay::Arguments {
+        paths: arguments.paths,
+        to,
+        pace: arguments.speed,
+        calls,
+        sign_with: arguments.sign_with,
+        json: arguments.json,
+    })
 }
 
 /// Takes the address, or says who may be in the way.

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
+use crate::replay::{self, Pace};
+
 /// Where settings come from.
 #[derive(Args)]
 pub struct Settings {
@@ -59,14 +61,14 @@ pub struct Replay {
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// The bridge's media address
-    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080/media/twilio")]
+    #[arg(long, value_name = "URL", default_value = replay::DEFAULT_TO)]
     pub to: String,
     /// How the phone speaks
     #[arg(long, value_name = "NAME", default_value = "twilio")]
     pub dialect: String,
     /// Times real time, or `max`
     #[arg(long, value_name = "N|max", default_value = "1")]
-    pub speed: Speed,
+    pub speed: Pace,
     /// Calls at once, at least one for each recording
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub calls: u32,
@@ -82,27 +84,6 @@ pub struct Replay {
     /// One JSON object a line on stdout, errors too
     #[arg(long)]
     pub json: bool,
-}
-
-/// How fast a call is played.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Speed {
-    /// Times real time, over 0 to 1000.
-    Times(f64),
-    /// As fast as the bridge takes it.
-    Max,
-}
-
-impl std::str::FromStr for Speed {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse::<f64>() {
-            _ if text == "max" => Ok(Self::Max),
-            Ok(times) if times > 0.0 && times <= 1000.0 => Ok(Self::Times(times)),
-            _ => Err("give a number over 0, at most 1000, or max".to_owned()),
-        }
-    }
 }
 
 /// `engine`.

@@ -14,7 +14,6 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
-pub use screen::Screen;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tally::Tally;
@@ -22,7 +21,7 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use self::screen::{Delivered, stamp};
+use self::screen::{Delivered, Screen, stamp};
 use crate::{
     clock,
     config::{Config, Sources},
