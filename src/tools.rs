@@ -10,7 +10,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -33,16 +33,14 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let running = serve::start(listener, config).await?;
     let speech = serde_json::to_value(running.speech).context("failed to name the speech service")?;
     let speech = speech.as_str().unwrap_or_default();
+    let mut signals = StopSignals::new()?;
     println!("pulse-bridge {} ready on http://{} speech: {speech}", env!("CARGO_PKG_VERSION"), running.address);
     tracing::info!(address = %running.address, public, speech, recovered = running.recovered, "ready");
-    signalled().await?;
+    signals.next().await;
     tracing::info!("told to stop: live calls may end, new ones are refused; a second signal stops at once");
     tokio::select! {
         () = running.stop() => Ok(()),
-        second = signalled() => {
-            second?;
-            Err(anyhow!("stopped at once; what was not delivered is stored").into())
-        }
+        () = signals.next() => Err(anyhow!("stopped at once; what was not delivered is stored").into()),
     }
 }
 
@@ -51,23 +49,15 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
 /// # Errors
 /// What could not be started.
 pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
-    let listener = bind(arguments.listen).await?;
     let given = emulate::Arguments { script: arguments.script, faults: arguments.faults };
     let emulator = Emulator::of_arguments(&given)?;
+    let listener = bind(arguments.listen).await?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
+    let signals = StopSignals::new()?;
     println!("speech service ready on ws://{address}/waves/v1/stt/live");
     let shutdown = CancellationToken::new();
     let serving = emulate::serve(listener, emulator, shutdown.clone());
-    tokio::pin!(serving);
-    tokio::select! {
-        served = &mut serving => served.context("the speech service broke")?,
-        told = signalled() => {
-            told?;
-            shutdown.cancel();
-            serving.await.context("the speech service broke")?;
-        }
-    }
-    Ok(())
+    until_told(async { serving.await.context("the speech service broke") }, shutdown, signals).await
 }
 
 /// `receive`.
@@ -78,6 +68,7 @@ pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
     let fail = arguments.fail.map(|spec| spec.parse()).transpose().map_err(|why: receive::BadSpec| Failure::usage(why))?;
     let listener = bind(arguments.listen).await?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
+    let signals = StopSignals::new()?;
     let made = || SecretString::from(format!("whsec_{}", BASE64_STANDARD.encode(clock::random::<32>())));
     let (secret, is_made) = arguments.secret.map_or_else(|| (made(), true), |secret| (secret, false));
     if is_made {
@@ -86,23 +77,32 @@ pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
     }
     eprintln!("receiver ready on http://{address}");
     let settings = receive::Settings { secrets: vec![secret], fail: fail.unwrap_or_default() };
-    let shutdown = CancellationToken::new();
-    let told = tokio::spawn({
-        let shutdown = shutdown.clone();
-        async move {
-            let told = signalled().await;
-            shutdown.cancel();
-            told
-        }
-    });
     let given = receive::Arguments { settings, json: arguments.json };
-    let counts = receive::command(listener, given, shutdown, &mut std::io::stdout()).await?;
-    told.abort();
+    let shutdown = CancellationToken::new();
+    let mut stdout = std::io::stdout();
+    let counts = until_told(receive::command(listener, given, shutdown.clone(), &mut stdout), shutdown, signals).await?;
     eprintln!(
         "{} deliveries, {} accepted, {} duplicates, {} forged",
         counts.deliveries, counts.accepted, counts.duplicates, counts.forged
     );
     Ok(())
+}
+
+/// Runs a service to its end: the first signal asks it to end, the second does not wait for it.
+async fn until_told<T>(
+    running: impl Future<Output = anyhow::Result<T>>,
+    shutdown: CancellationToken,
+    mut signals: StopSignals,
+) -> Result<T, Failure> {
+    tokio::pin!(running);
+    tokio::select! {
+        ended = &mut running => return Ok(ended?),
+        () = signals.next() => shutdown.cancel(),
+    }
+    tokio::select! {
+        ended = running => Ok(ended?),
+        () = signals.next() => Err(anyhow!("stopped at once; a client still held its connection").into()),
+    }
 }
 
 /// What `replay` was given, as the phone takes it.
@@ -135,13 +135,25 @@ pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Waits for SIGTERM or SIGINT.
-async fn signalled() -> anyhow::Result<()> {
-    let mut term = signal(SignalKind::terminate()).context("failed to wait for SIGTERM")?;
-    let mut int = signal(SignalKind::interrupt()).context("failed to wait for SIGINT")?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// SIGTERM and SIGINT, both heard from the moment this is made.
+pub(crate) struct StopSignals {
+    term: Signal,
+    int: Signal,
+}
+
+impl StopSignals {
+    /// Takes both over from the system, which would end the program.
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let term = signal(SignalKind::terminate()).context("failed to wait for SIGTERM")?;
+        let int = signal(SignalKind::interrupt()).context("failed to wait for SIGINT")?;
+        Ok(Self { term, int })
     }
-    Ok(())
+
+    /// Waits for the next of either.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
 }

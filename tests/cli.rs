@@ -1,10 +1,10 @@
 //! The program from outside: exit codes, what goes to which stream, and errors as one line.
 
 use std::{
-    io::{Read, Write},
-    net::TcpListener,
+    io::{BufRead, BufReader, PipeReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::PathBuf,
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
 
 #[test]
@@ -127,10 +127,83 @@ fn the_health_check_asks_readyz_of_the_listen_address() {
 }
 
 #[test]
+fn the_second_signal_ends_a_tool_whose_client_never_finishes() {
+    let tools = [(&["emulate"][..], "/waves/v1/stt?model=pulse"), (&["receive"], "/hook")];
+    for (tool, path) in tools {
+        let running = Running::start(Command::new(program()).args(tool).args(["--listen", "127.0.0.1:0"]));
+        let mut client = TcpStream::connect(&running.address).unwrap();
+        let head = "host: x\r\nauthorization: Bearer sk_x\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+        client.write_all(format!("POST {path} HTTP/1.1\r\n{head}").as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 100", "{tool:?} reads the body that never comes");
+        running.signal("TERM");
+        while TcpStream::connect(&running.address).is_ok() {}
+        running.signal("TERM");
+        let (code, told) = running.ended();
+        assert_eq!(code, Some(1), "{tool:?}: {told}");
+        assert!(told.ends_with("error: stopped at once; a client still held its connection\n"), "{tool:?}: {told}");
+    }
+}
+
+#[test]
 fn man_page_and_completions_come_from_the_same_table() {
     assert!(stdout(&bridge(&["man"], &[])).contains(".TH pulse-bridge 1"));
     for shell in ["bash", "zsh", "fish"] {
         assert!(stdout(&bridge(&["completions", shell], &[])).contains("deliveries"), "{shell}");
+    }
+}
+
+/// The program while it runs; killed when it is dropped.
+struct Running {
+    child: Child,
+    address: String,
+    told: BufReader<PipeReader>,
+    lines: String,
+}
+
+impl Running {
+    /// Starts it and waits for the line, on whichever stream, that says where it listens.
+    fn start(command: &mut Command) -> Self {
+        let (told, stream) = std::io::pipe().unwrap();
+        let child = command.stdout(stream.try_clone().unwrap()).stderr(stream).spawn().expect("the program starts");
+        // The command holds the writing end too.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut running = Self { child, address: String::new(), told: BufReader::new(told), lines: String::new() };
+        running.until_line("ready");
+        let address = running.lines.split("://").nth(1).expect("the line names the address");
+        running.address = address.split(['/', '"', ' ', '\n']).next().unwrap_or_default().to_owned();
+        running
+    }
+
+    /// Reads up to a line with this word.
+    fn until_line(&mut self, word: &str) {
+        loop {
+            let before = self.lines.len();
+            assert!(self.told.read_line(&mut self.lines).unwrap() > 0, "no line with {word}: {}", self.lines);
+            if self.lines[before..].contains(word) {
+                return;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// The exit code, and everything it said.
+    fn ended(mut self) -> (Option<i32>, String) {
+        self.told.read_to_string(&mut self.lines).unwrap();
+        (self.child.wait().unwrap().code(), std::mem::take(&mut self.lines))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
