@@ -3,7 +3,7 @@
 //! Promises: the start line names the real address, so port 0 can be asked for; the first signal ends a command cleanly, the
 //! second at once.
 
-use std::net::SocketAddr;
+use std::{io::Write, net::SocketAddr};
 
 use anyhow::{Context, anyhow};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -34,7 +34,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let speech = serde_json::to_value(running.speech).context("failed to name the speech service")?;
     let speech = speech.as_str().unwrap_or_default();
     let mut signals = StopSignals::new()?;
-    println!("pulse-bridge {} ready on http://{} speech: {speech}", env!("CARGO_PKG_VERSION"), running.address);
+    print(format!("pulse-bridge {} ready on http://{} speech: {speech}", env!("CARGO_PKG_VERSION"), running.address).as_bytes())?;
     tracing::info!(address = %running.address, public, speech, recovered = running.recovered, "ready");
     signals.next().await;
     tracing::info!("told to stop: live calls may end, new ones are refused; a second signal stops at once");
@@ -54,7 +54,10 @@ pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
     let listener = bind(arguments.listen).await?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
     let signals = StopSignals::new()?;
-    println!("speech service ready on ws://{address}/waves/v1/stt/live");
+    let url = format!("ws://{address}/waves/v1/stt/live");
+    let ready =
+        if arguments.json { serde_json::json!({ "ready": url }).to_string() } else { format!("speech service ready on {url}") };
+    print(ready.as_bytes())?;
     let shutdown = CancellationToken::new();
     let serving = emulate::serve(listener, emulator, shutdown.clone());
     until_told(async { serving.await.context("the speech service broke") }, shutdown, signals).await
@@ -133,6 +136,19 @@ pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
         ),
         _ => anyhow!("cannot listen on {listen}: {why}"),
     })
+}
+
+/// Writes to stdout, a whole line; stdout is data, so a reader that went away is no failure of ours.
+///
+/// # Errors
+/// What else keeps it from being written.
+pub fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(bytes).and_then(|()| if bytes.ends_with(b"\n") { Ok(()) } else { out.write_all(b"\n") });
+    match written.and_then(|()| out.flush()) {
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(anyhow!(why).context("cannot write to stdout")),
+        _ => Ok(()),
+    }
 }
 
 /// SIGTERM and SIGINT, both heard from the moment this is made.

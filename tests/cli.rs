@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, PipeReader, Read, Write},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
 
@@ -130,19 +130,77 @@ fn the_health_check_asks_readyz_of_the_listen_address() {
 fn the_second_signal_ends_a_tool_whose_client_never_finishes() {
     let tools = [(&["emulate"][..], "/waves/v1/stt?model=pulse"), (&["receive"], "/hook")];
     for (tool, path) in tools {
-        let running = Running::start(Command::new(program()).args(tool).args(["--listen", "127.0.0.1:0"]));
+        let running = Running::start(Command::new(program()).args(tool).args(["--listen", "127.0.0.1:0"]), "ready");
         let mut client = TcpStream::connect(&running.address).unwrap();
         let head = "host: x\r\nauthorization: Bearer sk_x\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
         client.write_all(format!("POST {path} HTTP/1.1\r\n{head}").as_bytes()).unwrap();
         let mut answer = [0; 12];
         client.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"HTTP/1.1 100", "{tool:?} reads the body that never comes");
-        running.signal("TERM");
+        signal(&running.child, "TERM");
         while TcpStream::connect(&running.address).is_ok() {}
-        running.signal("TERM");
+        signal(&running.child, "TERM");
         let (code, told) = running.ended();
         assert_eq!(code, Some(1), "{tool:?}: {told}");
         assert!(told.ends_with("error: stopped at once; a client still held its connection\n"), "{tool:?}: {told}");
+    }
+}
+
+#[test]
+fn with_json_what_a_tool_says_on_stdout_is_json() {
+    let running = Running::start(Command::new(program()).args(["emulate", "--json", "--listen", "127.0.0.1:0"]), "ready");
+    let ready: serde_json::Value = serde_json::from_str(&running.lines).expect("one object");
+    assert_eq!(ready, serde_json::json!({"ready": format!("ws://{}/waves/v1/stt/live", running.address)}));
+}
+
+#[test]
+fn a_kept_demo_says_where_and_takes_its_data_away_when_told_to_stop() {
+    let (mut command, temporary) = demo("kept", 20);
+    let running = Running::start(command.args(["--json", "--keep"]), "kept");
+    signal(&running.child, "TERM");
+    let (code, told) = running.ended();
+    assert_eq!(code, Some(0), "{told}");
+    let lines: Vec<serde_json::Value> = told.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let kept = lines.last().and_then(|line| line["kept"].as_str());
+    assert!(kept.is_some_and(|address| address.starts_with("http://127.0.0.1:")), "{told}");
+    assert!(is_empty(&temporary), "the data folder is gone");
+}
+
+#[test]
+fn a_demo_that_is_interrupted_takes_its_data_away() {
+    let (mut command, temporary) = demo("interrupted", 3_600_000);
+    let running = Running::start(&mut command, "call.started");
+    assert!(!is_empty(&temporary), "the data folder is there");
+    signal(&running.child, "INT");
+    let (code, told) = running.ended();
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.ends_with("error: stopped before the call was over\n"), "{told}");
+    assert!(is_empty(&temporary), "the data folder is gone");
+}
+
+#[test]
+fn a_reader_that_went_away_stops_neither_the_bridge_nor_the_speech_service() {
+    let data = folder("unread").join("data").display().to_string();
+    for (tool, path) in [("serve", "/healthz"), ("emulate", "/waves/v1/health")] {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let (reader, stdout) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(program());
+        command.args([tool, "--listen", &address]).stdout(stdout).stderr(Stdio::null());
+        command.env_clear().envs([("PULSE_BRIDGE_DATA_DIR", data.as_str()), ("SMALLEST_API_KEY", "sk_x")]);
+        let mut child = command.spawn().unwrap();
+        let mut asked = loop {
+            assert_eq!(child.try_wait().unwrap(), None, "{tool} runs");
+            if let Ok(asked) = TcpStream::connect(&address) {
+                break asked;
+            }
+        };
+        asked.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        asked.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.0 200"), "{tool}: {answer}");
+        signal(&child, "TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{tool}");
     }
 }
 
@@ -154,6 +212,28 @@ fn man_page_and_completions_come_from_the_same_table() {
     }
 }
 
+/// The demo of a call with nothing but two frames so far apart, and the folder of its own in which it leaves temporary files.
+fn demo(name: &str, apart_ms: u64) -> (Command, PathBuf) {
+    let _ = std::fs::remove_dir_all(folder(name));
+    let (place, temporary) = (folder(name), folder(&format!("{name}/temporary")));
+    let ids = r#""streamSid":"MZ1","start":{"accountSid":"AC1","callSid":"CA1","streamSid":"MZ1","tracks":["inbound"]}"#;
+    let mut log = format!("{{\"event\":\"connected\"}}\n{{\"event\":\"start\",\"sequenceNumber\":1,{ids}}}\n");
+    for (number, at_ms) in [0, apart_ms].into_iter().enumerate() {
+        let media = format!(r#"{{"track":"inbound","chunk":{number},"timestamp":{at_ms},"payload":"//7+/w=="}}"#);
+        log += &format!("{{\"event\":\"media\",\"sequenceNumber\":{},\"media\":{media}}}\n", number + 2);
+    }
+    log += "{\"event\":\"stop\",\"sequenceNumber\":4}\n";
+    std::fs::create_dir_all(place.join("fixtures/short")).unwrap();
+    std::fs::write(place.join("fixtures/short/messages.jsonl"), log).unwrap();
+    let mut command = Command::new(program());
+    command.args(["demo", "--fixture", "short"]).current_dir(place).env_clear().env("TMPDIR", &temporary);
+    (command, temporary)
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).unwrap().next().is_none()
+}
+
 /// The program while it runs; killed when it is dropped.
 struct Running {
     child: Child,
@@ -163,14 +243,14 @@ struct Running {
 }
 
 impl Running {
-    /// Starts it and waits for the line, on whichever stream, that says where it listens.
-    fn start(command: &mut Command) -> Self {
+    /// Starts it and waits for a line, on whichever stream, with this word; what is said up to there names an address.
+    fn start(command: &mut Command, word: &str) -> Self {
         let (told, stream) = std::io::pipe().unwrap();
         let child = command.stdout(stream.try_clone().unwrap()).stderr(stream).spawn().expect("the program starts");
         // The command holds the writing end too.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut running = Self { child, address: String::new(), told: BufReader::new(told), lines: String::new() };
-        running.until_line("ready");
+        running.until_line(word);
         let address = running.lines.split("://").nth(1).expect("the line names the address");
         running.address = address.split(['/', '"', ' ', '\n']).next().unwrap_or_default().to_owned();
         running
@@ -187,12 +267,6 @@ impl Running {
         }
     }
 
-    fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
-        assert!(sent.success());
-    }
-
     /// The exit code, and everything it said.
     fn ended(mut self) -> (Option<i32>, String) {
         self.told.read_to_string(&mut self.lines).unwrap();
@@ -205,6 +279,11 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn signal(child: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
 fn program() -> &'static str {
