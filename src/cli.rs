@@ -40,7 +40,7 @@ pub enum Command {
     #[command(before_help = "Example:  pulse-bridge emulate --listen 127.0.0.1:9090 --script fixtures/pay-by-card")]
     Emulate(Emulate),
     /// Be the webhook receiver: verify and print what arrives
-    #[command(before_help = "Example:  pulse-bridge receive --listen 127.0.0.1:9000 --fail 503:3")]
+    #[command(before_help = "Example:  pulse-bridge receive --listen 127.0.0.1:9000 --fail status=503,count=3")]
     Receive(Receive),
     /// Ask a running bridge about its calls
     #[command(before_help = "Example:  pulse-bridge calls export CA4f2a --format srt")]

@@ -68,7 +68,6 @@ pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
 /// # Errors
 /// What could not be started.
 pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
-    let fail = arguments.fail.map(|spec| spec.parse()).transpose().map_err(|why: receive::BadSpec| Failure::usage(why))?;
     let listener = bind(arguments.listen).await?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
     let signals = StopSignals::new()?;
@@ -79,7 +78,7 @@ pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
         eprintln!("secret  {}  made for this run; give it to the bridge as PULSE_BRIDGE_WEBHOOK_SECRET", secret.expose_secret());
     }
     eprintln!("receiver ready on http://{address}");
-    let settings = receive::Settings { secrets: vec![secret], fail: fail.unwrap_or_default() };
+    let settings = receive::Settings { secrets: vec![secret], fail: arguments.fail.unwrap_or_default() };
     let given = receive::Arguments { settings, json: arguments.json };
     let shutdown = CancellationToken::new();
     let mut stdout = std::io::stdout();

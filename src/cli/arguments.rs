@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use crate::replay::{self, Pace};
+use crate::{
+    receive::Fail,
+    replay::{self, Pace},
+};
 
 /// Where settings come from.
 #[derive(Args)]
@@ -149,9 +152,9 @@ pub struct Receive {
     /// Signing secret to verify with; none: one is made and printed
     #[arg(long, value_name = "whsec_…")]
     pub secret: Option<SecretString>,
-    /// How to fail, e.g. `503:3` for the first three
+    /// How to fail, e.g. `status=503,count=3` for the first three
     #[arg(long, value_name = "SPEC")]
-    pub fail: Option<String>,
+    pub fail: Option<Fail>,
     /// One JSON object a line on stdout, errors too
     #[arg(long)]
     pub json: bool,

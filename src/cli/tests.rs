@@ -35,9 +35,15 @@ fn a_wrong_command_line_is_one_line_that_helps() {
         line("pulse-bridge serv"),
         "unrecognized subcommand 'serv'; a similar subcommand exists: 'serve'; see: pulse-bridge --help"
     );
-    for words in
-        ["replay", "replay x --speed 0", "replay x --calls 0", "serve --listen 8080", "deliveries retry", "emulate --engine x"]
-    {
+    for words in [
+        "replay",
+        "replay x --speed 0",
+        "replay x --calls 0",
+        "serve --listen 8080",
+        "deliveries retry",
+        "emulate --engine x",
+        "receive --fail 503:3",
+    ] {
         let line = line(&format!("pulse-bridge {words}"));
         assert!(!line.contains('\n') && line.contains("; see: pulse-bridge "), "{line}");
     }
