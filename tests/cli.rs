@@ -217,14 +217,14 @@ fn demo(name: &str, apart_ms: u64) -> (Command, PathBuf) {
     let _ = std::fs::remove_dir_all(folder(name));
     let (place, temporary) = (folder(name), folder(&format!("{name}/temporary")));
     let ids = r#""streamSid":"MZ1","start":{"accountSid":"AC1","callSid":"CA1","streamSid":"MZ1","tracks":["inbound"]}"#;
-    let mut log = format!("{{\"event\":\"connected\"}}\n{{\"event\":\"start\",\"sequenceNumber\":1,{ids}}}\n");
+    let mut log = vec![r#"{"event":"connected"}"#.to_owned(), format!(r#"{{"event":"start","sequenceNumber":1,{ids}}}"#)];
     for (number, at_ms) in [0, apart_ms].into_iter().enumerate() {
         let media = format!(r#"{{"track":"inbound","chunk":{number},"timestamp":{at_ms},"payload":"//7+/w=="}}"#);
-        log += &format!("{{\"event\":\"media\",\"sequenceNumber\":{},\"media\":{media}}}\n", number + 2);
+        log.push(format!(r#"{{"event":"media","sequenceNumber":{},"media":{media}}}"#, number + 2));
     }
-    log += "{\"event\":\"stop\",\"sequenceNumber\":4}\n";
+    log.push(r#"{"event":"stop","sequenceNumber":4}"#.to_owned());
     std::fs::create_dir_all(place.join("fixtures/short")).unwrap();
-    std::fs::write(place.join("fixtures/short/messages.jsonl"), log).unwrap();
+    std::fs::write(place.join("fixtures/short/messages.jsonl"), log.join("\n")).unwrap();
     let mut command = Command::new(program());
     command.args(["demo", "--fixture", "short"]).current_dir(place).env_clear().env("TMPDIR", &temporary);
     (command, temporary)
