@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     emulate::{self, Emulator},
     receive, replay, serve,
+    webhook::sign::SigningKey,
 };
 
 /// `serve`.
@@ -47,10 +48,10 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
 /// `emulate`.
 ///
 /// # Errors
-/// What could not be started.
+/// A script or plan that cannot be read; what could not be started.
 pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
     let given = emulate::Arguments { script: arguments.script, faults: arguments.faults };
-    let emulator = Emulator::of_arguments(&given)?;
+    let emulator = Emulator::of_arguments(&given).map_err(Failure::usage)?;
     let listener = bind(arguments.listen).await?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
     let signals = StopSignals::new()?;
@@ -66,8 +67,11 @@ pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
 /// `receive`.
 ///
 /// # Errors
-/// What could not be started.
+/// A secret that is none; what could not be started.
 pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
+    if let Some(secret) = &arguments.secret {
+        SigningKey::parse(secret).context("--secret").map_err(Failure::usage)?;
+    }
     let listener = bind(arguments.listen).await?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
     let signals = StopSignals::new()?;
@@ -110,12 +114,13 @@ async fn until_told<T>(
 /// What `replay` was given, as the phone takes it.
 ///
 /// # Errors
-/// A URL that is none.
+/// A URL that is none, a recording that cannot be read.
 pub fn replay(arguments: cli::Replay) -> Result<replay::Arguments, Failure> {
     let to = Url::parse(&arguments.to).with_context(|| format!("--to {} is not a URL", arguments.to)).map_err(Failure::usage)?;
     let calls = usize::try_from(arguments.calls).unwrap_or(usize::MAX);
+    let recordings = arguments.paths.iter().map(|path| replay::load(path)).collect::<Result<Vec<_>, _>>();
     Ok(replay::Arguments {
-        paths: arguments.paths,
+        recordings: recordings.map_err(Failure::usage)?.concat(),
         to,
         pace: arguments.speed,
         calls,

@@ -31,6 +31,24 @@ fn a_wrong_command_line_exits_2_with_one_line() {
 }
 
 #[test]
+fn what_a_tool_is_given_and_cannot_use_exits_2_before_anything_starts() {
+    for (arguments, expected) in [
+        (&["demo", "--fixture", "nope"][..], "there is no fixture nope here"),
+        (&["replay", "nope"], "cannot read nope"),
+        (&["replay", "nope", "--json"], "cannot read nope"),
+        (&["emulate", "--script", "nope"], "cannot read nope"),
+        (&["emulate", "--faults", "nope"], "cannot read nope"),
+        (&["receive", "--secret", "hunter2"], "--secret: the webhook secret is not `whsec_` followed by base64"),
+        (&["receive", "--fail", "503:3"], "is no way to fail; give e.g. status=503,count=3"),
+    ] {
+        let refused = bridge(arguments, &[]);
+        assert_eq!(code(&refused), 2, "{arguments:?}");
+        let line = one_line(&refused);
+        assert!(line.contains(expected) && !line.contains("hunter2"), "{line}");
+    }
+}
+
+#[test]
 fn what_this_version_does_not_have_exits_2_and_says_so() {
     for arguments in
         [&["engine", "install"][..], &["calls"], &["deliveries"], &["redact"], &["doctor"], &["emulate", "--engine", "local"]]

@@ -23,6 +23,7 @@ use url::Url;
 
 use self::screen::{Delivered, Screen, stamp};
 use crate::{
+    cli::Failure,
     clock,
     config::{Config, Sources},
     emulate::{Auth, Emulator, Script},
@@ -67,9 +68,9 @@ struct Stage {
 /// Runs the demo until it is over or the first signal; whether every promised event arrived and verified.
 ///
 /// # Errors
-/// What could not be started, in one line.
-pub async fn run(arguments: Arguments, out: &mut (impl Write + Send)) -> Result<bool> {
-    let fixture = load(&arguments.fixture)?;
+/// A fixture that cannot be read; what could not be started.
+pub async fn run(arguments: Arguments, out: &mut (impl Write + Send)) -> Result<bool, Failure> {
+    let fixture = load(&arguments.fixture).map_err(Failure::usage)?;
     let mut signals = StopSignals::new()?;
     let mut stage = Stage::build(&fixture).await?;
     let outcome = tokio::select! {
@@ -81,7 +82,7 @@ pub async fn run(arguments: Arguments, out: &mut (impl Write + Send)) -> Result<
         other => other,
     };
     stage.take_down(&mut signals).await;
-    outcome
+    Ok(outcome?)
 }
 
 fn load(name: &str) -> Result<Fixture> {

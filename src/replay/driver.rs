@@ -48,8 +48,8 @@ type Socket = WebSocketStream<Box<dyn net::Stream>>;
 /// What the `replay` command was given.
 #[derive(Clone)]
 pub struct Arguments {
-    /// Fixtures, folders of them, WAV files.
-    pub paths: Vec<PathBuf>,
+    /// What is played, at least one; see [`load`].
+    pub recordings: Vec<Recording>,
     /// The bridge's media route; the command line's default is [`super::DEFAULT_TO`].
     pub to: Url,
     /// How fast.
@@ -67,10 +67,7 @@ pub struct Arguments {
 /// # Errors
 /// If nothing could be played, in one line that says what to do.
 pub async fn command(arguments: Arguments, out: &mut (impl Write + Send)) -> anyhow::Result<bool> {
-    let mut recordings = Vec::new();
-    for path in &arguments.paths {
-        recordings.extend(load(path)?);
-    }
+    let recordings = &arguments.recordings;
     ensure!(!recordings.is_empty(), "nothing to play; name a fixture's folder or a WAV file");
     let calls = arguments.calls.max(recordings.len());
     let recordings: Vec<&Recording> = recordings.iter().cycle().take(calls).collect();

@@ -159,10 +159,9 @@ async fn refusals_and_closes_are_told_with_their_reason_and_without_the_path() {
 #[tokio::test]
 async fn the_command_prints_a_line_or_an_object_for_each_call() {
     let (url, _seen, _endings) = bridge(None).await;
-    let fixtures = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     for json in [false, true] {
-        let paths = vec![fixtures.join("mid-word")];
-        let arguments = Arguments { paths, to: url.clone(), pace: Pace::Max, calls: 2, sign_with: None, json };
+        let recordings = vec![recording("mid-word")];
+        let arguments = Arguments { recordings, to: url.clone(), pace: Pace::Max, calls: 2, sign_with: None, json };
         let mut out = Vec::new();
         assert!(command(arguments, &mut out).await.unwrap());
         let out = String::from_utf8(out).unwrap();
