@@ -22,7 +22,7 @@ fn help_and_version_are_answers() {
 
 #[test]
 fn a_wrong_command_line_exits_2_with_one_line() {
-    for arguments in [&["serv"][..], &["serve", "--listne", "x"], &["replay"], &["serve", "--listen", "8080"]] {
+    for arguments in [&[][..], &["serv"], &["serve", "--listne", "x"], &["replay"], &["serve", "--listen", "8080"]] {
         let refused = bridge(arguments, &[]);
         assert_eq!(code(&refused), 2, "{arguments:?}");
         let line = one_line(&refused);
@@ -197,29 +197,35 @@ fn a_demo_that_is_interrupted_takes_its_data_away() {
 }
 
 #[test]
-fn a_reader_that_went_away_stops_neither_the_bridge_nor_the_speech_service() {
+fn a_reader_that_went_away_does_not_stop_the_bridge() {
     let data = folder("unread").join("data").display().to_string();
-    for (tool, path) in [("serve", "/healthz"), ("emulate", "/waves/v1/health")] {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let (reader, stdout) = std::io::pipe().unwrap();
-        drop(reader);
-        let mut command = Command::new(program());
-        command.args([tool, "--listen", &address]).stdout(stdout).stderr(Stdio::null());
-        command.env_clear().envs([("PULSE_BRIDGE_DATA_DIR", data.as_str()), ("SMALLEST_API_KEY", "sk_x")]);
-        let mut child = command.spawn().unwrap();
-        let mut asked = loop {
-            assert_eq!(child.try_wait().unwrap(), None, "{tool} runs");
-            if let Ok(asked) = TcpStream::connect(&address) {
-                break asked;
-            }
-        };
-        asked.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        asked.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.0 200"), "{tool}: {answer}");
-        signal(&child, "TERM");
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{tool}");
-    }
+    let mut command = unread(&["serve", "--listen", "127.0.0.1:0"]);
+    command.envs([("PULSE_BRIDGE_DATA_DIR", data.as_str()), ("SMALLEST_API_KEY", "sk_x")]).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(told.by_ref().any(|line| line.unwrap().contains("\"ready\"")), "it is logged behind the line that nobody reads");
+    signal(&child, "TERM");
+    let rest: Vec<String> = told.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{rest:?}");
+}
+
+#[test]
+fn a_reader_that_went_away_does_not_stop_the_speech_service() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut child = unread(&["emulate", "--listen", &address]).stderr(Stdio::null()).spawn().unwrap();
+    let mut asked = loop {
+        assert_eq!(child.try_wait().unwrap(), None, "it runs");
+        if let Ok(asked) = TcpStream::connect(&address) {
+            break asked;
+        }
+    };
+    // Whoever is answered was served behind the line that nobody reads.
+    asked.write_all(b"GET /waves/v1/health HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    asked.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -246,6 +252,14 @@ fn demo(name: &str, apart_ms: u64) -> (Command, PathBuf) {
     let mut command = Command::new(program());
     command.args(["demo", "--fixture", "short"]).current_dir(place).env_clear().env("TMPDIR", &temporary);
     (command, temporary)
+}
+
+/// The program with a stdout that nobody reads, where no settings are.
+fn unread(arguments: &[&str]) -> Command {
+    let (_, stdout) = std::io::pipe().unwrap();
+    let mut command = Command::new(program());
+    command.args(arguments).current_dir(folder("empty")).env_clear().stdout(stdout);
+    command
 }
 
 fn is_empty(folder: &Path) -> bool {

@@ -60,13 +60,13 @@ pub struct Demo {
 /// `replay`.
 #[derive(Args)]
 pub struct Replay {
-    /// Fixtures, message logs or WAV files
+    /// Folders with a recorded call (messages.jsonl), folders of such folders, WAV files
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// The bridge's media address
     #[arg(long, value_name = "URL", default_value = replay::DEFAULT_TO)]
     pub to: String,
-    /// How the phone speaks
+    /// How the phone speaks (anything but twilio is not in this version yet)
     #[arg(long, value_name = "NAME", default_value = "twilio")]
     pub dialect: String,
     /// Times real time, or `max`
@@ -78,10 +78,10 @@ pub struct Replay {
     /// Auth token to sign the handshake with, as Twilio would
     #[arg(long, value_name = "TOKEN")]
     pub sign_with: Option<SecretString>,
-    /// Plan of frames to lose, double, delay
+    /// Plan of frames to lose, double, delay (not in this version yet)
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
-    /// Folder of events to compare with what came out
+    /// Folder of events to compare with what came out (not in this version yet)
     #[arg(long, value_name = "DIR")]
     pub expect: Option<PathBuf>,
     /// One JSON object a line on stdout, errors too
@@ -125,7 +125,7 @@ pub struct Emulate {
     /// What it hears: a fixture folder or a script file
     #[arg(long, value_name = "FILE", conflicts_with = "engine")]
     pub script: Option<PathBuf>,
-    /// Really recognise, with the built-in engine
+    /// Really recognise, with the built-in engine (not in this version yet)
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineName>,
     /// Plan of what goes wrong when
