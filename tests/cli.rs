@@ -101,6 +101,25 @@ fn a_named_file_must_be_there() {
 }
 
 #[test]
+fn the_compose_file_passes_names_that_are_settings_and_leaves_none_of_the_env_file_out() {
+    let compose = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docker-compose.yml")).unwrap();
+    assert!(compose.contains("    env_file:\n      - path: .env\n        required: false\n"), "the whole of .env is passed");
+    let (_, listed) = compose.split_once("    environment:\n").unwrap();
+    let listed = listed.lines().take_while(|line| line.starts_with("      ")).filter_map(|line| line.trim().split_once(": "));
+    // As Compose reads them where neither the shell nor .env has a name.
+    let listed: Vec<(&str, &str)> = listed
+        .filter(|(name, _)| !name.starts_with('#'))
+        .map(|(name, value)| match value.strip_prefix("${").and_then(|value| value.strip_suffix('}')) {
+            Some(variable) => (name, variable.strip_prefix(&format!("{name}:-")).expect("a name takes its own value")),
+            None => (name, value),
+        })
+        .collect();
+    assert!(listed.len() > 10, "{listed:?}");
+    let refused = bridge(&["serve"], &listed);
+    assert!(one_line(&refused).contains("set SMALLEST_API_KEY or upstream.url"), "{}", stderr(&refused));
+}
+
+#[test]
 fn a_public_bridge_without_a_token_is_refused() {
     let refused = bridge(&["serve"], &[("SMALLEST_API_KEY", "sk_x"), ("PULSE_BRIDGE_PUBLIC_URL", "https://b.example")]);
     assert_eq!(code(&refused), 2);
