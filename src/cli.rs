@@ -33,25 +33,25 @@ pub enum Command {
     /// Be the phone: play recorded calls into any bridge
     #[command(before_help = "Example:  pulse-bridge replay fixtures/pay-by-card --speed max --sign-with TOKEN")]
     Replay(Replay),
-    /// The built-in speech engine: fetch it, see what is there
+    /// The built-in speech engine: fetch it, see what is there (not in this version yet)
     #[command(before_help = "Example:  pulse-bridge engine install")]
     Engine(Engine),
     /// Be the speech service: Pulse's wire format, misbehaving on demand
     #[command(before_help = "Example:  pulse-bridge emulate --listen 127.0.0.1:9090 --script fixtures/pay-by-card")]
     Emulate(Emulate),
     /// Be the webhook receiver: verify and print what arrives
-    #[command(before_help = "Example:  pulse-bridge receive --listen 127.0.0.1:9000 --fail 503:3")]
+    #[command(before_help = "Example:  pulse-bridge receive --listen 127.0.0.1:9000 --fail status=503,count=3")]
     Receive(Receive),
-    /// Ask a running bridge about its calls
+    /// Ask a running bridge about its calls (not in this version yet)
     #[command(before_help = "Example:  pulse-bridge calls export CA4f2a --format srt")]
     Calls(Calls),
-    /// Ask a running bridge about its deliveries, and send some again
+    /// Ask a running bridge about its deliveries, and send some again (not in this version yet)
     #[command(before_help = "Example:  pulse-bridge deliveries retry --parked")]
     Deliveries(Deliveries),
-    /// Redact transcripts: JSON lines in, the same redacted out
+    /// Redact transcripts: JSON lines in, the same redacted out (not in this version yet)
     #[command(before_help = "Example:  pulse-bridge redact calls.jsonl --explain")]
     Redact(Redact),
-    /// Say what is wrong with the settings and everything they name, and what to do
+    /// Say what is wrong with the settings and everything they name, and what to do (but for --ready, not in this version yet)
     #[command(before_help = "Example:  pulse-bridge doctor")]
     Doctor(Doctor),
     /// Write completions for a shell
@@ -145,6 +145,8 @@ pub fn usage_line(error: &clap::Error) -> String {
     let facts = rendered.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let facts = facts.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
     let line = facts.map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: ")).collect::<Vec<_>>().join("; ");
+    let line =
+        if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand { "no command given".to_owned() } else { line };
     let command = rendered.lines().find_map(|line| line.trim().strip_prefix("Usage: pulse-bridge "));
     let known = |word: &&str| Cli::command().find_subcommand(word).is_some();
     let command =

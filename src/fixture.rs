@@ -221,8 +221,8 @@ fn parse_log(path: &Path, text: &str, tracks: &BTreeMap<Track, Bytes>) -> Result
             None => return Err(fail("has no \"event\"; each line is one message as Twilio sends it".to_owned())),
         });
     }
-    for (track, at) in taken {
-        let length = tracks.get(&track).map_or(at, Bytes::len);
+    for (track, audio) in tracks {
+        let (at, length) = (taken.get(track).copied().unwrap_or(0), audio.len());
         if at < length {
             let problem = format!("{track}.ulaw has {length} bytes, but the media messages take {at}");
             return Err(malformed(path, 0, problem));

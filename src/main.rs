@@ -94,17 +94,17 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Doctor(arguments) => {
             let config = config::driver::read(arguments.settings.config.as_deref())?;
             let body = runtime()?.block_on(doctor::ready(config.listen))?;
-            print(body.as_bytes())
+            Ok(tools::print(body.as_bytes())?)
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             cli::completions(shell, &mut script);
-            print(&script)
+            Ok(tools::print(&script)?)
         }
         Command::Man => {
             let mut page = Vec::new();
             cli::man(&mut page).context("cannot write the man page")?;
-            print(&page)
+            Ok(tools::print(&page)?)
         }
         Command::Engine(_) | Command::Calls(_) | Command::Deliveries(_) | Command::Redact(_) => {
             unreachable!("refused above by name")
@@ -133,16 +133,6 @@ fn logs_of_a_tool() {
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
-}
-
-/// stdout is data; a reader that went away is no failure of ours.
-fn print(bytes: &[u8]) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    let written = out.write_all(bytes).and_then(|()| if bytes.ends_with(b"\n") { Ok(()) } else { out.write_all(b"\n") });
-    match written.and_then(|()| out.flush()) {
-        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(anyhow!(why).context("cannot write to stdout").into()),
-        _ => Ok(()),
-    }
 }
 
 /// stderr is talk: pretty on a terminal, else one JSON object a line; `RUST_LOG` filters.

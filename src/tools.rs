@@ -3,26 +3,25 @@
 //! Promises: the start line names the real address, so port 0 can be asked for; the first signal ends a command cleanly, the
 //! second at once.
 
-use std::net::SocketAddr;
+use std::{io::Write, net::SocketAddr};
 
 use anyhow::{Context, anyhow};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    cli::{self, Failure, Speed},
+    cli::{self, Failure},
     clock,
     config::Config,
     emulate::{self, Emulator},
-    receive,
-    replay::{self, Pace},
-    serve,
+    receive, replay, serve,
+    webhook::sign::SigningKey,
 };
 
 /// `serve`.
@@ -35,51 +34,47 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let running = serve::start(listener, config).await?;
     let speech = serde_json::to_value(running.speech).context("failed to name the speech service")?;
     let speech = speech.as_str().unwrap_or_default();
-    println!("pulse-bridge {} ready on http://{} speech: {speech}", env!("CARGO_PKG_VERSION"), running.address);
+    let mut signals = StopSignals::new()?;
+    print(format!("pulse-bridge {} ready on http://{} speech: {speech}", env!("CARGO_PKG_VERSION"), running.address).as_bytes())?;
     tracing::info!(address = %running.address, public, speech, recovered = running.recovered, "ready");
-    signalled().await?;
+    signals.next().await;
     tracing::info!("told to stop: live calls may end, new ones are refused; a second signal stops at once");
     tokio::select! {
         () = running.stop() => Ok(()),
-        second = signalled() => {
-            second?;
-            Err(anyhow!("stopped at once; what was not delivered is stored").into())
-        }
+        () = signals.next() => Err(anyhow!("stopped at once; what was not delivered is stored").into()),
     }
 }
 
 /// `emulate`.
 ///
 /// # Errors
-/// What could not be started.
+/// A script or plan that cannot be read; what could not be started.
 pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
+    let given = emulate::Arguments { script: arguments.script, faults: arguments.faults };
+    let emulator = Emulator::of_arguments(&given).map_err(Failure::usage)?;
     let listener = bind(arguments.listen).await?;
-    let given = emulate::Arguments { script: arguments.script, faults: arguments.faults, ..emulate::Arguments::default() };
-    let emulator = Emulator::of_arguments(&given)?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
-    println!("speech service ready on ws://{address}/waves/v1/stt/live");
+    let signals = StopSignals::new()?;
+    let url = format!("ws://{address}/waves/v1/stt/live");
+    let ready =
+        if arguments.json { serde_json::json!({ "ready": url }).to_string() } else { format!("speech service ready on {url}") };
+    print(ready.as_bytes())?;
     let shutdown = CancellationToken::new();
     let serving = emulate::serve(listener, emulator, shutdown.clone());
-    tokio::pin!(serving);
-    tokio::select! {
-        served = &mut serving => served.context("the speech service broke")?,
-        told = signalled() => {
-            told?;
-            shutdown.cancel();
-            serving.await.context("the speech service broke")?;
-        }
-    }
-    Ok(())
+    until_told(async { serving.await.context("the speech service broke") }, shutdown, signals).await
 }
 
 /// `receive`.
 ///
 /// # Errors
-/// What could not be started.
+/// A secret that is none; what could not be started.
 pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
-    let fail = arguments.fail.map(|spec| spec.parse()).transpose().map_err(|why: receive::BadSpec| Failure::usage(why))?;
+    if let Some(secret) = &arguments.secret {
+        SigningKey::parse(secret).context("--secret").map_err(Failure::usage)?;
+    }
     let listener = bind(arguments.listen).await?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
+    let signals = StopSignals::new()?;
     let made = || SecretString::from(format!("whsec_{}", BASE64_STANDARD.encode(clock::random::<32>())));
     let (secret, is_made) = arguments.secret.map_or_else(|| (made(), true), |secret| (secret, false));
     if is_made {
@@ -87,19 +82,11 @@ pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
         eprintln!("secret  {}  made for this run; give it to the bridge as PULSE_BRIDGE_WEBHOOK_SECRET", secret.expose_secret());
     }
     eprintln!("receiver ready on http://{address}");
-    let settings = receive::Settings { secrets: vec![secret], fail: fail.unwrap_or_default() };
-    let shutdown = CancellationToken::new();
-    let told = tokio::spawn({
-        let shutdown = shutdown.clone();
-        async move {
-            let told = signalled().await;
-            shutdown.cancel();
-            told
-        }
-    });
+    let settings = receive::Settings { secrets: vec![secret], fail: arguments.fail.unwrap_or_default() };
     let given = receive::Arguments { settings, json: arguments.json };
-    let counts = receive::command(listener, given, shutdown, &mut std::io::stdout()).await?;
-    told.abort();
+    let shutdown = CancellationToken::new();
+    let mut stdout = std::io::stdout();
+    let counts = until_told(receive::command(listener, given, shutdown.clone(), &mut stdout), shutdown, signals).await?;
     eprintln!(
         "{} deliveries, {} accepted, {} duplicates, {} forged",
         counts.deliveries, counts.accepted, counts.duplicates, counts.forged
@@ -107,18 +94,39 @@ pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Runs a service to its end: the first signal asks it to end, the second does not wait for it.
+async fn until_told<T>(
+    running: impl Future<Output = anyhow::Result<T>>,
+    shutdown: CancellationToken,
+    mut signals: StopSignals,
+) -> Result<T, Failure> {
+    tokio::pin!(running);
+    tokio::select! {
+        ended = &mut running => return Ok(ended?),
+        () = signals.next() => shutdown.cancel(),
+    }
+    tokio::select! {
+        ended = running => Ok(ended?),
+        () = signals.next() => Err(anyhow!("stopped at once; a client still held its connection").into()),
+    }
+}
+
 /// What `replay` was given, as the phone takes it.
 ///
 /// # Errors
-/// A URL that is none.
+/// A URL that is none, a recording that cannot be read.
 pub fn replay(arguments: cli::Replay) -> Result<replay::Arguments, Failure> {
     let to = Url::parse(&arguments.to).with_context(|| format!("--to {} is not a URL", arguments.to)).map_err(Failure::usage)?;
-    let pace = match arguments.speed {
-        Speed::Times(times) => Pace::Times(times),
-        Speed::Max => Pace::Max,
-    };
     let calls = usize::try_from(arguments.calls).unwrap_or(usize::MAX);
-    Ok(replay::Arguments { paths: arguments.paths, to, pace, calls, sign_with: arguments.sign_with, json: arguments.json })
+    let recordings = arguments.paths.iter().map(|path| replay::load(path)).collect::<Result<Vec<_>, _>>();
+    Ok(replay::Arguments {
+        recordings: recordings.map_err(Failure::usage)?.concat(),
+        to,
+        pace: arguments.speed,
+        calls,
+        sign_with: arguments.sign_with,
+        json: arguments.json,
+    })
 }
 
 /// Takes the address, or says who may be in the way.
@@ -134,13 +142,38 @@ pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Waits for SIGTERM or SIGINT.
-async fn signalled() -> anyhow::Result<()> {
-    let mut term = signal(SignalKind::terminate()).context("failed to wait for SIGTERM")?;
-    let mut int = signal(SignalKind::interrupt()).context("failed to wait for SIGINT")?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// Writes to stdout, a whole line; stdout is data, so a reader that went away is no failure of ours.
+///
+/// # Errors
+/// What else keeps it from being written.
+pub fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(bytes).and_then(|()| if bytes.ends_with(b"\n") { Ok(()) } else { out.write_all(b"\n") });
+    match written.and_then(|()| out.flush()) {
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(anyhow!(why).context("cannot write to stdout")),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// SIGTERM and SIGINT, both heard from the moment this is made.
+pub(crate) struct StopSignals {
+    term: Signal,
+    int: Signal,
+}
+
+impl StopSignals {
+    /// Takes both over from the system, which would end the program.
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let term = signal(SignalKind::terminate()).context("failed to wait for SIGTERM")?;
+        let int = signal(SignalKind::interrupt()).context("failed to wait for SIGINT")?;
+        Ok(Self { term, int })
+    }
+
+    /// Waits for the next of either.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
 }

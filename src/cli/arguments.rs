@@ -5,6 +5,11 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
+use crate::{
+    receive::Fail,
+    replay::{self, Pace},
+};
+
 /// Where settings come from.
 #[derive(Args)]
 pub struct Settings {
@@ -55,54 +60,33 @@ pub struct Demo {
 /// `replay`.
 #[derive(Args)]
 pub struct Replay {
-    /// Fixtures, message logs or WAV files
+    /// Folders with a recorded call (messages.jsonl), folders of such folders, WAV files
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// The bridge's media address
-    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080/media/twilio")]
+    #[arg(long, value_name = "URL", default_value = replay::DEFAULT_TO)]
     pub to: String,
-    /// How the phone speaks
+    /// How the phone speaks (anything but twilio is not in this version yet)
     #[arg(long, value_name = "NAME", default_value = "twilio")]
     pub dialect: String,
     /// Times real time, or `max`
     #[arg(long, value_name = "N|max", default_value = "1")]
-    pub speed: Speed,
-    /// Calls at once
+    pub speed: Pace,
+    /// Calls at once, at least one for each recording
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub calls: u32,
     /// Auth token to sign the handshake with, as Twilio would
     #[arg(long, value_name = "TOKEN")]
     pub sign_with: Option<SecretString>,
-    /// Plan of frames to lose, double, delay
+    /// Plan of frames to lose, double, delay (not in this version yet)
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
-    /// Folder of events to compare with what came out
+    /// Folder of events to compare with what came out (not in this version yet)
     #[arg(long, value_name = "DIR")]
     pub expect: Option<PathBuf>,
     /// One JSON object a line on stdout, errors too
     #[arg(long)]
     pub json: bool,
-}
-
-/// How fast a call is played.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Speed {
-    /// Times real time, over 0 to 1000.
-    Times(f64),
-    /// As fast as the bridge takes it.
-    Max,
-}
-
-impl std::str::FromStr for Speed {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse::<f64>() {
-            _ if text == "max" => Ok(Self::Max),
-            Ok(times) if times > 0.0 && times <= 1000.0 => Ok(Self::Times(times)),
-            _ => Err("give a number over 0, at most 1000, or max".to_owned()),
-        }
-    }
 }
 
 /// `engine`.
@@ -141,7 +125,7 @@ pub struct Emulate {
     /// What it hears: a fixture folder or a script file
     #[arg(long, value_name = "FILE", conflicts_with = "engine")]
     pub script: Option<PathBuf>,
-    /// Really recognise, with the built-in engine
+    /// Really recognise, with the built-in engine (not in this version yet)
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineName>,
     /// Plan of what goes wrong when
@@ -168,9 +152,9 @@ pub struct Receive {
     /// Signing secret to verify with; none: one is made and printed
     #[arg(long, value_name = "whsec_…")]
     pub secret: Option<SecretString>,
-    /// How to fail, e.g. `503:3` for the first three
+    /// How to fail, e.g. `status=503,count=3` for the first three
     #[arg(long, value_name = "SPEC")]
-    pub fail: Option<String>,
+    pub fail: Option<Fail>,
     /// One JSON object a line on stdout, errors too
     #[arg(long)]
     pub json: bool,

@@ -35,9 +35,16 @@ fn a_wrong_command_line_is_one_line_that_helps() {
         line("pulse-bridge serv"),
         "unrecognized subcommand 'serv'; a similar subcommand exists: 'serve'; see: pulse-bridge --help"
     );
-    for words in
-        ["replay", "replay x --speed 0", "replay x --calls 0", "serve --listen 8080", "deliveries retry", "emulate --engine x"]
-    {
+    assert_eq!(line("pulse-bridge"), "no command given; see: pulse-bridge --help");
+    for words in [
+        "replay",
+        "replay x --speed 0",
+        "replay x --calls 0",
+        "serve --listen 8080",
+        "deliveries retry",
+        "emulate --engine x",
+        "receive --fail 503:3",
+    ] {
         let line = line(&format!("pulse-bridge {words}"));
         assert!(!line.contains('\n') && line.contains("; see: pulse-bridge "), "{line}");
     }
@@ -61,6 +68,13 @@ fn what_is_not_in_this_version_is_known_by_name() {
     ];
     for words in later {
         assert!(not_yet(words).is_some(), "{words}");
+        let command = Cli::command();
+        let command = words.split(' ').next().and_then(|name| command.find_subcommand(name)).expect("a command");
+        let option = words.split(" --").nth(1).and_then(|rest| rest.split(' ').next());
+        let option = command.get_arguments().find(|argument| option.is_some() && argument.get_long() == option);
+        let helps = [command.get_about(), option.and_then(clap::Arg::get_help)];
+        let says_so = |help: &clap::builder::StyledStr| help.to_string().contains("not in this version yet");
+        assert!(helps.into_iter().flatten().any(says_so), "the help of {words} says so");
     }
     for words in
         ["serve", "demo --keep", "replay x --speed max --sign-with t", "emulate --script s", "receive", "doctor --ready", "man"]

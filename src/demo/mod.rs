@@ -12,18 +12,18 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
-pub use screen::Screen;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tally::Tally;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use self::screen::{Delivered, stamp};
+use self::screen::{Delivered, Screen, stamp};
 use crate::{
+    cli::Failure,
     clock,
     config::{Config, Sources},
     emulate::{Auth, Emulator, Script},
@@ -32,6 +32,7 @@ use crate::{
     receive::{self, Received, Signature},
     replay::{self, Ids, Progress, Recording},
     serve::{self, Running},
+    tools::StopSignals,
 };
 
 /// Columns where there is no terminal.
@@ -64,20 +65,24 @@ struct Stage {
     data_dir: PathBuf,
 }
 
-/// Runs the demo; whether every promised event arrived and verified.
+/// Runs the demo until it is over or the first signal; whether every promised event arrived and verified.
 ///
 /// # Errors
-/// What could not be started, in one line.
-pub async fn run(arguments: Arguments, out: &mut (impl Write + Send)) -> Result<bool> {
-    let fixture = load(&arguments.fixture)?;
+/// A fixture that cannot be read; what could not be started.
+pub async fn run(arguments: Arguments, out: &mut (impl Write + Send)) -> Result<bool, Failure> {
+    let fixture = load(&arguments.fixture).map_err(Failure::usage)?;
+    let mut signals = StopSignals::new()?;
     let mut stage = Stage::build(&fixture).await?;
-    let outcome = stage.show(&fixture, &arguments, out).await;
-    if arguments.keep && outcome.is_ok() {
-        writeln!(out, "kept    http://{}    stop with Ctrl-C", stage.bridge.address)?;
-        tokio::signal::ctrl_c().await.context("failed to wait for Ctrl-C")?;
-    }
-    stage.take_down().await;
-    outcome
+    let outcome = tokio::select! {
+        outcome = stage.show(&fixture, &arguments, out) => outcome,
+        () = signals.next() => Err(anyhow!("stopped before the call was over")),
+    };
+    let outcome = match outcome {
+        Ok(passed) if arguments.keep => stage.keep(arguments.json, &mut signals, out).await.map(|()| passed),
+        other => other,
+    };
+    stage.take_down(&mut signals).await;
+    Ok(outcome?)
 }
 
 fn load(name: &str) -> Result<Fixture> {
@@ -190,8 +195,21 @@ impl Stage {
         Ok(events.into_iter().map(|event| format!("{} ({})", event.seq, event.kind)).collect())
     }
 
-    async fn take_down(self) {
-        self.bridge.close().await;
+    /// Leaves everything running until the next signal.
+    async fn keep(&self, json: bool, signals: &mut StopSignals, out: &mut (impl Write + Send)) -> Result<()> {
+        let address = format!("http://{}", self.bridge.address);
+        let line = if json { json!({ "kept": address }).to_string() } else { format!("kept    {address}    stop with Ctrl-C") };
+        writeln!(out, "{line}").and_then(|()| out.flush())?;
+        signals.next().await;
+        Ok(())
+    }
+
+    /// Ends everything, in order unless a signal comes; the data goes in any case.
+    async fn take_down(self, signals: &mut StopSignals) {
+        tokio::select! {
+            () = self.bridge.close() => {}
+            () = signals.next() => {}
+        }
         self.others.cancel();
         if let Err(why) = std::fs::remove_dir_all(&self.data_dir) {
             tracing::warn!(%why, "failed to remove the demo's data folder");

@@ -15,35 +15,35 @@ const TWO_LANES_FROM: usize = 80;
 
 /// The form of the screen.
 #[derive(Debug, Clone, Copy)]
-pub struct Screen {
+pub(super) struct Screen {
     columns: usize,
 }
 
 /// One event as the receiver had it.
-pub struct Delivered<'a> {
+pub(super) struct Delivered<'a> {
     /// The whole body.
-    pub body: &'a Value,
+    pub(super) body: &'a Value,
     /// What the receiver answered.
-    pub status: u16,
+    pub(super) status: u16,
     /// From the event's own time to its arrival.
-    pub took: Duration,
+    pub(super) took: Duration,
     /// Whether the signature fits.
-    pub verified: bool,
+    pub(super) verified: bool,
 }
 
 impl Screen {
     /// A screen so many columns wide.
-    pub const fn new(columns: usize) -> Self {
+    pub(super) const fn new(columns: usize) -> Self {
         Self { columns }
     }
 
     /// The heads of the lanes; nothing where there is only one.
-    pub fn heads(self, left: &str, right: &str) -> Option<String> {
+    pub(super) fn heads(self, left: &str, right: &str) -> Option<String> {
         self.has_lanes().then(|| format!("{:LEFT_LANE$}{left:<width$}{right}", "", width = RIGHT_LANE - LEFT_LANE))
     }
 
     /// All lines for one event: what was said, then how it was delivered.
-    pub fn event(self, delivered: &Delivered<'_>, left_role: &str) -> Vec<String> {
+    pub(super) fn event(self, delivered: &Delivered<'_>, left_role: &str) -> Vec<String> {
         let data = &delivered.body["data"];
         let mut lines = match delivered.body["type"].as_str() {
             Some("transcript.final") => {
@@ -58,11 +58,6 @@ impl Screen {
         };
         lines.push(delivery(delivered));
         lines
-    }
-
-    /// The line for words that are still being heard; overwritten in place.
-    pub fn hearing(self, at_ms: u64) -> String {
-        format!("{}…{:<width$}(hearing, digits withheld)", stamp(at_ms), "", width = self.columns.min(100).saturating_sub(40))
     }
 
     fn has_lanes(self) -> bool {

@@ -70,6 +70,7 @@ impl Tally {
             && self.error.is_none()
             && self.verified == self.deliveries
             && self.out_of_order == 0
+            && self.duplicates == 0
     }
 
     fn came(&self) -> usize {
@@ -99,6 +100,11 @@ impl fmt::Display for Tally {
             if self.verified < self.deliveries {
                 write!(f, "; {} signatures wrong", self.deliveries - self.verified)?;
             }
+            for (count, what) in [(self.out_of_order, "out of order"), (self.duplicates, "came again")] {
+                if count > 0 {
+                    write!(f, "; {count} {what}")?;
+                }
+            }
             return self.error.as_ref().map_or(Ok(()), |error| write!(f, "; last error: {error}"));
         }
         write!(f, "passed  {came} of {promised} events, in order, all signatures verified")?;
@@ -127,6 +133,10 @@ mod tests {
     use super::*;
 
     fn arrived(tally: &mut Tally, seq: u64, kind: &str, signature: Signature) {
+        arrived_as(tally, seq, kind, signature, Order::Next);
+    }
+
+    fn arrived_as(tally: &mut Tally, seq: u64, kind: &str, signature: Signature, order: Order) {
         let body =
             json!({"type": kind, "timestamp": "2026-11-21T12:00:00.000Z", "data": {"seq": seq, "latency": {"upstream_ms": 400}}});
         let received = Received {
@@ -136,7 +146,7 @@ mod tests {
             session_id: None,
             seq: Some(seq),
             signature,
-            order: Some(Order::Next),
+            order: Some(order),
             status: 200,
             body: Bytes::new(),
             headers: Vec::new(),
@@ -169,6 +179,23 @@ mod tests {
         tally.finish(&promised(), None);
         assert!(!tally.passed());
         assert_eq!(tally.to_string(), "failed  2 of 3 events; missing seq 2 (transcript.final)");
+    }
+
+    #[test]
+    fn it_fails_for_an_event_that_comes_again_and_for_one_out_of_order() {
+        for (order, told) in [
+            (Order::Duplicate, "failed  3 of 3 events; 1 came again"),
+            (Order::Gap { expected: 2 }, "failed  3 of 3 events; 1 out of order"),
+        ] {
+            let mut tally = Tally::default();
+            arrived(&mut tally, 1, "call.started", Signature::Verified);
+            arrived(&mut tally, 2, "transcript.final", Signature::Verified);
+            arrived_as(&mut tally, 2, "transcript.final", Signature::Verified, order);
+            arrived(&mut tally, 3, "call.completed", Signature::Verified);
+            tally.finish(&promised(), None);
+            assert!(!tally.passed());
+            assert_eq!(tally.to_string(), told);
+        }
     }
 
     #[test]

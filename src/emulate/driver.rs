@@ -20,7 +20,6 @@ use axum::{
     routing::{get, post},
     serve::ListenerExt,
 };
-use secrecy::SecretString;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -89,26 +88,17 @@ pub struct Arguments {
     pub script: Option<PathBuf>,
     /// See [`load_faults`]; absent: none.
     pub faults: Option<PathBuf>,
-    /// The only key that is accepted; absent: any.
-    pub api_key: Option<SecretString>,
-    /// No key is needed.
-    pub open: bool,
 }
 
 impl Emulator {
-    /// An emulator as the command line wants it.
+    /// An emulator as the command line wants it: it takes any key.
     ///
     /// # Errors
     /// One line that names the file and what is wrong with it.
     pub fn of_arguments(arguments: &Arguments) -> anyhow::Result<Self> {
         let script = arguments.script.as_deref().map(load_script).transpose()?.unwrap_or_default();
         let faults = arguments.faults.as_deref().map(load_faults).transpose()?.unwrap_or_default();
-        let auth = match &arguments.api_key {
-            Some(key) => Auth::Key(key.clone()),
-            None if arguments.open => Auth::Open,
-            None => Auth::AnyKey,
-        };
-        Ok(Self { script, faults, auth, log: HeardLog::default() })
+        Ok(Self { script, faults, ..Self::default() })
     }
 }
 

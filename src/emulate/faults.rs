@@ -4,7 +4,8 @@
 //! `external_session_id` has connected, or by a part of that id; what it does not name it does not hold back.
 //! The kinds are those of protocols/pulse.md section 11 item 8.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The plan: `{"faults":[{"attempts":[0],"session":".inbound","kind":"drop","after_bytes":80000}]}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -15,7 +16,7 @@ pub struct Faults {
 }
 
 /// One fault and the connections that suffer it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Which connections, counted by the server from 0 in the order of their handshakes; absent: all.
     #[serde(default)]
@@ -32,7 +33,7 @@ pub struct Rule {
 }
 
 /// What goes wrong. Bytes are audio bytes of the connection as they came.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Fault {
     /// The handshake is refused: 429 (with `Retry-After`, in seconds, if given), 401, 403, 500, 503.
@@ -101,7 +102,14 @@ impl Faults {
     /// # Errors
     /// One line that says what the plan should be like.
     pub fn of_json(json: &str) -> Result<Self, String> {
-        serde_json::from_str(json).map_err(|error| format!("is no fault plan ({{\"faults\":[{{\"kind\":…}}]}}): {error}"))
+        let none = |error: serde_json::Error| format!("is no fault plan ({{\"faults\":[{{\"kind\":…}}]}}): {error}");
+        let given: Value = serde_json::from_str(json).map_err(none)?;
+        let plan: Self = serde_json::from_str(json).map_err(none)?;
+        let rules = given["faults"].as_array().into_iter().flatten();
+        for (number, (given, rule)) in rules.zip(&plan.faults).enumerate() {
+            rule.knows_keys_of(given).map_err(|unknown| format!("has in rule {} {unknown}", number + 1))?;
+        }
+        Ok(plan)
     }
 
     /// One fault on every connection; for tests.
@@ -126,6 +134,20 @@ impl Faults {
                 && rule.session.as_ref().is_none_or(|part| session.contains(part.as_str()))
         };
         self.faults.iter().filter(fits).map(|rule| rule.fault.clone()).collect()
+    }
+}
+
+impl Rule {
+    /// Checks the names in the rule as it was given: flattening keeps serde from doing so, and a misspelt condition would
+    /// let the rule hold everywhere.
+    fn knows_keys_of(&self, given: &Value) -> Result<(), String> {
+        let known = serde_json::to_value(self).expect("a rule is plain data");
+        let names = |value: &Value| value.as_object().map_or_else(Vec::new, |fields| fields.keys().cloned().collect());
+        let known = names(&known);
+        names(given)
+            .into_iter()
+            .find(|name| !known.contains(name))
+            .map_or(Ok(()), |unknown| Err(format!("an unknown key \"{unknown}\"; keys of this kind are: {}", known.join(", "))))
     }
 }
 
@@ -168,9 +190,19 @@ mod tests {
 
     #[test]
     fn a_plan_that_is_none_is_refused() {
-        for bad in ["[]", r#"{"faults":[{"kind":"explode"}]}"#, r#"{"fault":[]}"#] {
+        for bad in [
+            "[]",
+            r#"{"faults":[{"kind":"explode"}]}"#,
+            r#"{"fault":[]}"#,
+            r#"{"faults":[{"atempts":[0],"kind":"never_last"}]}"#,
+            r#"{"faults":[{"kind":"stall","after_bytes":1,"code":1008}]}"#,
+        ] {
             assert!(Faults::of_json(bad).is_err(), "{bad}");
         }
+        assert_eq!(
+            Faults::of_json(r#"{"faults":[{"kind":"late_vad"},{"atempts":[0],"kind":"never_last"}]}"#).unwrap_err(),
+            r#"has in rule 2 an unknown key "atempts"; keys of this kind are: attempts, connections, kind, session"#
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// The session's next `seq`, or its first one.
+    /// One more than the session's highest `seq` so far; 1 where none came.
     Next,
     /// Its `webhook-id` was accepted before.
     Duplicate,
@@ -56,7 +56,7 @@ pub(super) struct Ledger {
 #[derive(Debug, Default)]
 struct Seen {
     highest: u64,
-    /// How many different `seq` came.
+    /// Every `seq` that came.
     distinct: HashSet<u64>,
     last_seq: Option<u64>,
 }

@@ -2,8 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Write},
+    fmt, fs,
+    io::Write,
     path::{Path, PathBuf},
     sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{Error, Message as Frame, client::IntoClientRequest, http::HeaderValue},
+    tungstenite::{Error, Message as Frame, client::IntoClientRequest, http::HeaderValue, protocol::frame::coding::CloseCode},
 };
 use url::Url;
 
@@ -38,6 +38,8 @@ use crate::{
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the bridge may take to answer our close.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a stream without a `stop` stays open after its last message, so that a bridge which refused it can say so.
+const REFUSAL_PATIENCE: Duration = Duration::from_millis(200);
 /// At the greatest speed, messages written before the socket is flushed.
 const FLUSHED_AT_ONCE: u64 = 64;
 
@@ -46,13 +48,13 @@ type Socket = WebSocketStream<Box<dyn net::Stream>>;
 /// What the `replay` command was given.
 #[derive(Clone)]
 pub struct Arguments {
-    /// Fixtures, folders of them, WAV files.
-    pub paths: Vec<PathBuf>,
+    /// What is played, at least one; see [`load`].
+    pub recordings: Vec<Recording>,
     /// The bridge's media route; the command line's default is [`super::DEFAULT_TO`].
     pub to: Url,
     /// How fast.
     pub pace: Pace,
-    /// How many calls at once, taking the recordings in turn.
+    /// How many calls at once, taking the recordings in turn; at least one for each recording.
     pub calls: usize,
     /// Signs the handshake with this account token.
     pub sign_with: Option<SecretString>,
@@ -65,13 +67,10 @@ pub struct Arguments {
 /// # Errors
 /// If nothing could be played, in one line that says what to do.
 pub async fn command(arguments: Arguments, out: &mut (impl Write + Send)) -> anyhow::Result<bool> {
-    let mut recordings = Vec::new();
-    for path in &arguments.paths {
-        recordings.extend(load(path)?);
-    }
+    let recordings = &arguments.recordings;
     ensure!(!recordings.is_empty(), "nothing to play; name a fixture's folder or a WAV file");
     let calls = arguments.calls.max(recordings.len());
-    let recordings: Vec<Recording> = recordings.iter().cycle().take(calls).cloned().collect();
+    let recordings: Vec<&Recording> = recordings.iter().cycle().take(calls).collect();
     let settings = Settings { pace: arguments.pace, sign_with: arguments.sign_with, ..Settings::new(arguments.to) };
     let progress = Progress::default();
     let played = play_all(&recordings, &settings, &progress);
@@ -84,9 +83,9 @@ pub async fn command(arguments: Arguments, out: &mut (impl Write + Send)) -> any
 }
 
 /// Shows on stderr, if that is a terminal, how far the calls have got.
-async fn with_bar(played: impl Future<Output = Vec<Played>>, recordings: &[Recording], progress: &Progress) -> Vec<Played> {
+async fn with_bar(played: impl Future<Output = Vec<Played>>, recordings: &[&Recording], progress: &Progress) -> Vec<Played> {
     const PAINTED_EVERY: Duration = Duration::from_millis(200);
-    let bar = indicatif::ProgressBar::new(recordings.iter().map(Recording::media_messages).sum());
+    let bar = indicatif::ProgressBar::new(recordings.iter().map(|recording| recording.media_messages()).sum());
     tokio::pin!(played);
     loop {
         tokio::select! {
@@ -127,7 +126,7 @@ fn is_wav(path: &Path) -> bool {
 }
 
 /// Plays all recordings at once; the results in the recordings' order.
-pub async fn play_all(recordings: &[Recording], settings: &Settings, progress: &Progress) -> Vec<Played> {
+pub async fn play_all(recordings: &[&Recording], settings: &Settings, progress: &Progress) -> Vec<Played> {
     let mut playing: FuturesUnordered<_> = recordings
         .iter()
         .enumerate()
@@ -238,16 +237,21 @@ async fn converse(
     progress: &Progress,
 ) -> anyhow::Result<()> {
     let (mut writer, mut reader) = socket.split();
-    let stopped = tokio::select! {
-        stopped = speak(&mut writer, recording, ids, settings, sent, progress) => stopped?,
-        why = listen(&mut reader) => bail!("the bridge ended the stream: {why}"),
+    let spoken = tokio::select! {
+        spoken = speak(&mut writer, recording, ids, settings, sent, progress) => spoken,
+        ended = listen(&mut reader) => bail!("the bridge ended the stream: {ended}"),
     };
-    if stopped {
-        writer.close().await.context("failed to close the stream")?;
+    let (outcome, patience) = match spoken {
         // The bridge may take its time; what it owes us is on its way to the webhook, not here.
-        let _ = timeout(CLOSE_DEADLINE, listen(&mut reader)).await;
+        Ok(true) => (writer.close().await.context("failed to close the stream"), CLOSE_DEADLINE),
+        Ok(false) => (Ok(()), REFUSAL_PATIENCE),
+        Err(broken) => (Err(broken), REFUSAL_PATIENCE),
+    };
+    // At the greatest speed everything may be written before the bridge's refusal arrives; where it does, it is why.
+    match timeout(patience, listen(&mut reader)).await {
+        Ok(ended) if ended.is_refusal() => bail!("the bridge ended the stream: {ended}"),
+        _ => outcome,
     }
-    Ok(())
 }
 
 /// Sends the whole recording at its pace; whether it had a `stop`.
@@ -292,15 +296,43 @@ fn note(sent: &mut Sent, media: &Media) {
     track.audio.update(&media.audio);
 }
 
+/// How the bridge ended a stream.
+enum Ended {
+    /// With a close frame; 1005 where it gave no code.
+    Closed { code: u16, reason: String },
+    /// Without one.
+    Broken(Error),
+}
+
+impl Ended {
+    /// Whether the bridge said that it did not take the stream to its end.
+    fn is_refusal(&self) -> bool {
+        let is_regular = |code| [CloseCode::Normal, CloseCode::Status].map(u16::from).contains(&code);
+        matches!(self, Self::Closed { code, .. } if !is_regular(*code))
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed { code, reason } => f.write_str(format!("{code} {reason}").trim_end()),
+            Self::Broken(why) => why.fmt(f),
+        }
+    }
+}
+
 /// Reads, which also answers pings, until the stream ends; says how it did.
-async fn listen(reader: &mut SplitStream<Socket>) -> String {
+async fn listen(reader: &mut SplitStream<Socket>) -> Ended {
     loop {
         match reader.next().await {
-            Some(Ok(Frame::Close(Some(frame)))) => return format!("{} {}", u16::from(frame.code), frame.reason),
-            Some(Ok(Frame::Close(None))) => return "without a code".to_owned(),
+            Some(Ok(Frame::Close(frame))) => {
+                let (code, reason) =
+                    frame.map_or((CloseCode::Status, String::new()), |frame| (frame.code, frame.reason.to_string()));
+                return Ended::Closed { code: code.into(), reason };
+            }
             Some(Ok(_)) => {}
-            Some(Err(error)) => return error.to_string(),
-            None => return io::Error::from(io::ErrorKind::UnexpectedEof).to_string(),
+            Some(Err(error)) => return Ended::Broken(error),
+            None => return Ended::Broken(Error::ConnectionClosed),
         }
     }
 }

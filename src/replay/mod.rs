@@ -49,7 +49,7 @@ pub struct Ids {
 /// How fast a call is played.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// So many times as fast as it was spoken; above 0.
+    /// So many times as fast as it was spoken; above 0, at most 1000.
     Times(f64),
     /// As fast as the bridge takes it.
     Max,
@@ -60,9 +60,9 @@ impl std::str::FromStr for Pace {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse::<f64>() {
-            Ok(times) if times.is_finite() && times > 0.0 => Ok(Self::Times(times)),
             _ if text == "max" => Ok(Self::Max),
-            _ => Err(format!("\"{text}\" is no speed; give a number above 0, such as 1 or 2.5, or \"max\"")),
+            Ok(times) if times > 0.0 && times <= 1000.0 => Ok(Self::Times(times)),
+            _ => Err("give a number above 0, at most 1000, or max".to_owned()),
         }
     }
 }
@@ -218,10 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn a_speed_is_a_number_above_zero_or_max() {
+    fn a_speed_is_a_number_above_zero_and_at_most_1000_or_max() {
         assert_eq!("2.5".parse(), Ok(Pace::Times(2.5)));
+        assert_eq!("1000".parse(), Ok(Pace::Times(1000.0)));
         assert_eq!("max".parse(), Ok(Pace::Max));
-        for bad in ["0", "-1", "inf", "NaN", "fast"] {
+        for bad in ["0", "-1", "1000.1", "inf", "NaN", "fast"] {
             assert!(bad.parse::<Pace>().is_err(), "{bad}");
         }
     }

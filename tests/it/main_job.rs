@@ -4,11 +4,14 @@ use serde_json::{Value, json};
 
 use crate::{
     http,
+    log,
     stage::{Plan, SECRET, Stage, ids, of_type, text_of},
 };
 
-/// The fixture's card number, in groups of four, as digits and as it is said.
+/// The fixture's card number as it is said.
 const CARD_WORDS: &str = "four five three nine one four eight eight zero three four three six four six seven";
+/// The same in digits.
+const CARD_DIGITS: &str = "4539 1488 0343 6467";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_becomes_numbered_verified_redacted_events() {
@@ -42,20 +45,72 @@ async fn a_call_becomes_numbered_verified_redacted_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_leaves_holds_the_card_number_in_any_form() {
+async fn nothing_stored_logged_or_sent_holds_the_card_number_in_any_form() {
+    log::watch();
     let mut stage = Stage::new().await;
     let played = stage.call("pay-by-card").await;
     let events = stage.events_of(&played.call_sid).await;
+    assert!(!log::lines(&[&played.call_sid]).is_empty(), "the call is logged");
+    let stored = stored(&stage);
+    assert!(stored.contains("pay my bill"), "what is not secret is stored, and can be read where this test looks");
+
     let everything = serde_json::to_string(&events).unwrap();
-    let words: Vec<&str> = CARD_WORDS.split(' ').collect();
-    for four in words.windows(4) {
-        let said = four.join(" ");
-        assert!(!everything.contains(&said), "{said}");
+    for form in forms_of_the_card_number() {
+        assert!(!everything.contains(&form), "sent: {form}");
+        assert_eq!(log::lines(&[&form]), Vec::<String>::new(), "logged: {form}");
+        assert!(!stored.contains(&form), "stored: {form}");
     }
+    // Four digits alone may stand in an id; in what is said they may not.
+    for text in all_texts(&events) {
+        for group in CARD_DIGITS.split(' ') {
+            assert!(!text.contains(group), "{group} in {text}");
+        }
+    }
+    let words: Vec<&str> = CARD_WORDS.split(' ').collect();
     for text in word_texts(&events) {
         assert!(!words.contains(&text.as_str()), "a word of the number is left: {text}");
     }
     stage.end().await;
+}
+
+/// Four words in a row, as they are said and as a list of words is written, and the digits in a row and in groups.
+fn forms_of_the_card_number() -> Vec<String> {
+    let words: Vec<&str> = CARD_WORDS.split(' ').collect();
+    let said = words.windows(4).flat_map(|four| [four.join(" "), four.join("\",\"")]);
+    said.chain(["", " ", "-"].map(|between| CARD_DIGITS.replace(' ', between))).collect()
+}
+
+/// The bytes of every file in the data folder, but for the spool: that is the sealed audio itself.
+fn stored(stage: &Stage) -> String {
+    let mut bytes = Vec::new();
+    let mut folders = vec![stage.data_dir.clone()];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if !path.is_dir() {
+                bytes.extend(std::fs::read(&path).unwrap());
+            } else if !path.ends_with("spool") {
+                folders.push(path);
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Every string that is the value of a field `text`, however deep.
+fn all_texts(events: &[Value]) -> Vec<String> {
+    fn collect(value: &Value, texts: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                texts.extend(fields.get("text").and_then(Value::as_str).map(str::to_owned));
+                fields.values().for_each(|value| collect(value, texts));
+            }
+            Value::Array(items) => items.iter().for_each(|value| collect(value, texts)),
+            _ => {}
+        }
+    }
+    let mut texts = Vec::new();
+    events.iter().for_each(|event| collect(event, &mut texts));
+    texts
 }
 
 fn word_texts(events: &[Value]) -> Vec<String> {

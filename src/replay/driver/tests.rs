@@ -109,7 +109,7 @@ async fn a_recording_without_stop_ends_by_a_broken_socket() {
 #[tokio::test]
 async fn many_calls_have_ids_of_their_own_and_given_ids_are_kept() {
     let (url, seen, mut endings) = bridge(None).await;
-    let played = play_all(&vec![recording("mid-word"); 5], &at_max(url.clone()), &Progress::default()).await;
+    let played = play_all(&[&recording("mid-word"); 5], &at_max(url.clone()), &Progress::default()).await;
     let mut sids: Vec<&str> = played.iter().map(|call| call.call_sid.as_str()).collect();
     sids.sort_unstable();
     sids.dedup();
@@ -142,8 +142,13 @@ async fn the_handshake_carries_a_signature_over_the_url_dialled_or_given() {
 #[tokio::test]
 async fn refusals_and_closes_are_told_with_their_reason_and_without_the_path() {
     let (url, _seen, _endings) = bridge(Some(3)).await;
-    let closed = play(&recording("mid-word"), &Settings::new(url.clone()), &Progress::default()).await;
-    assert_eq!(closed.error.as_deref(), Some("the bridge ended the stream: 1008 too many calls"));
+    for (name, settings) in
+        [("mid-word", Settings::new(url.clone())), ("mid-word", at_max(url.clone())), ("pay-by-card", at_max(url.clone()))]
+    {
+        let closed = play(&recording(name), &settings, &Progress::default()).await;
+        assert_eq!(closed.error.as_deref(), Some("the bridge ended the stream: 1008 too many calls"), "{name}");
+        assert_eq!(closed.ended, "failed");
+    }
     let refused = play(&recording("mid-word"), &at_max(url.join("/refused").unwrap()), &Progress::default()).await;
     let error = refused.error.unwrap();
     assert!(error.contains("403 Forbidden (no token)") && !error.contains("/refused"), "{error}");
@@ -154,10 +159,9 @@ async fn refusals_and_closes_are_told_with_their_reason_and_without_the_path() {
 #[tokio::test]
 async fn the_command_prints_a_line_or_an_object_for_each_call() {
     let (url, _seen, _endings) = bridge(None).await;
-    let fixtures = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     for json in [false, true] {
-        let paths = vec![fixtures.join("mid-word")];
-        let arguments = Arguments { paths, to: url.clone(), pace: Pace::Max, calls: 2, sign_with: None, json };
+        let recordings = vec![recording("mid-word")];
+        let arguments = Arguments { recordings, to: url.clone(), pace: Pace::Max, calls: 2, sign_with: None, json };
         let mut out = Vec::new();
         assert!(command(arguments, &mut out).await.unwrap());
         let out = String::from_utf8(out).unwrap();
