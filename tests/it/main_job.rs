@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    http,
-    log,
+    http, log,
     stage::{Plan, SECRET, Stage, ids, of_type, text_of},
 };
 
