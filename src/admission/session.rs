@@ -175,10 +175,14 @@ impl Calls {
             tracing::error!(%session, "the master key of a call that was live is missing; its spooled audio cannot be read");
             return;
         };
-        let spooled = parts.spool.recover(&session, &key).await.unwrap_or_else(|why| {
-            tracing::error!(%session, %why, "failed to read the spooled audio of a call that was live");
-            Vec::new()
-        });
+        let spooled = match parts.spool.recover(&session, &key).await {
+            Ok(spooled) => spooled,
+            Err(why) => {
+                // Ending the session now would delete what may be readable later.
+                tracing::error!(%session, %why, "failed to read the spooled audio of a call that was live; the next start will try again");
+                return;
+            }
+        };
         let (facts, resumed) = resume::from_store(&live, &spooled, parts.speech);
         tracing::info!(%session, call = %facts.call_sid, tracks = spooled.len(), "ending a call that was live when the bridge was killed");
         let (line, mail) = self.line(&facts, &key, None);
