@@ -1,7 +1,8 @@
 //! The accept loop: TCP connections in, the router behind them, all bounded.
 //!
-//! Promises: a peer that connects and says nothing, or says it too slowly, holds a socket for at most [`HEADER_TIMEOUT`]; no
-//! more than [`MAX_CONNECTIONS`] are held at once; when told to stop it takes no more and lets live `WebSockets` end by themselves.
+//! Promises: a peer that connects and says nothing, or says its header too slowly, holds a socket for at most [`HEADER_TIMEOUT`]
+//! (bodies have [`BODY_TIMEOUT`](crate::api::twilio::BODY_TIMEOUT), `WebSockets` the limits of their stream); no more than
+//! [`MAX_CONNECTIONS`] are held at once; when told to stop it takes no more and lets live `WebSockets` end by themselves.
 
 use std::{
     io::{self, IoSlice},

@@ -4,12 +4,16 @@ use pulse_bridge::dialect::signature::sign;
 use quick_xml::{Reader, XmlVersion, events::Event};
 use secrecy::SecretString;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     http::{Answer, get, post},
     log,
     phone::{Phone, until_completed},
-    stage::{AUTH_TOKEN, Plan, Stage},
+    stage::{AUTH_TOKEN, PATIENCE, Plan, Stage},
 };
 
 fn form(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -129,6 +133,18 @@ async fn webhooks_that_are_not_twilio_s_are_refused() {
         post(&stage, path, &form, &twice).await.problem(403);
         signed(&stage, path, &[]).await.problem(400);
     }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_without_a_signature_is_refused_before_its_body_comes() {
+    let stage = Stage::new().await;
+    let mut socket = TcpStream::connect(stage.bridge.address).await.unwrap();
+    let header = "POST /twilio/voice HTTP/1.1\r\nhost: bridge\r\ncontent-length: 10\r\n\r\n";
+    socket.write_all(header.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    tokio::time::timeout(PATIENCE, socket.read_exact(&mut status)).await.expect("an answer comes").unwrap();
+    assert_eq!(&status, b"HTTP/1.1 403");
     stage.end().await;
 }
 
