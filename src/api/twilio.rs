@@ -72,13 +72,12 @@ pub async fn voice(State(bridge): State<Bridge>, Signed(form): Signed) -> Result
     Ok(([(header::CONTENT_TYPE, twiml::CONTENT_TYPE)], voice.to_xml()).into_response())
 }
 
-/// `POST /twilio/status`: what became of a stream; errors join the call's record.
+/// `POST /twilio/status`: what became of a stream; an error is logged by its number.
 pub async fn status(State(bridge): State<Bridge>, Signed(form): Signed) -> Result<StatusCode, Problem> {
     let call_sid = CallSid::new(field(&form, "CallSid")).map_err(|why| Problem::bad_request(format!("CallSid: {why}")))?;
     match field(&form, "StreamEvent") {
         "stream-error" => {
             let code = error_code(field(&form, "StreamError"));
-            bridge.metrics().refused("twilio_stream_error");
             tracing::warn!(%call_sid, code, "Twilio reports an error of the stream");
         }
         event @ ("stream-started" | "stream-stopped") => tracing::debug!(%call_sid, event, "Twilio reports on the stream"),
