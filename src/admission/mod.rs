@@ -47,7 +47,7 @@ use crate::{
 const REAP_EVERY: Duration = Duration::from_secs(30);
 /// A session that has heard nothing for this long beyond the stream's own silence limit has nobody at home.
 const REAP_AFTER: Duration = Duration::from_mins(2);
-/// Most calls that the voice webhook announced and whose stream has not come yet; what is beyond loses its `from` and `to`.
+/// Most calls that the voice webhook announced within a token's lifetime; what is beyond loses its `from` and `to`.
 const MAX_EXPECTED: usize = 10_000;
 
 /// Where a joined stream lies in its session.
@@ -171,6 +171,11 @@ impl Calls {
             expected.insert(call_sid.clone(), (now, remembered));
         }
         locked(&self.0.tokens).mint(call_sid, clock::random(), now)
+    }
+
+    /// Who called whom, for every session of the call: another stream of it may come, and this one may still be refused.
+    fn remembered(&self, call_sid: &CallSid) -> Remembered {
+        locked(&self.0.expected).get(call_sid).map(|(_, remembered)| remembered.clone()).unwrap_or_default()
     }
 
     /// The way in for one socket; with the one-time token that stood in its path.

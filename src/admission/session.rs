@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
-use super::{Admission, Calls, Line, Opened, Refused, Tracks, line::OpenTrack, locked, resume};
+use super::{Admission, Calls, Line, Opened, Refused, Tracks, line::OpenTrack, resume};
 use crate::{
     call::{
         Call, Facts,
@@ -30,7 +30,7 @@ const GATE_PURPOSE: &str = "redaction gate";
 impl Calls {
     pub(super) async fn open_session(&self, start: Start, dialect: Dialect) -> Result<Admission, Refused> {
         let parts = &self.0.parts;
-        let remembered = locked(&self.0.expected).remove(&start.call_sid).map(|(_, remembered)| remembered).unwrap_or_default();
+        let remembered = self.remembered(&start.call_sid);
         let session = SessionId::new(&format!("ses_{}", clock::ulid())).expect("a ULID is visible ASCII");
         let tracks = start.tracks.clone();
         let mut facts = Facts::new(session.clone(), start, &remembered, dialect.as_str(), parts.speech, clock::wall_ms());

@@ -93,6 +93,23 @@ async fn the_voice_webhook_s_token_opens_one_stream_of_its_own_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_called_whom_is_known_to_every_session_of_the_call() {
+    let mut stage = Stage::new().await;
+    assert_eq!(signed(&stage, "/twilio/voice", &voice_form("CAtwice")).await.status, 200);
+    for stream in ["MZ-one", "MZ-two"] {
+        let mut phone = Phone::dial(&stage, "CAtwice").await.named(stream);
+        phone.start().await;
+        phone.stop().await;
+        assert_eq!(phone.closed().await.0, 1000);
+        let events = until_completed(&mut stage, &["CAtwice"]).await;
+        let started = &events["CAtwice"][0]["data"];
+        let known = (&started["from"], &started["to"], &started["direction"]);
+        assert_eq!(known, (&json!("0123"), &json!("9456"), &json!("inbound")), "{stream}");
+    }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_in_the_path_opens_one_stream_of_its_own_call() {
     let settings = vec![("PULSE_BRIDGE_INGEST_TOKENS", "let-me-in".to_owned())];
     let mut stage = Stage::with(Plan { settings, without: vec!["TWILIO_AUTH_TOKEN"], ..Plan::default() }).await;
