@@ -93,7 +93,7 @@ fn may_be_twilio(bridge: &Bridge, headers: &HeaderMap) -> Result<(), Denied> {
         return if signatures(headers).next().is_some() { Ok(()) } else { Err(Denied::Unsigned) };
     }
     let open = config.twilio.allow_unsigned || carries_token(&config.ingest.tokens, None, headers);
-    if open { Ok(()) } else { Err(Denied::NothingSetUp) }
+    if open { Ok(()) } else { Err(Denied::without_signatures(bridge)) }
 }
 
 async fn body_within(limit: Duration, request: Request) -> Result<Bytes, Response> {
