@@ -62,6 +62,7 @@ async fn the_voice_webhook_s_token_opens_one_stream_of_its_own_call() {
     let mut stage = Stage::with(Plan { settings, ..Plan::default() }).await;
     let answer = signed(&stage, "/twilio/voice", &voice_form("CAvoice")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.text().contains("statusCallback"), "{}", answer.text());
     assert!(answer.header("content-type").contains("xml"));
     let (url, token) = ordered(answer.text());
     assert_eq!(url, stage.media().as_str());
@@ -116,6 +117,7 @@ async fn a_token_in_the_path_opens_one_stream_of_its_own_call() {
     let bearer = [("authorization", "Bearer let-me-in")];
     let answer = post(&stage, "/twilio/voice", &voice_form("CApath"), &bearer).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(!answer.text().contains("statusCallback"), "nothing would let it in: {}", answer.text());
     let (url, _) = ordered(answer.text());
     let path = url::Url::parse(&url).unwrap().path().to_owned();
     assert!(path.starts_with("/media/twilio/"), "{path}");
