@@ -73,6 +73,7 @@ pub struct Admission {
 
 impl Admission {
     pub(super) fn new(calls: Calls, dialect: Dialect, entry: Entry<Line>, opened: Opened) -> Self {
+        entry.pulse.stream_came();
         Self { calls, dialect, entry, opened, tracks: Vec::with_capacity(2), since: clock::now(), ended: false }
     }
 
@@ -111,6 +112,7 @@ impl Admission {
 
     fn say_ended(&mut self, reason: EndReason, received: Vec<(Track, Received)>) {
         self.ended = true;
+        self.entry.pulse.stream_left();
         self.tracks.clear();
         let ended = Input::StreamEnded { stream: self.opened.stream, reason, received };
         if let Err(mpsc::error::TrySendError::Full(ended)) = self.entry.line.inputs.try_send(ended) {

@@ -45,7 +45,7 @@ use crate::{
 
 /// How often the reaper looks.
 const REAP_EVERY: Duration = Duration::from_secs(30);
-/// A session that has heard nothing for this long beyond the stream's own silence limit has nobody at home.
+/// A session without a stream that has heard nothing for this long beyond the stream's own silence limit has nobody at home.
 const REAP_AFTER: Duration = Duration::from_mins(2);
 /// Most calls that the voice webhook announced within a token's lifetime; what is beyond loses its `from` and `to`.
 const MAX_EXPECTED: usize = 10_000;
@@ -235,7 +235,7 @@ impl Calls {
             }
             let (now, limit) = (clock::now(), self.0.parts.silence + REAP_AFTER);
             for entry in self.0.registry.all() {
-                if Duration::from_millis(entry.pulse.idle_ms(now)) > limit {
+                if entry.pulse.is_deserted(now, limit) {
                     tracing::warn!(session = %entry.session, "reaping a session that has heard nothing for too long");
                     let _ = entry.line.inputs.try_send(Input::Reap);
                 }
