@@ -109,11 +109,12 @@ pub async fn run<C: Calls>(
     let mut stream = Stream::new(dialect, limits, clock::now());
     let mut wires = Wires::new(socket, &shutdown);
     let mut door = Door::Shut;
-    let (mut closing, mut ended) = (None, None);
+    let (mut call, mut closing, mut ended) = (None, None, None);
     while ended.is_none() {
         while let Some(output) = stream.poll_output() {
             match output {
                 Output::Start(start) => {
+                    call = Some(start.call_sid.clone());
                     door.ask(&calls, StreamStart { start: *start, dialect, peer: peer.clone(), at: clock::now() });
                 }
                 Output::Audio { track, chunk } => door.pass(Passed::Audio(track, chunk)),
@@ -147,7 +148,7 @@ pub async fn run<C: Calls>(
     let reason = ended.unwrap_or(EndReason::Disconnect);
     let totals = stream.totals();
     let (code, why) = closing.map_or((1005, "closed by the peer"), |Closing { code, reason }| (code, reason));
-    info!(peer = %peer.addr, code, why, end = reason.as_str(), "stream ended");
+    info!(peer = %peer.addr, call = call.as_ref().map(display), code, why, end = reason.as_str(), "stream ended");
     debug!(?totals, "stream counters");
     tokio::join!(wires.close(closing), door.finish(reason, totals));
 }

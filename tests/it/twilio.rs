@@ -88,6 +88,7 @@ async fn the_voice_webhook_s_token_opens_one_stream_of_its_own_call() {
         let (code, why) = phone.closed().await;
         assert_eq!((code, why.contains("one-time token")), (1008, true), "{why}");
     }
+    assert!(!log::lines(&["stream ended", "CAvoice"]).is_empty(), "a stream's end names its call");
     assert!(log::lines(&[&token]).is_empty(), "no token is logged");
     assert!(log::lines(&["5550100123"]).is_empty(), "no number is logged");
     stage.end().await;
