@@ -10,6 +10,7 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message as Sent};
 
 use super::*;
+use crate::media::Offset;
 
 const START: &str = r#"{"event":"start","sequenceNumber":"1","streamSid":"MZ1","start":{"callSid":"CA1","streamSid":"MZ1","tracks":["inbound"]}}"#;
 const STOP: &str = r#"{"event":"stop","streamSid":"MZ1","stop":{"callSid":"CA1"}}"#;
@@ -197,6 +198,41 @@ async fn a_sender_faster_than_speech_waits_until_it_is_let_in() {
     };
     assert_eq!((received, end), (3000 * 160, Some(Noted::Ended(EndReason::Stop, 60_000))));
     drop((sender.await, reading));
+}
+
+#[test]
+fn a_queue_is_full_at_its_bytes_or_its_items_and_never_before() {
+    let now = clock::now();
+    let chunk = |length: usize| Chunk { offset: Offset(0), at_ms: 0, audio: vec![7; length].into(), received: now };
+    let shut = || Door::<Seat>::Asked { answer: Box::pin(std::future::pending()), since: now, queue: Vec::new(), bytes: 0 };
+    let mut by_bytes = shut();
+    by_bytes.pass(Passed::Audio(Track::Inbound, chunk(QUEUED_BYTES - 1)));
+    assert_eq!(by_bytes.full_until(), None);
+    by_bytes.pass(Passed::Audio(Track::Inbound, chunk(1)));
+    assert_eq!(by_bytes.full_until(), Some(now + QUEUED_TIME));
+    let mut by_items = shut();
+    for _ in 1..QUEUED_ITEMS {
+        by_items.pass(Passed::Digit(Track::Inbound, 0, '5'));
+    }
+    assert_eq!(by_items.full_until(), None);
+    by_items.pass(Passed::Digit(Track::Inbound, 0, '5'));
+    assert_eq!(by_items.full_until(), Some(now + QUEUED_TIME));
+    by_items.open(Seat(mpsc::unbounded_channel().0, CancellationToken::new()));
+    assert_eq!(by_items.full_until(), None);
+}
+
+#[tokio::test]
+async fn a_sender_faster_than_speech_that_is_never_let_in_is_told_to_come_again() {
+    let mut line = Line::with(StreamLimits::default(), 0, None).await;
+    let began = clock::now();
+    line.say(START).await;
+    for number in 0..1100 {
+        line.say(media(number, &[7; 160])).await;
+    }
+    assert_eq!(line.note().await, Some(asked()));
+    let (code, why) = line.closed().await;
+    assert_eq!((code, why.contains("try again later")), (1013, true), "{why}");
+    assert!(clock::now() >= began + QUEUED_TIME, "it had its time");
 }
 
 #[tokio::test]
