@@ -161,6 +161,10 @@ impl driver::Admission for Admission {
         }
     }
 
+    fn is_over(&self) -> bool {
+        self.entry.line.inputs.is_closed()
+    }
+
     async fn ended(mut self, reason: EndReason, totals: StreamTotals) {
         self.count(&totals);
         let received = totals.tracks.iter().map(|(track, counters)| {

@@ -20,7 +20,10 @@ use tokio_tungstenite::tungstenite::{Error as WireError, error::ProtocolError};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::{debug, info};
 
-use super::{Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, StreamTotals, closing::NOT_ADMITTED_IN_TIME};
+use super::{
+    Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, StreamTotals,
+    closing::{NOT_ADMITTED_IN_TIME, SESSION_OVER},
+};
 use crate::{
     clock,
     dialect::{Dialect, Start},
@@ -83,6 +86,8 @@ pub trait Admission: Send + 'static {
     fn digit(&mut self, track: Track, at_ms: u64, digit: char);
     /// Waits, for a bounded time, while a sender that is faster than speech has filled what is behind; a phone never waits here.
     fn make_room(&mut self) -> impl Future<Output = ()> + Send;
+    /// Whether nobody takes the audio any more; asked at least once between two pings.
+    fn is_over(&self) -> bool;
     /// No more will come. Called exactly once.
     fn ended(self, reason: EndReason, totals: StreamTotals) -> impl Future<Output = ()> + Send;
 }
@@ -132,6 +137,9 @@ pub async fn run<C: Calls>(
         let now = clock::now();
         if door.full_until().is_some_and(|until| until <= now) {
             stream.handle_refused(NOT_ADMITTED_IN_TIME, now);
+        }
+        if door.is_over() {
+            stream.handle_refused(SESSION_OVER, now);
         }
         match event {
             Event::Text(text) => stream.handle_text(&text, now),
@@ -345,6 +353,10 @@ impl<A: Admission> Door<A> {
         if let Self::Open(admission) = self {
             admission.make_room().await;
         }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Open(admission) if admission.is_over())
     }
 
     async fn finish(mut self, reason: EndReason, totals: StreamTotals) {
