@@ -99,13 +99,14 @@ impl Admission {
             metrics.frames(self.dialect.as_str(), track, frames);
         }
         let counters = &totals.stream;
-        for (reason, count) in [
+        let ignored = [
             ("malformed", counters.malformed),
             ("unknown_event", counters.ignored),
             ("binary", counters.binary),
             ("repeated_start", counters.repeated_starts),
             ("after_end", counters.after_end),
-        ] {
+        ];
+        for (reason, count) in ignored.into_iter().filter(|(_, count)| *count > 0) {
             metrics.ignored(reason, count);
         }
     }
