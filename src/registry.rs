@@ -161,8 +161,6 @@ pub struct Entry<L> {
     pub session: SessionId,
     /// The peer's name for the call.
     pub call_sid: CallSid,
-    /// When it was admitted, in milliseconds since 1970.
-    pub started_ms: u64,
     /// The way to its task.
     pub line: L,
     /// Its counters.
@@ -191,16 +189,9 @@ impl<L: Clone> Registry<L> {
     }
 
     /// Takes a seat, or `None` where all are taken.
-    pub fn seat(
-        self: &Arc<Self>,
-        session: SessionId,
-        call_sid: CallSid,
-        started_ms: u64,
-        line: L,
-        now: Instant,
-    ) -> Option<Seat<L>> {
+    pub fn seat(self: &Arc<Self>, session: SessionId, call_sid: CallSid, line: L, now: Instant) -> Option<Seat<L>> {
         let permit = Arc::clone(&self.seats).try_acquire_owned().ok()?;
-        let entry = Entry { session, call_sid, started_ms, line, pulse: Arc::new(Pulse::new(now)) };
+        let entry = Entry { session, call_sid, line, pulse: Arc::new(Pulse::new(now)) };
         self.sessions.insert(entry.session.clone(), entry.clone());
         self.newest.insert(entry.call_sid.clone(), entry.session.clone());
         Some(Seat { registry: Arc::clone(self), entry, _permit: permit })
@@ -267,7 +258,7 @@ mod tests {
 
     fn seat(registry: &Arc<Registry<()>>, session: &str, call: &str) -> Option<Seat<()>> {
         let (session, call) = (SessionId::new(session).unwrap(), CallSid::new(call).unwrap());
-        registry.seat(session, call, 0, (), crate::clock::now())
+        registry.seat(session, call, (), crate::clock::now())
     }
 
     #[test]

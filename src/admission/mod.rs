@@ -157,9 +157,9 @@ impl Calls {
         self.refuses_now().filter(|refused| *refused != Refused::TooManyCalls || !may_join())
     }
 
-    /// The call for which an unused one-time token was made.
-    pub fn minted_for(&self, token: &str) -> Option<CallSid> {
-        locked(&self.0.tokens).minted_for(token, clock::now())
+    /// Whether this is an unused one-time token.
+    pub fn is_fresh_token(&self, token: &str) -> bool {
+        locked(&self.0.tokens).is_fresh(token, clock::now())
     }
 
     /// The voice webhook announces a call: remembers who called whom and makes its one-time token.

@@ -40,7 +40,7 @@ impl Calls {
         let (key, wrapped) = parts.keys.new_data_key(&session);
         let (first, stored) = oneshot::channel();
         let (line, mail) = self.line(&facts, &key, Some(first));
-        let seat = self.0.registry.seat(session, facts.call_sid.clone(), facts.started_ms, line, clock::now());
+        let seat = self.0.registry.seat(session, facts.call_sid.clone(), line, clock::now());
         let seat = seat.ok_or(Refused::TooManyCalls)?;
         let entry = seat.entry().clone();
         let call = Call::started(facts, Gate::new(parts.gate.clone(), key.derive(GATE_PURPOSE)), clock::now());

@@ -145,7 +145,7 @@ fn authenticate(bridge: &Bridge, uri: &Uri, token: Option<&str>, headers: &Heade
     if let Some(token) = token {
         let pass = match carries_token(&config.ingest.tokens, Some(token), &HeaderMap::new()) {
             true => Pass::Token,
-            false if bridge.calls().minted_for(token).is_some() => Pass::Minted,
+            false if bridge.calls().is_fresh_token(token) => Pass::Minted,
             false => return Err(Denied::BadToken),
         };
         return if checks_signatures { handshake_fits(bridge, uri, headers).map(|()| pass) } else { Ok(pass) };
