@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use pulse_bridge::{
+    clock,
+    event::{CallDtmf, Data, Event},
+    media::{CallSid, SessionId, Track},
+    store::Write,
+};
 use serde_json::Value;
 
 use crate::{
@@ -143,7 +149,7 @@ async fn a_session_is_not_deserted_while_a_stream_of_its_call_is_there() {
         }
     };
     tokio::time::timeout(PATIENCE, heard).await.expect("its audio comes");
-    let much_later = pulse_bridge::clock::now() + Duration::from_hours(1);
+    let much_later = clock::now() + Duration::from_hours(1);
     assert!(!entry.pulse.is_deserted(much_later, Duration::ZERO));
     phone.hang_up(&stage).await;
     assert!(entry.pulse.is_deserted(much_later, Duration::ZERO));
@@ -153,6 +159,26 @@ async fn a_session_is_not_deserted_while_a_stream_of_its_call_is_there() {
     assert_eq!(second.closed().await.0, 1000);
     while stage.next_event().await["type"] != "call.completed" {}
     assert!(entry.pulse.is_deserted(much_later, Duration::ZERO), "the second is gone too");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_session_died_is_closed_with_a_reason() {
+    let mut stage = Stage::new().await;
+    let mut phone = Phone::dial(&stage, "CAdied").await;
+    phone.start().await;
+    let started = next(&mut stage, "CAdied", "call.started").await;
+    let session = SessionId::new(started["data"]["session_id"].as_str().unwrap()).unwrap();
+    // Somebody else's event in the place of the session's next one: the store refuses that one for good, which ends its task.
+    let dtmf = Data::CallDtmf(CallDtmf { track: Track::Inbound, at_ms: 0, digit: None, masked: true });
+    let event = Event::new(clock::ulid(), clock::wall_ms(), &session, &CallSid::new("CAdied").unwrap(), 2, &dtmf);
+    stage.bridge.store.commit(vec![Write::Event { event, endpoints: Vec::new() }]).await.unwrap();
+    let digit = r#"{"event":"dtmf","streamSid":"MZ-CAdied","dtmf":{"track":"inbound_track","digit":"5"}}"#;
+    phone.say(digit).await;
+    while stage.next_event().await["type"] != "call.completed" {}
+    phone.say(digit).await;
+    let (code, why) = phone.closed().await;
+    assert_eq!((code, why.contains("is over")), (1011, true), "{why}");
     stage.end().await;
 }
 
