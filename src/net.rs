@@ -99,7 +99,8 @@ impl Dialler {
         Self { reach, tls: Arc::new(tls) }
     }
 
-    /// The same with another reach.
+    /// The same with another reach. The speech service's and the webhooks' URLs are the operator's own and may lead anywhere; one that
+    /// somebody else gives, with a call or over the API, is dialled with [`Reach::PublicOnly`].
     #[must_use]
     pub fn with_reach(&self, reach: Reach) -> Self {
         Self { reach, tls: Arc::clone(&self.tls) }

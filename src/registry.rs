@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use dashmap::DashMap;
@@ -49,6 +49,8 @@ impl SessionState {
 pub struct Pulse {
     state: AtomicU8,
     streams: AtomicU32,
+    /// Streams that are there now.
+    present: AtomicU32,
     /// Bit for each [`Track`] that has been opened, by its place in [`Track::ALL`].
     tracks: AtomicU8,
     segments: AtomicU64,
@@ -63,6 +65,7 @@ impl Pulse {
         Self {
             state: AtomicU8::new(0),
             streams: AtomicU32::new(1),
+            present: AtomicU32::new(0),
             tracks: AtomicU8::new(0),
             segments: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
@@ -100,6 +103,21 @@ impl Pulse {
     /// Streams that have joined, the first counted.
     pub fn streams(&self) -> u32 {
         self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a stream is there.
+    pub fn stream_came(&self) {
+        self.present.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a stream of [`Pulse::stream_came`] is gone.
+    pub fn stream_left(&self) {
+        self.present.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether no stream is there and nothing was heard for longer than `limit`. A stream that is there may say nothing for hours.
+    pub fn is_deserted(&self, now: Instant, limit: Duration) -> bool {
+        self.present.load(Ordering::Relaxed) == 0 && Duration::from_millis(self.idle_ms(now)) > limit
     }
 
     /// Notes that a final is stored.
@@ -143,8 +161,6 @@ pub struct Entry<L> {
     pub session: SessionId,
     /// The peer's name for the call.
     pub call_sid: CallSid,
-    /// When it was admitted, in milliseconds since 1970.
-    pub started_ms: u64,
     /// The way to its task.
     pub line: L,
     /// Its counters.
@@ -173,16 +189,9 @@ impl<L: Clone> Registry<L> {
     }
 
     /// Takes a seat, or `None` where all are taken.
-    pub fn seat(
-        self: &Arc<Self>,
-        session: SessionId,
-        call_sid: CallSid,
-        started_ms: u64,
-        line: L,
-        now: Instant,
-    ) -> Option<Seat<L>> {
+    pub fn seat(self: &Arc<Self>, session: SessionId, call_sid: CallSid, line: L, now: Instant) -> Option<Seat<L>> {
         let permit = Arc::clone(&self.seats).try_acquire_owned().ok()?;
-        let entry = Entry { session, call_sid, started_ms, line, pulse: Arc::new(Pulse::new(now)) };
+        let entry = Entry { session, call_sid, line, pulse: Arc::new(Pulse::new(now)) };
         self.sessions.insert(entry.session.clone(), entry.clone());
         self.newest.insert(entry.call_sid.clone(), entry.session.clone());
         Some(Seat { registry: Arc::clone(self), entry, _permit: permit })
@@ -249,7 +258,7 @@ mod tests {
 
     fn seat(registry: &Arc<Registry<()>>, session: &str, call: &str) -> Option<Seat<()>> {
         let (session, call) = (SessionId::new(session).unwrap(), CallSid::new(call).unwrap());
-        registry.seat(session, call, 0, (), crate::clock::now())
+        registry.seat(session, call, (), crate::clock::now())
     }
 
     #[test]
@@ -281,6 +290,20 @@ mod tests {
         assert_eq!(registry.newest(&CallSid::new("CA1").unwrap()).unwrap().session.as_str(), "ses_1");
         drop(older);
         assert!(registry.newest(&CallSid::new("CA1").unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_session_is_deserted_only_when_its_streams_are_gone() {
+        let now = crate::clock::now();
+        let (pulse, limit) = (Pulse::new(now), Duration::from_mins(2));
+        let later = now + limit + Duration::from_millis(1);
+        assert!(pulse.is_deserted(later, limit) && !pulse.is_deserted(now + limit, limit));
+        pulse.stream_came();
+        pulse.stream_came();
+        pulse.stream_left();
+        assert!(!pulse.is_deserted(later, limit), "one is there");
+        pulse.stream_left();
+        assert!(pulse.is_deserted(later, limit));
     }
 
     #[test]

@@ -74,6 +74,7 @@ pub struct Admission {
 
 impl Admission {
     pub(super) fn new(calls: Calls, dialect: Dialect, entry: Entry<Line>, opened: Opened) -> Self {
+        entry.pulse.stream_came();
         let now = clock::now();
         Self { calls, dialect, entry, opened, tracks: Vec::with_capacity(2), since: now, last_audio: now, ended: false }
     }
@@ -100,19 +101,21 @@ impl Admission {
             metrics.frames(self.dialect.as_str(), track, frames);
         }
         let counters = &totals.stream;
-        for (reason, count) in [
+        let ignored = [
             ("malformed", counters.malformed),
             ("unknown_event", counters.ignored),
             ("binary", counters.binary),
             ("repeated_start", counters.repeated_starts),
             ("after_end", counters.after_end),
-        ] {
+        ];
+        for (reason, count) in ignored.into_iter().filter(|(_, count)| *count > 0) {
             metrics.ignored(reason, count);
         }
     }
 
     fn say_ended(&mut self, reason: EndReason, received: Vec<(Track, Received)>) {
         self.ended = true;
+        self.entry.pulse.stream_left();
         self.tracks.clear();
         let ended = Input::StreamEnded { stream: self.opened.stream, reason, received, last_audio: self.last_audio };
         if let Err(mpsc::error::TrySendError::Full(ended)) = self.entry.line.inputs.try_send(ended) {
@@ -160,6 +163,10 @@ impl driver::Admission for Admission {
                 return;
             }
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.entry.line.inputs.is_closed()
     }
 
     async fn ended(mut self, reason: EndReason, totals: StreamTotals) {

@@ -45,9 +45,9 @@ use crate::{
 
 /// How often the reaper looks.
 const REAP_EVERY: Duration = Duration::from_secs(30);
-/// A session that has heard nothing for this long beyond the stream's own silence limit has nobody at home.
+/// A session without a stream that has heard nothing for this long beyond the stream's own silence limit has nobody at home.
 const REAP_AFTER: Duration = Duration::from_mins(2);
-/// Most calls that the voice webhook announced and whose stream has not come yet; what is beyond loses its `from` and `to`.
+/// Most calls that the voice webhook announced within a token's lifetime; what is beyond loses its `from` and `to`.
 const MAX_EXPECTED: usize = 10_000;
 
 /// Where a joined stream lies in its session.
@@ -159,9 +159,9 @@ impl Calls {
         self.refuses_now().filter(|refused| *refused != Refused::TooManyCalls || !may_join())
     }
 
-    /// The call for which an unused one-time token was made.
-    pub fn minted_for(&self, token: &str) -> Option<CallSid> {
-        locked(&self.0.tokens).minted_for(token, clock::now())
+    /// Whether this is an unused one-time token.
+    pub fn is_fresh_token(&self, token: &str) -> bool {
+        locked(&self.0.tokens).is_fresh(token, clock::now())
     }
 
     /// The voice webhook announces a call: remembers who called whom and makes its one-time token.
@@ -173,6 +173,11 @@ impl Calls {
             expected.insert(call_sid.clone(), (now, remembered));
         }
         locked(&self.0.tokens).mint(call_sid, clock::random(), now)
+    }
+
+    /// Who called whom, for every session of the call: another stream of it may come, and this one may still be refused.
+    fn remembered(&self, call_sid: &CallSid) -> Remembered {
+        locked(&self.0.expected).get(call_sid).map(|(_, remembered)| remembered.clone()).unwrap_or_default()
     }
 
     /// The way in for one socket; with the one-time token that stood in its path.
@@ -232,7 +237,7 @@ impl Calls {
             }
             let (now, limit) = (clock::now(), self.0.parts.silence + REAP_AFTER);
             for entry in self.0.registry.all() {
-                if Duration::from_millis(entry.pulse.idle_ms(now)) > limit {
+                if entry.pulse.is_deserted(now, limit) {
                     tracing::warn!(session = %entry.session, "reaping a session that has heard nothing for too long");
                     let _ = entry.line.inputs.try_send(Input::Reap);
                 }

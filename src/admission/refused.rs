@@ -2,7 +2,7 @@
 
 use crate::stream::Closing;
 
-/// Why a stream was not admitted; told to the peer as close code 1008 and to the log.
+/// Why a stream was not admitted; told to the log, and to the peer with close code 1008, or 1013 where another try makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     /// A stream of this name was there already: a replayed start.

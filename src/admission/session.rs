@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
-use super::{Admission, Calls, Line, Opened, Refused, Tracks, line::OpenTrack, locked, resume};
+use super::{Admission, Calls, Line, Opened, Refused, Tracks, line::OpenTrack, resume};
 use crate::{
     call::{
         Call, Facts,
@@ -28,7 +28,7 @@ const GATE_PURPOSE: &str = "redaction gate";
 impl Calls {
     pub(super) async fn open_session(&self, start: Start, dialect: Dialect) -> Result<Admission, Refused> {
         let parts = &self.0.parts;
-        let remembered = locked(&self.0.expected).remove(&start.call_sid).map(|(_, remembered)| remembered).unwrap_or_default();
+        let remembered = self.remembered(&start.call_sid);
         let session = SessionId::new(&format!("ses_{}", clock::ulid())).expect("a ULID is visible ASCII");
         let tracks = start.tracks.clone();
         let mut facts = Facts::new(session.clone(), start, &remembered, dialect.as_str(), parts.speech, clock::wall_ms());
@@ -38,7 +38,7 @@ impl Calls {
         let (key, wrapped) = parts.keys.new_data_key(&session);
         let (first, stored) = oneshot::channel();
         let (line, mail) = self.line(&facts, &key, Some(first));
-        let seat = self.0.registry.seat(session, facts.call_sid.clone(), facts.started_ms, line, clock::now());
+        let seat = self.0.registry.seat(session, facts.call_sid.clone(), line, clock::now());
         let seat = seat.ok_or(Refused::TooManyCalls)?;
         let entry = seat.entry().clone();
         let call = Call::started(facts, Gate::new(parts.gate.clone(), key.derive(GATE_PURPOSE)), clock::now());
@@ -173,10 +173,14 @@ impl Calls {
             tracing::error!(%session, "the master key of a call that was live is missing; its spooled audio cannot be read");
             return;
         };
-        let spooled = parts.spool.recover(&session, &key).await.unwrap_or_else(|why| {
-            tracing::error!(%session, %why, "failed to read the spooled audio of a call that was live");
-            Vec::new()
-        });
+        let spooled = match parts.spool.recover(&session, &key).await {
+            Ok(spooled) => spooled,
+            Err(why) => {
+                // Ending the session now would delete what may be readable later.
+                tracing::error!(%session, %why, "failed to read the spooled audio of a call that was live; the next start will try again");
+                return;
+            }
+        };
         let (facts, resumed) = resume::from_store(&live, &spooled, parts.speech);
         tracing::info!(%session, call = %facts.call_sid, tracks = spooled.len(), "ending a call that was live when the bridge was killed");
         let (line, mail) = self.line(&facts, &key, None);

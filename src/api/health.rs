@@ -11,7 +11,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{Bridge, problem::Problem};
-use crate::{clock, event, store::Backlog};
+use crate::{admission::Refused, clock, config, event, store::Backlog};
 
 /// What OpenMetrics is sent as.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -57,29 +57,32 @@ pub async fn readyz(State(bridge): State<Bridge>) -> Response {
     let config = bridge.config();
     let store_ok = bridge.store().is_writable();
     let refuses = bridge.calls().refuses_now();
-    let ready = store_ok && refuses.is_none();
-    let calls = Part { state: if refuses.is_none() { "ready" } else { "refusing" }, reason: calls_reason(&bridge) };
+    let ready = refuses.is_none();
+    let calls = Part { state: if ready { "ready" } else { "refusing" }, reason: calls_reason(&bridge, refuses) };
     let body = Readiness {
         ready,
         state: if ready { "ready" } else { "not ready" },
         store: Part::new(store_ok, ("ready", "events can be stored"), ("failing", "events cannot be stored; see the log")),
         calls,
-        twilio: if config.twilio.allow_unsigned {
-            Part { state: "open", reason: "twilio.allow_unsigned is set: anybody may open a stream".to_owned() }
-        } else if config.twilio.auth_tokens.is_empty() {
-            Part { state: "unset", reason: "TWILIO_AUTH_TOKEN is not set: only ingest tokens are let in".to_owned() }
-        } else {
-            Part { state: "ready", reason: "signatures are checked".to_owned() }
-        },
+        twilio: twilio(&config.twilio),
         ingest: Part::new(
             !config.ingest.allow_unauthenticated,
             ("ready", "streams are authenticated"),
-            ("open", "ingest.allow_unauthenticated is set: anybody may open a stream"),
+            ("open", "ingest.allow_unauthenticated is set: anybody may open a stream of a dialect that has nothing set up"),
         ),
         speech: Speech { engine: bridge.calls().speech(), part: speech(&bridge) },
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
+}
+
+fn twilio(set: &config::Twilio) -> Part {
+    let (state, reason) = match (set.auth_tokens.is_empty(), set.allow_unsigned) {
+        (false, _) => ("ready", "signatures are checked"),
+        (true, true) => ("open", "twilio.allow_unsigned is set: anybody may open a stream"),
+        (true, false) => ("unset", "TWILIO_AUTH_TOKEN is not set: only ingest tokens are let in"),
+    };
+    Part { state, reason: reason.to_owned() }
 }
 
 fn speech(bridge: &Bridge) -> Part {
@@ -90,8 +93,8 @@ fn speech(bridge: &Bridge) -> Part {
     }
 }
 
-fn calls_reason(bridge: &Bridge) -> String {
-    match bridge.calls().refuses_now() {
+fn calls_reason(bridge: &Bridge, refuses: Option<Refused>) -> String {
+    match refuses {
         Some(refused) => refused.reason().to_owned(),
         None => format!("{} of {} calls on the line", bridge.calls().registry().len(), bridge.config().ingest.max_calls),
     }

@@ -41,13 +41,18 @@ pub enum Denied {
     Unsigned,
     /// Signatures are checked, and it fits no token for any form of our address.
     BadSignature,
-    /// The path token is neither an ingest token nor a fresh one-time token.
+    /// Tokens let in, and there is none, or it is neither an ingest token nor a fresh one-time token.
     BadToken,
     /// Nothing is set up by which anybody could be let in.
     NothingSetUp,
 }
 
 impl Denied {
+    /// Why somebody without a good token is refused where no signatures are checked.
+    pub fn without_signatures(bridge: &Bridge) -> Self {
+        if bridge.config().ingest.tokens.is_empty() { Self::NothingSetUp } else { Self::BadToken }
+    }
+
     /// The word in the counter.
     pub const fn code(self) -> &'static str {
         match self {
@@ -63,7 +68,9 @@ impl Denied {
         match self {
             Self::Unsigned => "there is no X-Twilio-Signature; only Twilio or an ingest token is let in here",
             Self::BadSignature => "X-Twilio-Signature fits no token; if Twilio dials another address set public_url",
-            Self::BadToken => "the token in the path is not an ingest token and not a fresh one-time token",
+            Self::BadToken => {
+                "bring an ingest token, in the path or as Authorization: Bearer, or a fresh one-time token in the path"
+            }
             Self::NothingSetUp => "set TWILIO_AUTH_TOKEN, or PULSE_BRIDGE_INGEST_TOKENS, or allow unsigned streams on purpose",
         }
     }
@@ -138,7 +145,7 @@ fn authenticate(bridge: &Bridge, uri: &Uri, token: Option<&str>, headers: &Heade
     if let Some(token) = token {
         let pass = match carries_token(&config.ingest.tokens, Some(token), &HeaderMap::new()) {
             true => Pass::Token,
-            false if bridge.calls().minted_for(token).is_some() => Pass::Minted,
+            false if bridge.calls().is_fresh_token(token) => Pass::Minted,
             false => return Err(Denied::BadToken),
         };
         return if checks_signatures { handshake_fits(bridge, uri, headers).map(|()| pass) } else { Ok(pass) };
@@ -149,5 +156,6 @@ fn authenticate(bridge: &Bridge, uri: &Uri, token: Option<&str>, headers: &Heade
     if checks_signatures {
         return handshake_fits(bridge, uri, headers).map(|()| Pass::Signed);
     }
-    if config.twilio.allow_unsigned || config.ingest.allow_unauthenticated { Ok(Pass::Open) } else { Err(Denied::NothingSetUp) }
+    let open = config.twilio.allow_unsigned || config.ingest.allow_unauthenticated;
+    if open { Ok(Pass::Open) } else { Err(Denied::without_signatures(bridge)) }
 }

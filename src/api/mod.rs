@@ -1,7 +1,7 @@
 //! The HTTP side: media sockets, Twilio's webhooks, health, metrics and the operator's API.
 //!
 //! Promises: routes are those of the contract; what it names and this version lacks answers 404 and says so; every body and
-//! header that is read has a bound.
+//! header that is read has a bound in size and in time; only Twilio's webhooks read bodies.
 
 pub mod access;
 pub mod calls;

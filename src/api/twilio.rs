@@ -3,9 +3,11 @@
 //! Promises: signed like every webhook of Twilio's, or refused with 403; who called whom is remembered for the call's own
 //! stream and shown nowhere but by its last four digits; what Twilio sends in free text goes no further.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
-    extract::State,
+    extract::{FromRequest, Request, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
@@ -22,39 +24,62 @@ use crate::{
     media::CallSid,
 };
 
+/// Longest time for a webhook's body to arrive once its header has (contract, Events, details, has the same for headers).
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
 type Form = Vec<(String, String)>;
 
+/// A webhook's form that Twilio signed, or that came with an ingest token. Who shows neither is refused before the body is read.
+pub struct Signed(Form);
+
+impl FromRequest<Bridge> for Signed {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, bridge: &Bridge) -> Result<Self, Response> {
+        let refuse = |denied| refuse(bridge, denied).into_response();
+        may_be_twilio(bridge, request.headers()).map_err(refuse)?;
+        let (uri, headers) = (request.uri().clone(), request.headers().clone());
+        let body = body_within(BODY_TIMEOUT, request).await?;
+        let form: Form = form_urlencoded::parse(&body).into_owned().collect();
+        let tokens = &bridge.config().twilio.auth_tokens;
+        if !tokens.is_empty() {
+            any_origin(bridge, &uri, |request| signature::check_form(request, &form, signatures(&headers), tokens))
+                .map_err(refuse)?;
+        }
+        Ok(Self(form))
+    }
+}
+
 /// `POST /twilio/voice`: TwiML that starts a both-tracks stream to this bridge, then `twilio.after`.
-pub async fn voice(State(bridge): State<Bridge>, uri: Uri, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
-    let form = signed_form(&bridge, &uri, &headers, &body)?;
+pub async fn voice(State(bridge): State<Bridge>, Signed(form): Signed) -> Result<Response, Problem> {
     let call_sid = CallSid::new(field(&form, "CallSid")).map_err(|why| Problem::bad_request(format!("CallSid: {why}")))?;
     let some = |name: &str| Some(field(&form, name)).filter(|value| !value.is_empty()).map(str::to_owned);
     let remembered = Remembered { from: some("From"), to: some("To"), direction: direction_named(field(&form, "Direction")) };
     let token = bridge.calls().expect_stream(call_sid, remembered);
     let token = token.expose_secret();
     // Without an auth token there is no signature to let the stream in, so its own token does, in the path.
-    let path =
-        if bridge.config().twilio.auth_tokens.is_empty() { format!("media/twilio/{token}") } else { "media/twilio".to_owned() };
+    let twilio = &bridge.config().twilio;
+    let is_signed = !twilio.auth_tokens.is_empty();
+    let path = if is_signed { "media/twilio".to_owned() } else { format!("media/twilio/{token}") };
     let origin = bridge.origin();
     let stream_url = below(&socket_scheme(origin), &path);
     let status = below(origin.as_str(), "twilio/status");
     let voice = twiml::Voice {
         stream_url: &stream_url,
-        status_callback: Some(&status),
+        // Twilio's callbacks carry nothing but a signature; where that lets nobody in, each would be refused.
+        status_callback: (is_signed || twilio.allow_unsigned).then_some(&status),
         parameters: &[("token", token)],
-        after: &bridge.config().twilio.after,
+        after: &twilio.after,
     };
     Ok(([(header::CONTENT_TYPE, twiml::CONTENT_TYPE)], voice.to_xml()).into_response())
 }
 
-/// `POST /twilio/status`: what became of a stream; errors join the call's record.
-pub async fn status(State(bridge): State<Bridge>, uri: Uri, headers: HeaderMap, body: Bytes) -> Result<StatusCode, Problem> {
-    let form = signed_form(&bridge, &uri, &headers, &body)?;
+/// `POST /twilio/status`: what became of a stream; an error is logged by its number.
+pub async fn status(State(bridge): State<Bridge>, Signed(form): Signed) -> Result<StatusCode, Problem> {
     let call_sid = CallSid::new(field(&form, "CallSid")).map_err(|why| Problem::bad_request(format!("CallSid: {why}")))?;
     match field(&form, "StreamEvent") {
         "stream-error" => {
             let code = error_code(field(&form, "StreamError"));
-            bridge.metrics().refused("twilio_stream_error");
             tracing::warn!(%call_sid, code, "Twilio reports an error of the stream");
         }
         event @ ("stream-started" | "stream-stopped") => tracing::debug!(%call_sid, event, "Twilio reports on the stream"),
@@ -63,17 +88,21 @@ pub async fn status(State(bridge): State<Bridge>, uri: Uri, headers: HeaderMap, 
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The form, if Twilio signed it or the request carries an ingest token.
-fn signed_form(bridge: &Bridge, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Form, Problem> {
-    let form: Form = form_urlencoded::parse(body).into_owned().collect();
+/// Whether the header leaves it possible that Twilio asks; where signatures are checked the form decides.
+fn may_be_twilio(bridge: &Bridge, headers: &HeaderMap) -> Result<(), Denied> {
     let config = bridge.config();
-    if config.twilio.auth_tokens.is_empty() {
-        let open = config.twilio.allow_unsigned || carries_token(&config.ingest.tokens, None, headers);
-        return if open { Ok(form) } else { Err(refuse(bridge, Denied::NothingSetUp)) };
+    if !config.twilio.auth_tokens.is_empty() {
+        return if signatures(headers).next().is_some() { Ok(()) } else { Err(Denied::Unsigned) };
     }
-    any_origin(bridge, uri, |request| signature::check_form(request, &form, signatures(headers), &config.twilio.auth_tokens))
-        .map_err(|denied| refuse(bridge, denied))?;
-    Ok(form)
+    let open = config.twilio.allow_unsigned || carries_token(&config.ingest.tokens, None, headers);
+    if open { Ok(()) } else { Err(Denied::without_signatures(bridge)) }
+}
+
+async fn body_within(limit: Duration, request: Request) -> Result<Bytes, Response> {
+    match tokio::time::timeout(limit, Bytes::from_request(request, &())).await {
+        Ok(body) => body.map_err(IntoResponse::into_response),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time").into_response()),
+    }
 }
 
 fn refuse(bridge: &Bridge, denied: Denied) -> Problem {
@@ -129,7 +158,19 @@ fn below(origin: &str, path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use futures_util::{StreamExt, stream};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_in_time_is_given_up_with_408() {
+        let half = || stream::iter([Ok::<_, std::io::Error>("CallSid=CA1")]);
+        let slow = Request::new(Body::from_stream(half().chain(stream::pending())));
+        assert_eq!(body_within(Duration::from_millis(20), slow).await.unwrap_err().status(), StatusCode::REQUEST_TIMEOUT);
+        let whole = Request::new(Body::from_stream(half()));
+        assert_eq!(body_within(Duration::from_secs(20), whole).await.unwrap(), "CallSid=CA1");
+    }
 
     #[test]
     fn an_error_of_twilio_is_kept_as_its_number_only() {

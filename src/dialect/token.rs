@@ -74,10 +74,10 @@ impl Tokens {
         }
     }
 
-    /// The call for which a token was minted that is not used yet; uses nothing up. For a token in a path, seen before the start.
-    pub fn minted_for(&mut self, token: &str, now: Instant) -> Option<CallSid> {
+    /// Whether a token was minted and is not used yet; uses nothing up. For a token in a path, seen before the start.
+    pub fn is_fresh(&mut self, token: &str, now: Instant) -> bool {
         self.forget(now, MOST);
-        self.known.get(&hash(token)).filter(|entry| !entry.used).map(|entry| entry.call.clone())
+        self.known.get(&hash(token)).is_some_and(|entry| !entry.used)
     }
 
     /// Drops what has expired, and the oldest of more than `most`.
@@ -114,11 +114,11 @@ mod tests {
         assert_eq!(token.len(), 43);
         assert_eq!(tokens.consume("other", &call("CA1"), now), Verdict::Unknown);
         assert_eq!(tokens.consume(token, &call("CA2"), now), Verdict::OtherCall);
-        assert_eq!(tokens.minted_for(token, now), Some(call("CA1")));
+        assert!(tokens.is_fresh(token, now));
         assert_eq!(tokens.consume(token, &call("CA1"), now), Verdict::Good);
         assert_eq!(tokens.consume(token, &call("CA1"), now), Verdict::Used);
         assert_eq!(tokens.consume(token, &call("CA2"), now), Verdict::OtherCall);
-        assert_eq!(tokens.minted_for(token, now), None);
+        assert!(!tokens.is_fresh(token, now));
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
         let just_before = now + Duration::from_secs(599);
         assert_eq!(tokens.consume(used.expose_secret(), &call("CA1"), now), Verdict::Good);
         assert_eq!(tokens.consume(used.expose_secret(), &call("CA1"), just_before), Verdict::Used);
-        assert_eq!(tokens.minted_for(unused.expose_secret(), just_before), Some(call("CA2")));
+        assert!(tokens.is_fresh(unused.expose_secret(), just_before));
         assert_eq!(tokens.consume(used.expose_secret(), &call("CA1"), now + LIFETIME), Verdict::Unknown);
         assert_eq!(tokens.consume(unused.expose_secret(), &call("CA2"), now + LIFETIME), Verdict::Unknown);
         assert!(tokens.known.is_empty() && tokens.oldest_first.is_empty());

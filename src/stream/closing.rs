@@ -39,6 +39,9 @@ pub(super) const SILENCE: Closing = Closing { code: 1008, reason: "no message ca
 pub(super) const TOO_LONG_A_CALL: Closing = Closing { code: 1008, reason: "the call is longer than the limit" };
 /// The peer seems dead.
 pub(super) const NO_PONG: Closing = Closing { code: 1008, reason: "pings were not answered" };
+/// The call's session ended before its stream, so nobody takes the audio any more.
+pub(super) const SESSION_OVER: Closing =
+    Closing { code: 1011, reason: "the session of this call is over; its transcript ends here" };
 /// The call was not let in while ten seconds of audio came.
 pub(super) const NOT_ADMITTED_IN_TIME: Closing = Closing { code: 1013, reason: "the bridge is too busy, try again later" };
 

@@ -16,7 +16,7 @@ pub struct StreamCounters {
     pub ignored: u64,
     /// Binary messages.
     pub binary: u64,
-    /// Bytes of audio before the start message beyond [`EARLY_BYTES`](super::EARLY_BYTES).
+    /// Bytes of audio before the start message beyond [`EARLY_BYTES`](super::EARLY_BYTES) or [`EARLY_FRAMES`](super::EARLY_FRAMES).
     pub early_dropped_bytes: u64,
     /// Further start messages with the same ids.
     pub repeated_starts: u64,

@@ -20,7 +20,10 @@ use tokio_tungstenite::tungstenite::{Error as WireError, error::ProtocolError};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::{debug, info};
 
-use super::{Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, StreamTotals, closing::NOT_ADMITTED_IN_TIME};
+use super::{
+    Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, StreamTotals,
+    closing::{NOT_ADMITTED_IN_TIME, SESSION_OVER},
+};
 use crate::{
     clock,
     dialect::{Dialect, Start},
@@ -83,6 +86,8 @@ pub trait Admission: Send + 'static {
     fn digit(&mut self, track: Track, at_ms: u64, digit: char);
     /// Waits, for a bounded time, while a sender that is faster than speech has filled what is behind; a phone never waits here.
     fn make_room(&mut self) -> impl Future<Output = ()> + Send;
+    /// Whether nobody takes the audio any more; asked at least once between two pings.
+    fn is_over(&self) -> bool;
     /// No more will come. Called exactly once.
     fn ended(self, reason: EndReason, totals: StreamTotals) -> impl Future<Output = ()> + Send;
 }
@@ -109,11 +114,12 @@ pub async fn run<C: Calls>(
     let mut stream = Stream::new(dialect, limits, clock::now());
     let mut wires = Wires::new(socket, &shutdown);
     let mut door = Door::Shut;
-    let (mut closing, mut ended) = (None, None);
+    let (mut call, mut closing, mut ended) = (None, None, None);
     while ended.is_none() {
         while let Some(output) = stream.poll_output() {
             match output {
                 Output::Start(start) => {
+                    call = Some(start.call_sid.clone());
                     door.ask(&calls, StreamStart { start: *start, dialect, peer: peer.clone(), at: clock::now() });
                 }
                 Output::Audio { track, chunk } => door.pass(Passed::Audio(track, chunk)),
@@ -132,6 +138,9 @@ pub async fn run<C: Calls>(
         if door.full_until().is_some_and(|until| until <= now) {
             stream.handle_refused(NOT_ADMITTED_IN_TIME, now);
         }
+        if door.is_over() {
+            stream.handle_refused(SESSION_OVER, now);
+        }
         match event {
             Event::Text(text) => stream.handle_text(&text, now),
             Event::Binary => stream.handle_binary(),
@@ -147,7 +156,7 @@ pub async fn run<C: Calls>(
     let reason = ended.unwrap_or(EndReason::Disconnect);
     let totals = stream.totals();
     let (code, why) = closing.map_or((1005, "closed by the peer"), |Closing { code, reason }| (code, reason));
-    info!(peer = %peer.addr, code, why, end = reason.as_str(), "stream ended");
+    info!(peer = %peer.addr, call = call.as_ref().map(display), code, why, end = reason.as_str(), "stream ended");
     debug!(?totals, "stream counters");
     tokio::join!(wires.close(closing), door.finish(reason, totals));
 }
@@ -344,6 +353,10 @@ impl<A: Admission> Door<A> {
         if let Self::Open(admission) = self {
             admission.make_room().await;
         }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Open(admission) if admission.is_over())
     }
 
     async fn finish(mut self, reason: EndReason, totals: StreamTotals) {

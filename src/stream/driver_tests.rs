@@ -10,6 +10,7 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message as Sent};
 
 use super::*;
+use crate::media::Offset;
 
 const START: &str = r#"{"event":"start","sequenceNumber":"1","streamSid":"MZ1","start":{"callSid":"CA1","streamSid":"MZ1","tracks":["inbound"]}}"#;
 const STOP: &str = r#"{"event":"stop","streamSid":"MZ1","stop":{"callSid":"CA1"}}"#;
@@ -36,9 +37,11 @@ struct Desk {
     notes: mpsc::UnboundedSender<Noted>,
     permits: Arc<Semaphore>,
     refuses: Option<Closing>,
+    session: CancellationToken,
 }
 
-struct Seat(mpsc::UnboundedSender<Noted>);
+/// Where notes go, and whether the session is over.
+struct Seat(mpsc::UnboundedSender<Noted>, CancellationToken);
 
 impl Calls for Desk {
     type Admission = Seat;
@@ -46,7 +49,7 @@ impl Calls for Desk {
     async fn admit(&self, start: StreamStart) -> Result<Seat, Closing> {
         self.notes.send(Noted::Asked(start.start.call_sid.to_string())).unwrap();
         self.permits.acquire().await.unwrap().forget();
-        self.refuses.map_or_else(|| Ok(Seat(self.notes.clone())), Err)
+        self.refuses.map_or_else(|| Ok(Seat(self.notes.clone(), self.session.clone())), Err)
     }
 }
 
@@ -65,6 +68,10 @@ impl Admission for Seat {
 
     async fn make_room(&mut self) {}
 
+    fn is_over(&self) -> bool {
+        self.1.is_cancelled()
+    }
+
     async fn ended(self, reason: EndReason, totals: StreamTotals) {
         let received_ms = totals.tracks.iter().map(|(_, counters)| counters.received_ms).sum();
         self.0.send(Noted::Ended(reason, received_ms)).unwrap();
@@ -76,6 +83,7 @@ struct Line {
     phone: WebSocketStream<TcpStream>,
     notes: mpsc::UnboundedReceiver<Noted>,
     permits: Arc<Semaphore>,
+    session: CancellationToken,
     shutdown: CancellationToken,
 }
 
@@ -95,14 +103,15 @@ impl Line {
     async fn with(limits: StreamLimits, permits: usize, refuses: Option<Closing>) -> Self {
         let (sender, notes) = mpsc::unbounded_channel();
         let (permits, shutdown) = (Arc::new(Semaphore::new(permits)), CancellationToken::new());
-        let desk = Desk { notes: sender, permits: permits.clone(), refuses };
+        let session = CancellationToken::new();
+        let desk = Desk { notes: sender, permits: permits.clone(), refuses, session: session.clone() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/media", any(answer)).with_state(Server(desk, limits, shutdown.clone()));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let socket = TcpStream::connect(address).await.unwrap();
         let (phone, _) = client_async(format!("ws://{address}/media"), socket).await.unwrap();
-        Self { phone, notes, permits, shutdown }
+        Self { phone, notes, permits, session, shutdown }
     }
 
     async fn say(&mut self, text: impl Into<String>) {
@@ -199,6 +208,41 @@ async fn a_sender_faster_than_speech_waits_until_it_is_let_in() {
     drop((sender.await, reading));
 }
 
+#[test]
+fn a_queue_is_full_at_its_bytes_or_its_items_and_never_before() {
+    let now = clock::now();
+    let chunk = |length: usize| Chunk { offset: Offset(0), at_ms: 0, audio: vec![7; length].into(), received: now };
+    let shut = || Door::<Seat>::Asked { answer: Box::pin(std::future::pending()), since: now, queue: Vec::new(), bytes: 0 };
+    let mut by_bytes = shut();
+    by_bytes.pass(Passed::Audio(Track::Inbound, chunk(QUEUED_BYTES - 1)));
+    assert_eq!(by_bytes.full_until(), None);
+    by_bytes.pass(Passed::Audio(Track::Inbound, chunk(1)));
+    assert_eq!(by_bytes.full_until(), Some(now + QUEUED_TIME));
+    let mut by_items = shut();
+    for _ in 1..QUEUED_ITEMS {
+        by_items.pass(Passed::Digit(Track::Inbound, 0, '5'));
+    }
+    assert_eq!(by_items.full_until(), None);
+    by_items.pass(Passed::Digit(Track::Inbound, 0, '5'));
+    assert_eq!(by_items.full_until(), Some(now + QUEUED_TIME));
+    by_items.open(Seat(mpsc::unbounded_channel().0, CancellationToken::new()));
+    assert_eq!(by_items.full_until(), None);
+}
+
+#[tokio::test]
+async fn a_sender_faster_than_speech_that_is_never_let_in_is_told_to_come_again() {
+    let mut line = Line::with(StreamLimits::default(), 0, None).await;
+    let began = clock::now();
+    line.say(START).await;
+    for number in 0..1100 {
+        line.say(media(number, &[7; 160])).await;
+    }
+    assert_eq!(line.note().await, Some(asked()));
+    let (code, why) = line.closed().await;
+    assert_eq!((code, why.contains("try again later")), (1013, true), "{why}");
+    assert!(clock::now() >= began + QUEUED_TIME, "it had its time");
+}
+
 #[tokio::test]
 async fn a_refusal_tells_the_peer_why_and_nothing_is_passed_on() {
     let refused = Closing { code: 1008, reason: "this stream was seen before" };
@@ -246,6 +290,20 @@ async fn a_shutdown_closes_with_1001_and_ends_the_stream() {
     line.shutdown.cancel();
     assert_eq!(line.closed().await.0, 1001);
     assert_eq!(line.note().await, Some(Noted::Ended(EndReason::Shutdown, 0)));
+}
+
+#[tokio::test]
+async fn a_stream_whose_session_is_over_is_closed_though_it_says_nothing_more() {
+    let limits = StreamLimits { ping: Duration::from_millis(20), ..StreamLimits::default() };
+    let mut line = Line::with(limits, 1, None).await;
+    line.say(START).await;
+    line.say(media(0, &[1; 160])).await;
+    assert_eq!(line.note().await, Some(asked()));
+    assert_eq!(line.note().await, Some(Noted::Audio(1000, vec![1; 160])));
+    line.session.cancel();
+    let (code, why) = line.closed().await;
+    assert_eq!((code, why.contains("over")), (1011, true), "{why}");
+    assert_eq!(line.note().await, Some(Noted::Ended(EndReason::Disconnect, 20)));
 }
 
 #[tokio::test]

@@ -43,6 +43,9 @@ use waiting::Waiting;
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// Most audio kept for each track before the start message, in bytes: one second. Source: protocols/ingress.md section 14.
 pub const EARLY_BYTES: usize = 8_000;
+/// Most frames kept before the start message, all tracks together: a second of two tracks in frames of 20 ms. Each may stand behind
+/// a gap that is filled with up to [`FILL_CAP_MS`](line::FILL_CAP_MS) of silence, so bytes alone would not bound what they become.
+pub const EARLY_FRAMES: usize = 100;
 /// Malformed messages in a row after which the peer is not understood at all.
 pub const MALFORMED_IN_A_ROW: u32 = 100;
 /// Pings without any sign of life after which the peer is gone.

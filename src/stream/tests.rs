@@ -129,6 +129,19 @@ fn audio_before_the_start_is_kept_for_it_up_to_a_second() {
 }
 
 #[test]
+fn tiny_frames_before_the_start_do_not_grow_into_hours_of_silence() {
+    let mut bench = Bench::new();
+    for number in 0..8000 {
+        bench.say(&media("inbound", number + 1, number * 4900, &[1]));
+    }
+    bench.say(&START.replace("\"1\"", "\"8001\""));
+    bench.say(STOP);
+    let totals = bench.stream.totals();
+    assert_eq!(totals.stream.early_dropped_bytes, 7900);
+    assert!(totals.tracks[0].1.filled_ms <= 100 * 5000, "{totals:?}");
+}
+
+#[test]
 fn audio_of_another_stream_is_malformed_before_and_behind_the_start() {
     let other = media("inbound", 9, 0, &[9; 480]).replace("MZ1", "MZ2");
     let mut bench = Bench::started();

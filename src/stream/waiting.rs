@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{EARLY_BYTES, live::Live, order::Arrival, sequence::Step};
+use super::{EARLY_BYTES, EARLY_FRAMES, live::Live, order::Arrival, sequence::Step};
 use crate::media::{StreamSid, Track};
 
 /// What is kept until the stream has introduced itself.
@@ -46,7 +46,8 @@ impl Waiting {
             self.stream = stream.map(str::to_owned);
         }
         let held_bytes = &mut self.held_bytes[track as usize];
-        if frame.audio.is_empty() || *held_bytes + frame.audio.len() > EARLY_BYTES {
+        let is_full = self.held.len() >= EARLY_FRAMES || *held_bytes + frame.audio.len() > EARLY_BYTES;
+        if frame.audio.is_empty() || is_full {
             return frame.audio.len() as u64;
         }
         *held_bytes += frame.audio.len();

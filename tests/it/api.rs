@@ -38,6 +38,25 @@ async fn liveness_readiness_and_metrics_answer_as_the_contract_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn readiness_says_who_is_let_in() {
+    let open = || vec![("PULSE_BRIDGE_TWILIO_ALLOW_UNSIGNED", "true".to_owned())];
+    let unset = || vec!["TWILIO_AUTH_TOKEN"];
+    let plans = [
+        (Plan { settings: open(), ..Plan::default() }, "ready"),
+        (Plan { settings: open(), without: unset(), ..Plan::default() }, "open"),
+        (Plan { without: unset(), ..Plan::default() }, "unset"),
+    ];
+    for (plan, state) in plans {
+        let stage = Stage::with(plan).await;
+        let twilio = &get(&stage, "/readyz").await.json()["twilio"];
+        assert_eq!(twilio["state"], state, "{twilio}");
+        let unsigned = get(&stage, "/media/twilio").await.status;
+        assert_eq!(unsigned == 403, state != "open", "{state} {unsigned}");
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_schemas_served_are_those_that_events_are_held_to() {
     let stage = Stage::new().await;
     for kind in event::KINDS {
@@ -193,7 +212,8 @@ async fn what_this_version_lacks_says_so() {
         assert!(get(&stage, path).await.problem(404).contains("not of this version yet"), "{path}");
     }
     get(&stage, "/media/twilio").await.problem(403);
-    let too_long = ask(&stage, Method::POST, "/twilio/voice", &[], &"x".repeat(100_000)).await;
+    let signed = [("x-twilio-signature", "any")];
+    let too_long = ask(&stage, Method::POST, "/twilio/voice", &signed, &"x".repeat(100_000)).await;
     too_long.problem(413);
     stage.end().await;
 }

@@ -1,6 +1,10 @@
 //! Who is let in.
 
-use crate::stage::{AUTH_TOKEN, Plan, Stage};
+use crate::{
+    http::{ask, get},
+    stage::{AUTH_TOKEN, Plan, Stage},
+};
+use hyper::Method;
 use pulse_bridge::replay::{self, Pace};
 use secrecy::SecretString;
 
@@ -45,6 +49,17 @@ async fn an_ingest_token_in_the_path_lets_in_who_cannot_sign() {
     let played = stage.call_as("mid-word", &good).await;
     assert_eq!(played.error, None);
     stage.events_of(&played.call_sid).await;
+    let wrong = [("authorization", "Bearer let-me-out")];
+    for path in ["/media/twilio", "/twilio/voice"] {
+        let method = if path == "/media/twilio" { Method::GET } else { Method::POST };
+        for headers in [&[][..], &wrong] {
+            let advice = ask(&stage, method.clone(), path, headers, "CallSid=CA1").await.problem(403);
+            assert!(advice.contains("ingest token"), "{path}: {advice}");
+        }
+    }
+    let refused = r#"streams_refused_total{reason="bad_token"} 5"#;
+    let metrics = get(&stage, "/metrics").await;
+    assert!(metrics.text().contains(refused), "the path's, then these: {}", metrics.text());
     stage.end().await;
 }
 

@@ -54,9 +54,18 @@ async fn nonsense_between_good_messages_costs_nothing_on_either_call() {
     assert_whole(&events["CAgood"]);
     assert_whole(&events["CAbad"]);
     let metrics = http::get(&stage, "/metrics").await;
-    for reason in ["malformed", "binary", "unknown_event"] {
-        assert!(metrics.text().contains(reason), "{reason} is counted: {}", metrics.text());
-    }
+    let count = |reason: &str| {
+        let series = format!("pulse_bridge_messages_ignored_total{{reason=\"{reason}\"}} ");
+        metrics.text().lines().find_map(|line| line.strip_prefix(&series)).map(|count| count.parse::<usize>().unwrap())
+    };
+    let said = |is_meant: fn(&str) -> bool| {
+        let within = (0..frames(&audio)).map(|number| NONSENSE[number % NONSENSE.len()]);
+        NONSENSE.into_iter().chain(within).filter(|text| is_meant(text)).count()
+    };
+    assert_eq!(count("binary"), Some(1 + frames(&audio)));
+    assert_eq!(count("unknown_event"), Some(said(|text| text.contains("weather"))));
+    assert_eq!(count("malformed"), Some(said(|text| !text.contains("weather"))));
+    assert_eq!((count("repeated_start"), count("after_end")), (None, None), "what did not happen is not counted");
     end(stage).await;
 }
 

@@ -1,11 +1,19 @@
 //! The bounds of calls, and how a call ends when one is reached.
 
+use std::time::Duration;
+
+use pulse_bridge::{
+    clock,
+    event::{CallDtmf, Data, Event},
+    media::{CallSid, SessionId, Track},
+    store::Write,
+};
 use serde_json::Value;
 
 use crate::{
     http,
     phone::{Phone, assert_whole, frames, good_call, plain, recording, spoken, until_completed},
-    stage::{Plan, Stage, of_type, text_of},
+    stage::{PATIENCE, Plan, Stage, of_type, text_of},
 };
 
 async fn with(name: &'static str, value: &str) -> Stage {
@@ -124,6 +132,53 @@ async fn a_stream_that_comes_after_one_without_a_stop_joins_its_session_even_whe
     let gaps = of_type(&events, "transcript.gap");
     assert!(gaps.iter().all(|gap| gap["reason"] == "disconnected"), "{gaps:#?}");
     assert!(text_of(&events, "inbound").contains("table for Friday"), "{}", text_of(&events, "inbound"));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_not_deserted_while_a_stream_of_its_call_is_there() {
+    let mut stage = Stage::new().await;
+    let mut phone = Phone::dial(&stage, "CAquiet").await;
+    phone.start().await;
+    phone.speak(&recording("mid-word"), 0..10).await;
+    next(&mut stage, "CAquiet", "call.started").await;
+    let entry = stage.bridge.calls.registry().all().remove(0);
+    let heard = async {
+        while entry.pulse.received_ms() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, heard).await.expect("its audio comes");
+    let much_later = clock::now() + Duration::from_hours(1);
+    assert!(!entry.pulse.is_deserted(much_later, Duration::ZERO));
+    phone.hang_up(&stage).await;
+    assert!(entry.pulse.is_deserted(much_later, Duration::ZERO));
+    let mut second = Phone::dial(&stage, "CAquiet").await.named("MZ-second");
+    second.start().await;
+    second.stop().await;
+    assert_eq!(second.closed().await.0, 1000);
+    while stage.next_event().await["type"] != "call.completed" {}
+    assert!(entry.pulse.is_deserted(much_later, Duration::ZERO), "the second is gone too");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_session_died_is_closed_with_a_reason() {
+    let mut stage = Stage::new().await;
+    let mut phone = Phone::dial(&stage, "CAdied").await;
+    phone.start().await;
+    let started = next(&mut stage, "CAdied", "call.started").await;
+    let session = SessionId::new(started["data"]["session_id"].as_str().unwrap()).unwrap();
+    // Somebody else's event in the place of the session's next one: the store refuses that one for good, which ends its task.
+    let dtmf = Data::CallDtmf(CallDtmf { track: Track::Inbound, at_ms: 0, digit: None, masked: true });
+    let event = Event::new(clock::ulid(), clock::wall_ms(), &session, &CallSid::new("CAdied").unwrap(), 2, &dtmf);
+    stage.bridge.store.commit(vec![Write::Event { event, endpoints: Vec::new() }]).await.unwrap();
+    let digit = r#"{"event":"dtmf","streamSid":"MZ-CAdied","dtmf":{"track":"inbound_track","digit":"5"}}"#;
+    phone.say(digit).await;
+    while stage.next_event().await["type"] != "call.completed" {}
+    phone.say(digit).await;
+    let (code, why) = phone.closed().await;
+    assert_eq!((code, why.contains("is over")), (1011, true), "{why}");
     stage.end().await;
 }
 

@@ -11,7 +11,7 @@ use pulse_bridge::{
     media::{Chunk, Offset, SessionId, Track},
     replay::{self, Pace, Progress, Recording},
     segment::TrackKey,
-    spool::{Spool, seal::DataKey},
+    spool::{FileName, Spool, seal::DataKey},
 };
 use serde_json::Value;
 use url::Url;
@@ -27,20 +27,9 @@ const THERE_BY_THEN_MS: u64 = 12_770;
 async fn a_killed_bridge_loses_no_word_and_no_event() {
     let mut stage = Stage::new().await;
     let settings = stage.settings_for_a_binary();
-    let mut first = Binary::start(&settings).await;
-    let phone =
-        replay::Settings { to: first.media(), pace: Pace::Times(4.0), ids: Some(ids("CAkilled", "MZkilled")), ..stage.phone() };
-    let playing =
-        tokio::spawn(
-            async move { replay::play(&Recording::of_fixture(load("pay-by-card")), &phone, &Progress::default()).await },
-        );
     let mut events: BTreeMap<u64, Value> = BTreeMap::new();
     let mut bodies: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    while events.values().filter(|event| event["type"] == "transcript.final").count() < FINALS_BEFORE {
-        take(&mut stage, &mut events, &mut bodies).await;
-    }
-    first.kill();
-    assert_eq!(playing.await.unwrap().ended, "failed", "the phone saw its bridge die");
+    kill_in_the_middle(&mut stage, "CAkilled", &mut events, &mut bodies).await;
 
     let second = Binary::start(&settings).await;
     while events.values().all(|event| event["type"] != "call.completed") {
@@ -54,6 +43,39 @@ async fn a_killed_bridge_loses_no_word_and_no_event() {
     assert!(of_type(&events, "transcript.final").iter().any(|data| data["recovered"] == true), "{events:#?}");
     assert_every_word_once(&events, THERE_BY_THEN_MS);
     drop(second);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audio_that_cannot_be_read_is_kept_for_a_start_that_can() {
+    let mut stage = Stage::new().await;
+    let (mut events, mut bodies) = (BTreeMap::new(), BTreeMap::new());
+    kill_in_the_middle(&mut stage, "CAunread", &mut events, &mut bodies).await;
+    let data_dir = stage.data_dir.join("binary");
+    let session = SessionId::new(events[&1]["data"]["session_id"].as_str().unwrap()).unwrap();
+    let track = TrackKey { stream: 0, track: Track::Inbound };
+    // A folder in a file's place is the one thing that even root fails to read.
+    let name = FileName { session: session.clone(), track, first: Offset(u64::MAX) }.render().unwrap();
+    let in_the_way = data_dir.join("spool").join(name);
+    std::fs::create_dir(&in_the_way).unwrap();
+    let spooled = files_in(&data_dir.join("spool"));
+    assert!(spooled.len() > 1, "audio is left: {spooled:?}");
+
+    let second = stage.another(&data_dir).await;
+    assert_eq!(second.recovered, 1);
+    second.close().await;
+    assert_eq!(files_in(&data_dir.join("spool")), spooled);
+
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let third = stage.another(&data_dir).await;
+    while events.values().all(|event| event["type"] != "call.completed") {
+        take(&mut stage, &mut events, &mut bodies).await;
+    }
+    let events: Vec<Value> = events.into_values().collect();
+    assert_unbroken(&events);
+    assert!(of_type(&events, "transcript.final").iter().any(|data| data["recovered"] == true), "{events:#?}");
+    assert_every_word_once(&events, THERE_BY_THEN_MS);
+    third.close().await;
     stage.end().await;
 }
 
@@ -77,6 +99,31 @@ async fn audio_that_no_call_needs_any_more_is_gone_after_a_start() {
     assert!(spool.sessions().await.unwrap().is_empty());
     later.close().await;
     stage.end().await;
+}
+
+/// Plays to a bridge of its own that is killed while the caller says the card number; takes what was delivered by then.
+async fn kill_in_the_middle(
+    stage: &mut Stage,
+    call: &str,
+    events: &mut BTreeMap<u64, Value>,
+    bodies: &mut BTreeMap<String, Vec<u8>>,
+) {
+    let mut first = Binary::start(&stage.settings_for_a_binary()).await;
+    let ids = Some(ids(call, &format!("MZ-{call}")));
+    let phone = replay::Settings { to: first.media(), pace: Pace::Times(4.0), ids, ..stage.phone() };
+    let playing =
+        tokio::spawn(
+            async move { replay::play(&Recording::of_fixture(load("pay-by-card")), &phone, &Progress::default()).await },
+        );
+    while events.values().filter(|event| event["type"] == "transcript.final").count() < FINALS_BEFORE {
+        take(stage, events, bodies).await;
+    }
+    first.kill();
+    assert_eq!(playing.await.unwrap().ended, "failed", "the phone saw its bridge die");
+}
+
+fn files_in(folder: &std::path::Path) -> BTreeSet<std::ffi::OsString> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }
 
 /// Takes one delivery; one that comes again must be the same bytes.

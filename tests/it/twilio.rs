@@ -4,12 +4,16 @@ use pulse_bridge::dialect::signature::sign;
 use quick_xml::{Reader, XmlVersion, events::Event};
 use secrecy::SecretString;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     http::{Answer, get, post},
     log,
     phone::{Phone, until_completed},
-    stage::{AUTH_TOKEN, Plan, Stage},
+    stage::{AUTH_TOKEN, PATIENCE, Plan, Stage},
 };
 
 fn form(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -58,6 +62,7 @@ async fn the_voice_webhook_s_token_opens_one_stream_of_its_own_call() {
     let mut stage = Stage::with(Plan { settings, ..Plan::default() }).await;
     let answer = signed(&stage, "/twilio/voice", &voice_form("CAvoice")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.text().contains("statusCallback"), "{}", answer.text());
     assert!(answer.header("content-type").contains("xml"));
     let (url, token) = ordered(answer.text());
     assert_eq!(url, stage.media().as_str());
@@ -83,8 +88,26 @@ async fn the_voice_webhook_s_token_opens_one_stream_of_its_own_call() {
         let (code, why) = phone.closed().await;
         assert_eq!((code, why.contains("one-time token")), (1008, true), "{why}");
     }
+    assert!(!log::lines(&["stream ended", "CAvoice"]).is_empty(), "a stream's end names its call");
     assert!(log::lines(&[&token]).is_empty(), "no token is logged");
     assert!(log::lines(&["5550100123"]).is_empty(), "no number is logged");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_called_whom_is_known_to_every_session_of_the_call() {
+    let mut stage = Stage::new().await;
+    assert_eq!(signed(&stage, "/twilio/voice", &voice_form("CAtwice")).await.status, 200);
+    for stream in ["MZ-one", "MZ-two"] {
+        let mut phone = Phone::dial(&stage, "CAtwice").await.named(stream);
+        phone.start().await;
+        phone.stop().await;
+        assert_eq!(phone.closed().await.0, 1000);
+        let events = until_completed(&mut stage, &["CAtwice"]).await;
+        let started = &events["CAtwice"][0]["data"];
+        let known = (&started["from"], &started["to"], &started["direction"]);
+        assert_eq!(known, (&json!("0123"), &json!("9456"), &json!("inbound")), "{stream}");
+    }
     stage.end().await;
 }
 
@@ -95,6 +118,7 @@ async fn a_token_in_the_path_opens_one_stream_of_its_own_call() {
     let bearer = [("authorization", "Bearer let-me-in")];
     let answer = post(&stage, "/twilio/voice", &voice_form("CApath"), &bearer).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(!answer.text().contains("statusCallback"), "nothing would let it in: {}", answer.text());
     let (url, _) = ordered(answer.text());
     let path = url::Url::parse(&url).unwrap().path().to_owned();
     assert!(path.starts_with("/media/twilio/"), "{path}");
@@ -133,6 +157,18 @@ async fn webhooks_that_are_not_twilio_s_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_without_a_signature_is_refused_before_its_body_comes() {
+    let stage = Stage::new().await;
+    let mut socket = TcpStream::connect(stage.bridge.address).await.unwrap();
+    let header = "POST /twilio/voice HTTP/1.1\r\nhost: bridge\r\ncontent-length: 10\r\n\r\n";
+    socket.write_all(header.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    tokio::time::timeout(PATIENCE, socket.read_exact(&mut status)).await.expect("an answer comes").unwrap();
+    assert_eq!(&status, b"HTTP/1.1 403");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_status_callback_is_taken_and_its_error_is_told_without_its_words() {
     log::watch();
     let stage = Stage::new().await;
@@ -146,6 +182,6 @@ async fn the_status_callback_is_taken_and_its_error_is_told_without_its_words() 
     assert_eq!(signed(&stage, "/twilio/status", &status("stream-error", said)).await.status, 204);
     assert_eq!(log::lines(&["CAstatus", "31921"]).len(), 1);
     assert!(log::lines(&["xylophone"]).is_empty());
-    assert!(get(&stage, "/metrics").await.text().contains("twilio_stream_error"));
+    assert!(!get(&stage, "/metrics").await.text().contains("streams_refused_total{"), "nothing was refused");
     stage.end().await;
 }
