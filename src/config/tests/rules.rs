@@ -82,6 +82,22 @@ fn a_webhook_that_could_not_deliver_is_refused() {
 }
 
 #[test]
+fn an_address_has_no_fragment_because_nobody_would_get_it() {
+    for (name, address) in [
+        ("PULSE_BRIDGE_PUBLIC_URL", "https://b.example/#hunter2"),
+        ("PULSE_BRIDGE_UPSTREAM_URL", "wss://h/x#hunter2"),
+        ("PULSE_BRIDGE_WEBHOOK_URL", "https://h/in#"),
+    ] {
+        let error = from_env(&[(name, address)]).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("{name}: ")) && error.ends_with("has a part behind '#', which is never sent; take it out"),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn a_signing_secret_has_24_to_64_bytes() {
     use base64::{Engine, engine::general_purpose::STANDARD};
     for (bytes, fits) in [(23, false), (24, true), (64, true), (65, false)] {
