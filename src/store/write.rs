@@ -76,6 +76,14 @@ fn try_commit(
     Ok(answers)
 }
 
+/// Whether the database can be written: writes a page that says what it said before, and syncs it as any commit does.
+pub(super) fn probe(connection: &mut Connection) -> Done {
+    let group = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = group.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    group.execute_batch(&format!("PRAGMA user_version = {version}"))?;
+    commit_group(group)
+}
+
 fn commit_group(group: Transaction<'_>) -> Done {
     group.commit().map_err(StoreError::from)
 }

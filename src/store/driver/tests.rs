@@ -71,26 +71,6 @@ async fn a_failing_unit_takes_no_other_of_its_group_with_it() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_to_whom_it_hits_and_to_nobody_else() {
-    let (store, folder) = open();
-    let sessions = [begin(&store, "CA1", "MZ1").await, begin(&store, "CA1", "MZ2").await, begin(&store, "CA1", "MZ3").await];
-    let mut connection = Connection::open(folder.0.join("bridge.db")).unwrap();
-    schema::prepare(&connection).unwrap();
-    let pages: i64 = connection.query_row("PRAGMA page_count", (), |row| row.get(0)).unwrap();
-    connection.query_row(&format!("PRAGMA max_page_count = {}", pages + 4), (), |_| Ok(())).unwrap();
-    let Write::Event { event, endpoints } = gap_event(&sessions[1], 1, &[]) else { unreachable!() };
-    let huge = Write::Event { event: Event { body: vec![b' '; 1 << 20].into(), ..event }, endpoints };
-    let units = [vec![gap_event(&sessions[0], 1, &[])], vec![huge], vec![gap_event(&sessions[2], 1, &[])]];
-    let answers = write::commit(&mut connection, &units, &mut write::Numbers::behind(0));
-    assert!(matches!(&answers[1], Err(StoreError::Database(why)) if why.contains("full")), "{answers:?}");
-    for (session, answer) in sessions.iter().zip(&answers) {
-        assert_eq!(store.events(session, 0, 9).await.unwrap().len(), usize::from(answer.is_ok()));
-    }
-    connection.query_row("PRAGMA max_page_count = 100000", (), |_| Ok(())).unwrap();
-    assert!(write::commit(&mut connection, &units[1..2], &mut write::Numbers::behind(0))[0].is_ok());
-}
-
-#[tokio::test]
 async fn numbers_have_no_gaps_and_no_doubles() {
     let (store, _folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
@@ -266,6 +246,8 @@ async fn the_file_is_synced_at_each_commit_and_for_its_owner_alone() {
     let mode = std::fs::metadata(folder.0.join("bridge.db")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+mod failing;
 
 #[test]
 fn a_database_of_a_later_version_is_left_alone() {
