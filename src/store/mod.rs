@@ -75,8 +75,6 @@ pub enum Write {
         key: TrackKey,
         /// Covered up to here.
         offset: Offset,
-        /// The same on the call's clock.
-        at_ms: u64,
     },
     /// The session is over.
     Ended {

@@ -107,11 +107,10 @@ fn apply(connection: &Connection, write: &Write, numbers: &mut Numbers, committe
         .map(drop),
         Write::Event { event, endpoints } => add_event(connection, event, endpoints, numbers, committed),
         Write::Segment { session, stream, seq, text } => add_segment(connection, session, *stream, *seq, text),
-        Write::Mark { session, key, offset, at_ms } => one(run(
+        Write::Mark { session, key, offset } => one(run(
             connection,
-            "UPDATE tracks SET mark_at_ms = iif(?1 > mark_offset, ?2, mark_at_ms), mark_offset = max(mark_offset, ?1)
-             WHERE session_id = ?3 AND stream = ?4 AND track = ?5",
-            params![int(offset.0), int(*at_ms), session.as_str(), key.stream, key.track.as_str()],
+            "UPDATE tracks SET mark_offset = max(mark_offset, ?) WHERE session_id = ? AND stream = ? AND track = ?",
+            params![int(offset.0), session.as_str(), key.stream, key.track.as_str()],
         )),
         Write::Ended { session, end } => end_session(connection, session, end),
         Write::Verdict { delivery, attempt, standing } => settle(connection, *delivery, attempt, standing),

@@ -20,7 +20,7 @@ const KEY: TrackKey = TrackKey { stream: 0, track: Track::Inbound };
 async fn a_session_is_read_back_as_it_was_written() {
     let (store, _folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
-    store.commit(vec![mark(&session, 800, 100), mark(&session, 400, 50)]).await.unwrap();
+    store.commit(vec![mark(&session, 800), mark(&session, 400)]).await.unwrap();
     let live = store.unfinished().await.unwrap().pop().unwrap();
     assert_eq!(live.session.start.call_sid.as_str(), "CA1");
     assert_eq!(live.session.start.key, WrappedKey { key_id: "k1".into(), sealed: vec![1, 2, 3] });
@@ -29,6 +29,19 @@ async fn a_session_is_read_back_as_it_was_written() {
     assert_eq!(live.session.tracks[0].role, Role::caller());
     assert_eq!(live.streams, [(0, StreamSid::new("MZ1").unwrap(), 0)]);
     assert_eq!(live.next_seq, 1);
+}
+
+#[tokio::test]
+async fn the_mark_of_a_joined_stream_lies_on_the_calls_clock() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    let (key, stream_sid) = (TrackKey { stream: 1, ..KEY }, StreamSid::new("MZ2").unwrap());
+    let joined = Write::Stream { session: session.clone(), stream: 1, dialect: "twilio", stream_sid, at_ms: 30_000 };
+    let track = Write::Track { session: session.clone(), key, role: Role::caller() };
+    let moved = Write::Mark { session: session.clone(), key, offset: Offset(16_000) };
+    store.commit(vec![joined, track, mark(&session, 8_000), moved]).await.unwrap();
+    let marks: Vec<u64> = store.call("CA1").await.unwrap().unwrap().tracks.iter().map(|track| track.mark_at_ms).collect();
+    assert_eq!(marks, [1_000, 32_000]);
 }
 
 #[tokio::test]
@@ -323,8 +336,8 @@ fn stream(session: &SessionId, stream_sid: &str) -> Write {
     Write::Stream { session: session.clone(), stream: 0, dialect: "twilio", stream_sid, at_ms: 0 }
 }
 
-fn mark(session: &SessionId, offset: u64, at_ms: u64) -> Write {
-    Write::Mark { session: session.clone(), key: KEY, offset: Offset(offset), at_ms }
+fn mark(session: &SessionId, offset: u64) -> Write {
+    Write::Mark { session: session.clone(), key: KEY, offset: Offset(offset) }
 }
 
 fn segment(session: &SessionId, seq: u64, id: &str, start_ms: u64) -> Write {
