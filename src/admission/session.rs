@@ -17,7 +17,10 @@ use crate::{
     redact::Gate,
     registry::Seat,
     segment::TrackKey,
-    spool::seal::{DataKey, WrappedKey},
+    spool::{
+        driver::Recovered,
+        seal::{DataKey, WrappedKey},
+    },
     store::{LiveSession, StoreError},
     upstream::{self, Upstream},
 };
@@ -168,17 +171,24 @@ impl Calls {
         }
     }
 
-    async fn bring_back(&self, live: LiveSession) {
+    /// A session's data key and its spooled audio. A session whose master key is gone gets a key of its own and has lost its audio.
+    async fn spooled(&self, session: &SessionId, wrapped: &WrappedKey) -> (DataKey, Vec<Recovered>) {
         let parts = &self.0.parts;
-        let session = live.session.start.id.clone();
-        let Some(key) = parts.keys.data_key(&session, &live.session.start.key) else {
-            tracing::error!(%session, "the master key of a call that was live is missing; its spooled audio cannot be read");
-            return;
+        let Some(key) = parts.keys.data_key(session, wrapped) else {
+            tracing::error!(%session, "the master key of a call that was live is missing: the call ends without its spooled audio");
+            return (DataKey::new(clock::random()), Vec::new());
         };
-        let spooled = parts.spool.recover(&session, &key).await.unwrap_or_else(|why| {
+        let spooled = parts.spool.recover(session, &key).await.unwrap_or_else(|why| {
             tracing::error!(%session, %why, "failed to read the spooled audio of a call that was live");
             Vec::new()
         });
+        (key, spooled)
+    }
+
+    async fn bring_back(&self, live: LiveSession) {
+        let parts = &self.0.parts;
+        let session = live.session.start.id.clone();
+        let (key, spooled) = self.spooled(&session, &live.session.start.key).await;
         let (facts, resumed) = resume::from_store(&live, &spooled, parts.speech);
         tracing::info!(%session, call = %facts.call_sid, tracks = spooled.len(), "ending a call that was live when the bridge was killed");
         let (line, mail) = self.line(&facts, &key, None);
