@@ -49,6 +49,7 @@ enum Command {
 
 enum Control {
     Flush(oneshot::Sender<()>),
+    Recover(SessionId, DataKey, oneshot::Sender<io::Result<Vec<Recovered>>>),
     Remove(SessionId, oneshot::Sender<()>),
 }
 
@@ -153,19 +154,19 @@ impl Spool {
     /// Waits until all that was appended before is synced.
     pub async fn flush(&self) {
         let (done, wait) = oneshot::channel();
-        self.control(Control::Flush(done), wait).await;
+        let _ = self.control(Control::Flush(done), wait).await;
     }
 
     /// Deletes all audio of a session; its tracks must not be appended to any more.
     pub async fn remove(&self, session: &SessionId) {
         let (done, wait) = oneshot::channel();
-        self.control(Control::Remove(session.clone(), done), wait).await;
+        let _ = self.control(Control::Remove(session.clone(), done), wait).await;
     }
 
-    async fn control(&self, control: Control, wait: oneshot::Receiver<()>) {
+    async fn control<T>(&self, control: Control, wait: oneshot::Receiver<T>) -> Option<T> {
         self.0.controls().push(control);
         let _ = self.0.commands.send(Command::Wake);
-        let _ = wait.await;
+        wait.await.ok()
     }
 
     /// The sessions that have audio on disk.
@@ -177,13 +178,14 @@ impl Spool {
         blocking(move || Ok(names(&folder)?.into_iter().map(|name| name.session).collect())).await
     }
 
-    /// Reads a session's audio back, cutting torn tails. For sessions of an earlier run; flush first for one of this run.
+    /// Reads a session's audio back, cutting torn tails: all that was appended before, whether in this run or an earlier one.
     ///
     /// # Errors
     /// If a file cannot be read.
     pub async fn recover(&self, session: &SessionId, data_key: &DataKey) -> io::Result<Vec<Recovered>> {
-        let (folder, session, data_key) = (self.0.folder.clone(), session.clone(), data_key.clone());
-        blocking(move || recover(&folder, &session, &data_key)).await
+        let (done, wait) = oneshot::channel();
+        let recovered = self.control(Control::Recover(session.clone(), data_key.clone(), done), wait).await;
+        recovered.unwrap_or_else(|| Err(io::Error::other("the spool's writer is gone")))
     }
 }
 
@@ -256,14 +258,22 @@ fn write_all(commands: &mpsc::Receiver<Command>, take_controls: &impl Fn() -> Ve
             next_round = clock::now() + SYNC_EVERY;
         }
         for control in controls {
-            // Whoever asked may have gone away meanwhile.
-            let _ = match control {
-                Control::Flush(done) => done.send(()),
-                Control::Remove(session, done) => {
-                    files.remove(&session);
-                    done.send(())
-                }
-            };
+            answer(control, &mut files);
+        }
+    }
+}
+
+/// Whoever asked may have gone away meanwhile.
+fn answer(control: Control, files: &mut Files) {
+    match control {
+        Control::Flush(done) => {
+            let _ = done.send(());
+        }
+        // Read by the one who writes, so that no frame of a stream that is still open is half there.
+        Control::Recover(session, data_key, done) => drop(done.send(recover(files.folder(), &session, &data_key))),
+        Control::Remove(session, done) => {
+            files.remove(&session);
+            let _ = done.send(());
         }
     }
 }

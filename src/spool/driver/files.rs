@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -51,6 +51,10 @@ struct Covering {
 impl Files {
     pub(super) fn new(folder: PathBuf, counters: Arc<Counters>) -> Self {
         Self { folder, counters, tracks: HashMap::new(), touched: HashSet::new(), has_new_names: false }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -30,6 +30,17 @@ async fn what_was_appended_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_session_of_this_run_is_read_back_whole_while_its_stream_goes_on() {
+    let (spool, _folder, session, key) = open();
+    let track = spool.track(&session, INBOUND, &key);
+    for round in 1..=20 {
+        (0..100).for_each(|n| track.append(&chunk(round * 100 + n)).unwrap());
+        let recovered = spool.recover(&session, &key).await.unwrap().pop().unwrap();
+        assert_eq!((recovered.frames.len() as u64, recovered.torn_bytes), (round * 100, 0));
+    }
+}
+
+#[tokio::test]
 async fn a_torn_tail_is_cut_and_stays_cut() {
     let (spool, folder, session, key) = open();
     let track = spool.track(&session, INBOUND, &key);
