@@ -10,7 +10,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
@@ -75,7 +75,8 @@ struct Inner {
 struct Counters {
     waiting_bytes: AtomicUsize,
     refused: AtomicU64,
-    failing: AtomicBool,
+    /// What failed last, until it works again.
+    failing: Mutex<Option<String>>,
 }
 
 /// The spool; clones share it. The thread ends when the last clone and track are gone.
@@ -145,10 +146,10 @@ impl Spool {
         self.0.counters.refused.load(Ordering::Relaxed)
     }
 
-    /// Whether the last write or sync failed.
+    /// What cannot be done and why, from the first write or sync that failed until writing works again; never names a call.
     #[must_use]
-    pub fn is_failing(&self) -> bool {
-        self.0.counters.failing.load(Ordering::Relaxed)
+    pub fn trouble(&self) -> Option<String> {
+        self.0.counters.failing().clone()
     }
 
     /// Waits until all that was appended before is synced.
@@ -190,8 +191,14 @@ impl Spool {
 }
 
 impl Inner {
-    fn controls(&self) -> std::sync::MutexGuard<'_, Vec<Control>> {
+    fn controls(&self) -> MutexGuard<'_, Vec<Control>> {
         self.controls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counters {
+    fn failing(&self) -> MutexGuard<'_, Option<String>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -231,7 +238,7 @@ fn cost(chunk: &Chunk) -> usize {
 fn write_all(commands: &mpsc::Receiver<Command>, take_controls: &impl Fn() -> Vec<Control>, mut files: Files) {
     let mut next_round = clock::now() + SYNC_EVERY;
     loop {
-        let patience = if files.is_empty() { Duration::MAX } else { next_round.saturating_duration_since(clock::now()) };
+        let patience = if files.is_idle() { Duration::MAX } else { next_round.saturating_duration_since(clock::now()) };
         let first = match commands.recv_timeout(patience) {
             Ok(command) => Some(command),
             Err(mpsc::RecvTimeoutError::Timeout) => None,
