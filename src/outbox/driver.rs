@@ -234,8 +234,8 @@ fn tell(begin: &Begin, verdict: &'static str, reason: &str) {
     let Begin { endpoint, id, used } = begin;
     match verdict {
         "delivered" => tracing::debug!(delivery = %id, %endpoint, "delivered"),
-        "parked" => tracing::warn!(delivery = %id, %endpoint, reason, "parked: `deliveries retry` sends it again"),
-        "pause" => tracing::warn!(%endpoint, "the receiver answered 410: its events wait until one is retried by hand"),
+        "parked" => tracing::warn!(delivery = %id, %endpoint, reason, "parked: the event stays in /v1/calls/{{sid}}/events"),
+        "pause" => tracing::warn!(%endpoint, "the receiver answered 410: its events wait until the bridge is started again"),
         _ => tracing::info!(delivery = %id, %endpoint, reason, used, "failed, will try again"),
     }
 }
