@@ -226,13 +226,12 @@ impl Writer {
                 return self.requests.blocking_recv();
             }
             let requests = &mut self.requests;
-            match self.waiting.block_on(async { tokio::time::timeout(PROBE_EVERY, requests.recv()).await }) {
-                Ok(request) => return request,
-                Err(_) => {
-                    let outcome = write::probe(&mut self.connection);
-                    self.found(outcome);
-                }
+            let waited = self.waiting.block_on(async { tokio::time::timeout(PROBE_EVERY, requests.recv()).await });
+            if let Ok(request) = waited {
+                return request;
             }
+            let outcome = write::probe(&mut self.connection);
+            self.found(outcome);
         }
     }
 

@@ -176,13 +176,12 @@ impl Open {
         let Some(file) = self.file.as_mut().filter(|_| !buffer.is_empty()) else { return Ok(()) };
         self.is_dirty = true;
         let outcome = file.write_all(&buffer);
-        match outcome {
-            Ok(()) => self.written_bytes += buffer.len() as u64,
-            Err(_) => {
-                counters.refused.fetch_add(1, Ordering::Relaxed);
-                if file.set_len(self.written_bytes).is_err() {
-                    self.file = None;
-                }
+        if outcome.is_ok() {
+            self.written_bytes += buffer.len() as u64;
+        } else {
+            counters.refused.fetch_add(1, Ordering::Relaxed);
+            if file.set_len(self.written_bytes).is_err() {
+                self.file = None;
             }
         }
         self.buffer = buffer;
