@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -60,7 +60,6 @@ struct Shared {
     key: TrackKey,
     data_key: DataKey,
     covered: AtomicU64,
-    closed: AtomicBool,
 }
 
 struct Inner {
@@ -135,7 +134,6 @@ impl Spool {
             key,
             data_key: data_key.clone(),
             covered: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
         };
         SpoolTrack { spool: self.clone(), shared: Arc::new(shared) }
     }
@@ -223,11 +221,6 @@ impl SpoolTrack {
     /// A stored final covers the audio before `to`; it is deleted when convenient.
     pub fn covered(&self, to: Offset) {
         self.shared.covered.fetch_max(to.0, Ordering::Relaxed);
-    }
-
-    /// No more audio comes: the last file too is deleted as soon as it is covered.
-    pub fn close(&self) {
-        self.shared.closed.store(true, Ordering::Release);
     }
 }
 

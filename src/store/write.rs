@@ -105,7 +105,7 @@ fn apply(connection: &Connection, write: &Write, numbers: &mut Numbers, committe
         )
         .map_err(misfit)
         .map(drop),
-        Write::Event { event, endpoints } => add_event(connection, event, endpoints, numbers, committed),
+        Write::Event { event, endpoints } => add_event(connection, event, endpoints, numbers),
         Write::Segment { session, stream, seq, text } => add_segment(connection, session, *stream, *seq, text),
         Write::Mark { session, key, offset } => one(run(
             connection,
@@ -157,13 +157,7 @@ fn end_session(connection: &Connection, session: &SessionId, end: &Ended) -> Don
     ))
 }
 
-fn add_event(
-    connection: &Connection,
-    event: &Event,
-    endpoints: &[EndpointName],
-    numbers: &mut Numbers,
-    committed: &mut Committed,
-) -> Done {
+fn add_event(connection: &Connection, event: &Event, endpoints: &[EndpointName], numbers: &mut Numbers) -> Done {
     let (session, seq) = (event.session.as_str(), int(event.seq.ok_or(StoreError::Misfit)?));
     let added = run(
         connection,
@@ -183,7 +177,6 @@ fn add_event(
             "INSERT INTO deliveries (id, session_id, seq, endpoint, place, state, next_wall_ms) VALUES (?, ?, ?, ?, ?, 'pending', ?)",
             params![delivery.to_string(), session, seq, endpoint.as_str(), int(numbers.place), int(event.wall_ms)],
         )?;
-        committed.deliveries.push(delivery);
     }
     Ok(())
 }

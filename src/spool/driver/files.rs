@@ -199,9 +199,8 @@ impl Open {
     /// Deletes covered files; says whether the track is still of interest.
     fn tidy(&mut self) -> bool {
         let covered = Offset(self.shared.covered.load(Ordering::Relaxed));
-        let is_closed = self.shared.closed.load(Ordering::Acquire);
         let is_alone = Arc::strong_count(&self.shared) == 1;
-        let keep = usize::from(!is_closed && !is_alone);
+        let keep = usize::from(!is_alone);
         while self.names.len() > keep && self.names.front().is_some_and(|oldest| oldest.end <= covered) {
             delete(&self.names.pop_front().expect("it was just looked at").path);
         }

@@ -71,7 +71,7 @@ async fn covered_files_go_and_the_one_being_written_stays() {
     spool.flush().await;
     assert_eq!(paths(&folder).len(), 1);
     track.append(&chunk(2500)).unwrap();
-    track.close();
+    drop(track);
     spool.flush().await;
     assert_eq!(paths(&folder), Vec::<PathBuf>::new());
 }
@@ -82,7 +82,6 @@ async fn audio_that_is_not_covered_outlives_its_track() {
     let track = spool.track(&session, INBOUND, &key);
     (0..3).for_each(|n| track.append(&chunk(n)).unwrap());
     track.covered(chunk(1).end());
-    track.close();
     drop(track);
     spool.flush().await;
     spool.flush().await;

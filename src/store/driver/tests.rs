@@ -173,7 +173,8 @@ async fn calls_are_listed_newest_first_in_pages() {
 async fn verdicts_are_history_and_a_retry_comes_back_at_a_new_place() {
     let (store, _folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
-    let made = store.commit(vec![gap_event(&session, 1, &["crm", "audit"])]).await.unwrap().deliveries;
+    store.commit(vec![gap_event(&session, 1, &["crm", "audit"])]).await.unwrap();
+    let made = pending(&store, &["crm", "audit"]).await;
     let failed = Standing::Pending { attempts: 1, next_wall_ms: 77, reason: "status 500".into() };
     let kept = Ok(Answer { status: 500, retry_after: None, kept: vec![0xFF, 0x00] });
     store.commit(vec![verdict(made[0], kept, failed)]).await.unwrap();
@@ -199,8 +200,8 @@ async fn verdicts_are_history_and_a_retry_comes_back_at_a_new_place() {
 async fn many_are_retried_by_what_they_have_in_common() {
     let (store, _folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
-    let made = store.commit(vec![gap_event(&session, 1, &["crm", "audit"]), gap_event(&session, 2, &["crm"])]).await.unwrap();
-    for &delivery in &made.deliveries {
+    store.commit(vec![gap_event(&session, 1, &["crm", "audit"]), gap_event(&session, 2, &["crm"])]).await.unwrap();
+    for delivery in pending(&store, &["crm", "audit"]).await {
         let parked = Standing::Parked { reason: "timeout".into() };
         store.commit(vec![verdict(delivery, Err(Failure::Timeout), parked)]).await.unwrap();
     }
@@ -220,7 +221,8 @@ async fn erasing_a_session_leaves_no_trace_of_it() {
     let (store, folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
     let unit = vec![gap_event(&session, 1, &["crm"]), segment(&session, 1, "seg_a", 0)];
-    let delivery = store.commit(unit).await.unwrap().deliveries[0];
+    store.commit(unit).await.unwrap();
+    let delivery = pending(&store, &["crm"]).await[0];
     store.commit(vec![verdict(delivery, Err(Failure::Reset), Standing::Delivered)]).await.unwrap();
     store.commit(vec![Write::Erase(session.clone())]).await.unwrap();
     let connection = Connection::open(folder.0.join("bridge.db")).unwrap();
@@ -309,6 +311,14 @@ pub(crate) fn gap_event(session: &SessionId, seq: u64, endpoints: &[&str]) -> Wr
 
 pub(crate) fn name(endpoint: &str) -> EndpointName {
     EndpointName::new(endpoint).unwrap()
+}
+
+async fn pending(store: &Store, endpoints: &[&str]) -> Vec<DeliveryId> {
+    let mut found = Vec::new();
+    for endpoint in endpoints {
+        found.extend(store.pending(&name(endpoint), 0, 9).await.unwrap().iter().map(|delivery| delivery.id));
+    }
+    found
 }
 
 fn session_id(n: u64) -> SessionId {
