@@ -87,6 +87,18 @@ impl MasterKeys {
         Self::parse(&SecretString::from(text))
     }
 
+    /// Also unwraps with the key that was made in `data_dir` before one was set, if there is one: calls that were live then are sealed with it.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be read, or others can read it.
+    pub fn with_made(mut self, data_dir: &Path) -> Result<Self, BadKey> {
+        if data_dir.join(KEY_FILE).exists() {
+            let made = Self::open_or_make(data_dir)?;
+            self.0.extend(made.0.into_iter().filter(|(id, _)| self.0.iter().all(|(known, _)| known != id)).collect::<Vec<_>>());
+        }
+        Ok(self)
+    }
+
     /// Makes a session's data key, wrapped under the first master key.
     ///
     /// # Panics
@@ -151,6 +163,16 @@ mod tests {
         assert_eq!(rotated.data_key(&session(), &wrapped).unwrap().derive("x"), data_key.derive("x"));
         assert!(keys(&format!("new:{}", key(2))).unwrap().data_key(&session(), &wrapped).is_none());
         assert!(rotated.data_key(&SessionId::new("ses_2").unwrap(), &wrapped).is_none());
+    }
+
+    #[test]
+    fn a_key_that_was_made_before_one_was_set_still_unwraps() {
+        let folder = Folder::new();
+        let (data_key, wrapped) = MasterKeys::open_or_make(&folder.0).unwrap().new_data_key(&session());
+        let set = keys(&format!("k1:{}", key(1))).unwrap().with_made(&folder.0).unwrap();
+        assert_eq!(set.new_data_key(&session()).1.key_id, "k1");
+        assert_eq!(set.data_key(&session(), &wrapped).unwrap().derive("x"), data_key.derive("x"));
+        assert!(set.with_made(&folder.0.join("missing")).is_ok(), "there need not be one");
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Metrics {
         r.register("webhook_attempts", "Deliveries tried", self.attempts.clone());
         r.register_with_unit("webhook_delivery", "Event made to attempt ended", seconds(), self.delivery.clone());
         r.register("outbox_pending", "Deliveries waiting", self.pending.clone());
-        r.register("outbox_parked", "Deliveries given up until retried by hand", self.parked.clone());
+        r.register("outbox_parked", "Deliveries given up", self.parked.clone());
         r.register_with_unit("outbox_oldest", "Age of the oldest delivery waiting", seconds(), self.oldest.clone());
     }
 

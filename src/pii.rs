@@ -61,7 +61,7 @@ impl Serialize for Redacted {
     }
 }
 
-/// A phone number or address of a party as events may show it: its last four digits behind `…`, or nothing if it has fewer than five.
+/// A phone number or address of a party as events may show it: its last four digits alone, or nothing if it has fewer than five.
 #[must_use]
 pub fn last_four(party: &str) -> Option<String> {
     let digits: Vec<char> = party.chars().filter(char::is_ascii_digit).collect();

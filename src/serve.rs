@@ -3,10 +3,9 @@
 //! Promises: no globals, so several bridges fit in one process; what an earlier run left is taken up before the first call is
 //! admitted; when told to stop, live calls go on until they end or the drain deadline is over, and nothing stored is lost.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     net::TcpListener,
     sync::{broadcast, mpsc},
@@ -85,7 +84,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let origins = origins(&config, address)?;
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("failed to make the data folder {}", config.data_dir.display()))?;
-    let keys = master_keys(&config.keys, &config.data_dir).context("failed to load the master key")?;
+    let keys = master_keys(&config).context("failed to load the master key")?;
     let store = Store::open(&config.data_dir.join("bridge.sqlite")).context("failed to open the database")?;
     let spool = Spool::open(&config.data_dir.join("spool")).context("failed to open the spool")?;
     let endpoints = endpoints(&config)?;
@@ -191,12 +190,11 @@ fn gate(config: &Config) -> GateSettings {
     GateSettings { hold: config.redaction.hold, interims: config.redaction.partials, digits, ..GateSettings::default() }
 }
 
-fn master_keys(set: &[SecretString], data_dir: &Path) -> Result<MasterKeys> {
-    if set.is_empty() {
-        return Ok(MasterKeys::open_or_make(data_dir)?);
-    }
-    let list: Vec<&str> = set.iter().map(ExposeSecret::expose_secret).collect();
-    Ok(MasterKeys::parse(&SecretString::from(list.join(",")))?)
+fn master_keys(config: &Config) -> Result<MasterKeys> {
+    Ok(match config.key_list() {
+        Some(list) => MasterKeys::parse(&list)?.with_made(&config.data_dir)?,
+        None => MasterKeys::open_or_make(&config.data_dir)?,
+    })
 }
 
 fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metrics>) -> Result<Upstream> {

@@ -143,6 +143,11 @@ impl Calls {
         &self.0.health
     }
 
+    /// Why audio is not safe from a crash now; `None` where it is. Calls are taken all the same.
+    pub fn spool_trouble(&self) -> Option<String> {
+        self.0.parts.spool.trouble()
+    }
+
     /// Why no call at all would be taken now; `None` where one would.
     pub fn refuses_now(&self) -> Option<Refused> {
         match () {

@@ -17,7 +17,10 @@ use crate::{
     redact::Gate,
     registry::Seat,
     segment::TrackKey,
-    spool::seal::{DataKey, WrappedKey},
+    spool::{
+        driver::Recovered,
+        seal::{DataKey, WrappedKey},
+    },
     store::{LiveSession, StoreError},
     upstream::{self, Upstream},
 };
@@ -166,21 +169,28 @@ impl Calls {
         }
     }
 
-    async fn bring_back(&self, live: LiveSession) {
+    /// A session's data key and its spooled audio; `None` if that cannot be read now. A session whose master key is gone gets a key of its
+    /// own and has lost its audio.
+    async fn spooled(&self, session: &SessionId, wrapped: &WrappedKey) -> Option<(DataKey, Vec<Recovered>)> {
         let parts = &self.0.parts;
-        let session = live.session.start.id.clone();
-        let Some(key) = parts.keys.data_key(&session, &live.session.start.key) else {
-            tracing::error!(%session, "the master key of a call that was live is missing; its spooled audio cannot be read");
-            return;
+        let Some(key) = parts.keys.data_key(session, wrapped) else {
+            tracing::error!(%session, "the master key of a call that was live is missing: the call ends without its spooled audio");
+            return Some((DataKey::new(clock::random()), Vec::new()));
         };
-        let spooled = match parts.spool.recover(&session, &key).await {
-            Ok(spooled) => spooled,
+        match parts.spool.recover(session, &key).await {
+            Ok(spooled) => Some((key, spooled)),
             Err(why) => {
                 // Ending the session now would delete what may be readable later.
                 tracing::error!(%session, %why, "failed to read the spooled audio of a call that was live; the next start will try again");
-                return;
+                None
             }
-        };
+        }
+    }
+
+    async fn bring_back(&self, live: LiveSession) {
+        let parts = &self.0.parts;
+        let session = live.session.start.id.clone();
+        let Some((key, spooled)) = self.spooled(&session, &live.session.start.key).await else { return };
         let (facts, resumed) = resume::from_store(&live, &spooled, parts.speech);
         tracing::info!(%session, call = %facts.call_sid, tracks = spooled.len(), "ending a call that was live when the bridge was killed");
         let (line, mail) = self.line(&facts, &key, None);

@@ -34,6 +34,7 @@ struct Readiness {
     ready: bool,
     state: &'static str,
     store: Part,
+    spool: Part,
     calls: Part,
     twilio: Part,
     ingest: Part,
@@ -63,6 +64,7 @@ pub async fn readyz(State(bridge): State<Bridge>) -> Response {
         ready,
         state: if ready { "ready" } else { "not ready" },
         store: Part::new(store_ok, ("ready", "events can be stored"), ("failing", "events cannot be stored; see the log")),
+        spool: spool(&bridge),
         calls,
         twilio: twilio(&config.twilio),
         ingest: Part::new(
@@ -74,6 +76,14 @@ pub async fn readyz(State(bridge): State<Bridge>) -> Response {
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
+}
+
+/// A spool that fails does not end readiness: a call that only a crash would harm is better than none.
+fn spool(bridge: &Bridge) -> Part {
+    match bridge.calls().spool_trouble() {
+        Some(why) => Part { state: "failing", reason: format!("audio is not safe from a crash: {why}") },
+        None => Part { state: "ready", reason: "audio is on disk until a final covers it".to_owned() },
+    }
 }
 
 fn twilio(set: &config::Twilio) -> Part {

@@ -31,6 +31,24 @@ pub struct Resumed {
     pub speakers: Vec<String>,
 }
 
+impl Resumed {
+    /// What was on its way when the bridge was killed is not on the spool, and how long the call went on nobody knows. Streams
+    /// before the newest had ended by then; a bridge that was killed again while it recovered has told of the gap already.
+    fn crash_gaps(&self) -> Vec<(Track, Gap)> {
+        let newest = self.tracks.iter().map(|track| track.key.stream).max();
+        let of_newest = self.tracks.iter().filter(|track| Some(track.key.stream) == newest);
+        let gaps = of_newest.map(|track| {
+            let from_ms = track.received.end_ms;
+            (track.key.track, Gap { from_ms, to_ms: from_ms + CRASH_GAP_MS, reason: GapReason::Crash })
+        });
+        let is_told = |(track, gap): &(Track, Gap)| {
+            let same = |(of, told): &(Track, Gap)| of == track && told.reason == gap.reason && told.from_ms == gap.from_ms;
+            self.gaps.iter().any(same)
+        };
+        gaps.filter(|gap| !is_told(gap)).collect()
+    }
+}
+
 /// One track of an earlier life.
 pub struct ResumedTrack {
     /// Which.
@@ -53,15 +71,12 @@ impl Call {
         let mut call = Self::bare(facts, gate, phase, now);
         call.next_seq = resumed.next_seq;
         call.transcript = Transcript::resumed(&call.facts.session, resumed.segments, &resumed.speakers);
+        let crash_gaps = resumed.crash_gaps();
         call.tracks.tell_again(resumed.gaps, &resumed.redactions);
         for track in &resumed.tracks {
             call.tracks.resume(track);
         }
-        // What was on its way when the bridge was killed is not on the spool, and how long the call went on nobody knows.
-        for track in resumed.tracks.iter().filter(|track| track.received.end_ms > 0) {
-            let from_ms = track.received.end_ms;
-            call.gap(track.key.track, Gap { from_ms, to_ms: from_ms + CRASH_GAP_MS, reason: GapReason::Crash });
-        }
+        crash_gaps.into_iter().for_each(|(track, gap)| call.gap(track, gap));
         call.proceed(now);
         call
     }

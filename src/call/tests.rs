@@ -195,6 +195,8 @@ fn a_mark_moved_by_silence_alone_is_stored_within_seconds() {
     assert_eq!(desk.covered(IN), Some(Offset(8000)));
 }
 
+mod resuming;
+
 /// A store and a clock around the machine.
 struct Desk {
     call: Call,
@@ -207,8 +209,11 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let now = crate::clock::now();
-        let gate = Gate::new(GateSettings::default(), [7; 32]);
-        Self { call: Call::started(facts(), gate, now), now, units: Vec::new(), marks: Vec::new(), notes: Vec::new() }
+        Self::around(Call::started(facts(), gate(), now), now)
+    }
+
+    fn around(call: Call, now: Instant) -> Self {
+        Self { call, now, units: Vec::new(), marks: Vec::new(), notes: Vec::new() }
     }
 
     fn settle(&mut self) {
@@ -264,6 +269,10 @@ impl Desk {
     fn covered(&self, key: TrackKey) -> Option<Offset> {
         self.marks.iter().rev().find(|(of, _)| *of == key).map(|(_, mark)| *mark)
     }
+}
+
+fn gate() -> Gate {
+    Gate::new(GateSettings::default(), [7; 32])
 }
 
 fn facts() -> Facts {

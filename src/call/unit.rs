@@ -3,7 +3,7 @@
 use super::Facts;
 use crate::{
     event::{Data, Event},
-    media::{EndReason, EndpointName, Offset, StreamSid, Track, bytes_to_ms},
+    media::{EndReason, EndpointName, Offset, StreamSid, Track},
     segment::{Release, TrackKey},
     spool::seal::WrappedKey,
     store::{Ended, NewSession, Write},
@@ -88,7 +88,6 @@ impl Unit {
             session: session.clone(),
             key: *key,
             offset: *offset,
-            at_ms: bytes_to_ms(offset.0),
         }));
         writes.extend(self.ends.map(|end| Write::Ended {
             session: session.clone(),

@@ -8,8 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Config, ConfigError, Drain, EndpointConfig, Ingest, Log, LogFormat, Origin, Redaction, Retention, Twilio, Upstream, Webhook,
-    check,
+    Config, ConfigError, Drain, EndpointConfig, Ingest, Log, LogFormat, Origin, Redaction, Twilio, Upstream, Webhook, check,
     load::Settings,
     table::{self, KEYS},
     value::{self, Raw, Value},
@@ -48,7 +47,6 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
         upstream: Upstream {
             url: from.url("upstream.url"),
             api_key: from.secret("upstream.api_key"),
-            max_sessions: from.count("upstream.max_sessions"),
             chunk_ms: from.int("upstream.chunk_ms"),
             close_deadline: from.span("upstream.close_deadline"),
             parameters: parameters(&settings),
@@ -62,11 +60,6 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             hold: from.span("redaction.hold"),
             partials: from.on("redaction.partials"),
             menu_digits: from.on("redaction.menu_digits"),
-        },
-        retention: Retention {
-            calls: from.span("retention.calls"),
-            attempts: from.span("retention.attempts"),
-            parked: from.span("retention.parked"),
         },
         drain: Drain { deadline: from.span("drain.deadline") },
         log: Log { format: from.word("log.format").map(|word| if word == "json" { LogFormat::Json } else { LogFormat::Pretty }) },

@@ -2,18 +2,11 @@
 //!
 //! Promises: what passes here can be used without a second look; what must only hold for `serve` is asked separately.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{
-    Config, ConfigError, EndpointConfig, Upstream,
-    table::{self, EVENTS},
-};
+use super::{Config, ConfigError, EndpointConfig, Upstream, table};
+use crate::{event::KINDS, keys::MasterKeys, webhook::SigningKey};
 
-/// Length of a master key.
-const KEY_BYTES: usize = 32;
-/// Lengths of a signing secret. Source: Standard Webhooks 1.0.0, "Symmetric signatures".
-const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// Most keywords that the service takes. Source: protocols/pulse.md section 4.
 const MAX_KEYWORDS: usize = 10_000;
 /// Highest weight of a keyword taken; the service advises 1 to 3.
@@ -27,8 +20,8 @@ impl Config {
         {
             return Err(self.error("public_url", "public_url must be an origin alone, e.g. https://bridge.example.com"));
         }
-        for key in &self.keys {
-            self.held("key", master_key(key))?;
+        if let Some(list) = self.key_list() {
+            MasterKeys::parse(&list).map_err(|why| self.error("key", why))?;
         }
         for (name, value) in &self.upstream.parameters {
             match *name {
@@ -39,6 +32,13 @@ impl Config {
         }
         self.held("upstream.extra", extra(&self.upstream.extra))?;
         Ok(())
+    }
+
+    /// The master keys as one list, in the form in which they are read; `None` where none is set.
+    #[must_use]
+    pub fn key_list(&self) -> Option<SecretString> {
+        let keys: Vec<&str> = self.keys.iter().map(ExposeSecret::expose_secret).collect();
+        (!keys.is_empty()).then(|| SecretString::from(keys.join(",")))
     }
 
     fn held(&self, path: &'static str, rule: Result<(), String>) -> Result<(), ConfigError> {
@@ -64,7 +64,7 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        if self.twilio.allow_unsigned {
+        if self.twilio.allow_unsigned && self.twilio.auth_tokens.is_empty() {
             lines.push("twilio.allow_unsigned is on: anyone who finds the port can stream calls here".to_owned());
         }
         if self.ingest.allow_unauthenticated {
@@ -120,15 +120,6 @@ fn is_loopback(url: &url::Url) -> bool {
     }
 }
 
-fn master_key(key: &SecretString) -> Result<(), String> {
-    let form = "key must be id:base64 of 32 bytes, e.g. made by: echo \"k1:$(head -c 32 /dev/urandom | base64)\"";
-    let (id, encoded) = key.expose_secret().split_once(':').ok_or(form)?;
-    let is_name =
-        !id.is_empty() && id.len() <= 32 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    let bytes = STANDARD.decode(encoded).map_err(|_| form)?;
-    if is_name && bytes.len() == KEY_BYTES { Ok(()) } else { Err(form.to_owned()) }
-}
-
 fn parameter_text(path: &str, text: &str) -> Result<(), String> {
     let fits = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if fits { Ok(()) } else { Err(format!("{path} must be at most 64 letters, digits, '-', '_' or '.'")) }
@@ -147,9 +138,10 @@ fn keywords(list: &str) -> Result<(), String> {
     match list.iter().position(|entry| !fits(entry)) {
         None => Ok(()),
         // By its place: a keyword may be somebody's name.
-        Some(at) => {
-            Err(format!("upstream.keywords: item {} must be \"Word\" or \"Word:weight\" with a weight from 1 to 5", at + 1))
-        }
+        Some(at) => Err(format!(
+            "upstream.keywords: item {} must be \"Word\" or \"Word:weight\" with a weight above 0, at most {MAX_WEIGHT}",
+            at + 1
+        )),
     }
 }
 
@@ -176,17 +168,12 @@ pub(super) fn endpoint(path: &str, endpoint: &EndpointConfig) -> Result<(), Stri
     if endpoint.secrets.is_empty() {
         return Err(format!("webhook endpoint {name:?} has no secret; deliveries are always signed: set {path}.secrets"));
     }
-    if !endpoint.secrets.iter().all(is_signing_secret) {
+    if endpoint.secrets.iter().any(|secret| SigningKey::parse(secret).is_err()) {
         return Err(format!("webhook endpoint {name:?}: a secret must be whsec_ and base64 of 24 to 64 bytes"));
     }
-    if let Some(event) = endpoint.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
-        let near = super::nearest::nearest(event, EVENTS.into_iter()).unwrap_or_default();
+    if let Some(event) = endpoint.events.iter().find(|event| !KINDS.contains(&event.as_str())) {
+        let near = super::nearest::nearest(event, KINDS.iter().copied()).unwrap_or_default();
         return Err(format!("webhook endpoint {name:?}: unknown event {event:?}; did you mean {near:?}?"));
     }
     Ok(())
-}
-
-fn is_signing_secret(secret: &SecretString) -> bool {
-    let Some(encoded) = secret.expose_secret().strip_prefix("whsec_") else { return false };
-    STANDARD.decode(encoded).is_ok_and(|bytes| SECRET_BYTES.contains(&bytes.len()))
 }

@@ -45,8 +45,6 @@ pub struct Config {
     pub webhook: Webhook,
     /// `[redaction]`.
     pub redaction: Redaction,
-    /// `[retention]`.
-    pub retention: Retention,
     /// `[drain]`.
     pub drain: Drain,
     /// `[log]`.
@@ -89,8 +87,6 @@ pub struct Upstream {
     pub url: Option<Url>,
     /// Key of the speech service.
     pub api_key: Option<SecretString>,
-    /// Speech sockets at once.
-    pub max_sessions: usize,
     /// Milliseconds of audio in one message, 20 to 500.
     pub chunk_ms: u64,
     /// How long the last final is waited for.
@@ -133,17 +129,6 @@ pub struct Redaction {
     pub partials: bool,
     /// Single keypad digits are shown where no secret was asked for.
     pub menu_digits: bool,
-}
-
-/// `[retention]`.
-#[derive(Clone)]
-pub struct Retention {
-    /// Of ended calls.
-    pub calls: Duration,
-    /// Of attempt records.
-    pub attempts: Duration,
-    /// Of undelivered events.
-    pub parked: Duration,
 }
 
 /// `[drain]`.

@@ -123,18 +123,6 @@ pub const ENDPOINT: &[Key] = &[
     key("webhook.endpoints.ordered", Kind::Bool, "true", "A call's events arrive in `seq` order."),
 ];
 
-/// Every event type that an endpoint may ask for.
-pub const EVENTS: [&str; 8] = [
-    "call.started",
-    "transcript.final",
-    "transcript.partial",
-    "speech.started",
-    "speech.ended",
-    "transcript.gap",
-    "call.dtmf",
-    "call.completed",
-];
-
 /// Names that look like settings but are not for the operator to choose, each with the reason.
 pub const RESERVED: [(&str, &str); 9] = [
     ("upstream.encoding", "the call's own encoding is declared; audio passes through untouched"),

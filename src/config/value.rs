@@ -150,6 +150,9 @@ fn url(path: &str, schemes: &[&str], text: &str) -> Result<Value, String> {
     if url.password().is_some() || !url.username().is_empty() {
         return Err(format!("{path} carries a user name or password; take it out"));
     }
+    if url.fragment().is_some() {
+        return Err(format!("{path} has a part behind '#', which is never sent; take it out"));
+    }
     Ok(Value::Url(url))
 }
 

@@ -32,12 +32,6 @@ impl EventId {
     pub const fn new(id: Ulid) -> Self {
         Self(id)
     }
-
-    /// Reads `evt_…` back; `None` if it is nothing of ours.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Ulid::from_string(text.strip_prefix("evt_")?).ok().map(Self)
-    }
 }
 
 impl fmt::Display for EventId {

@@ -5,12 +5,13 @@
 //! due is tried once, within [`FLUSH_DEADLINE`], and the rest stays pending in the store.
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use hyper_util::client::legacy::connect::Connect;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{AT_ONCE, Begin, Due, Ledger, Next, Settled, schedule};
@@ -43,7 +44,7 @@ pub struct Passing {
 pub struct Observed<'a> {
     /// To whom.
     pub endpoint: &'a EndpointName,
-    /// `delivered`, `retry`, `retry_after`, `pause` or `parked`; `dropped` for a passing event that found no room.
+    /// `delivered`, `retry`, `retry_after`, `pause` or `parked`; `dropped` for a passing event that found no room or its endpoint paused.
     pub verdict: &'static str,
     /// How long the POST took.
     pub took: Duration,
@@ -66,6 +67,9 @@ pub struct Outbox<C> {
     pub observer: Observer,
 }
 
+/// Who may be told now of what is told once: [`AT_ONCE`] at a time to one endpoint, none to one that is paused.
+struct Once(HashMap<EndpointName, Arc<Semaphore>>);
+
 /// How far an endpoint's deliveries have been read from the store.
 struct Feed {
     endpoint: EndpointName,
@@ -82,7 +86,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         let mut feeds: Vec<Feed> = outbox.endpoints.iter().map(|endpoint| Feed::of(endpoint.name())).collect();
         let (attempts, hurry) = (TaskTracker::new(), CancellationToken::new());
         let (end, mut ended) = mpsc::channel(4 * AT_ONCE);
-        let once = Arc::new(Semaphore::new(AT_ONCE));
+        let once = Once::of(&outbox.endpoints);
         let mut places = outbox.store.places();
         let (mut is_open, mut listening, mut rest, mut deadline) = (true, true, None, None);
         loop {
@@ -105,7 +109,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
                     Err(_) => is_open = false,
                 },
                 told = passing.recv(), if listening => match told {
-                    Some(passing) => outbox.tell_once(passing, &once, &attempts, &hurry),
+                    Some(passing) => outbox.tell_once(passing, |name| once.permit(name, &ledger), &attempts, &hurry),
                     None => listening = false,
                 },
                 () = clock::sleep_until(ledger.poll_timeout()) => ledger.handle_timeout(clock::now()),
@@ -161,10 +165,16 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         }
     }
 
-    /// One attempt for each endpoint; where [`AT_ONCE`] are under way, none: text that is about to be replaced never waits.
-    fn tell_once(self: &Arc<Self>, passing: Passing, once: &Arc<Semaphore>, attempts: &TaskTracker, hurry: &CancellationToken) {
+    /// One attempt for each endpoint that gets a permit, none for the others: text that is about to be replaced never waits.
+    fn tell_once(
+        self: &Arc<Self>,
+        passing: Passing,
+        permit: impl Fn(&EndpointName) -> Option<OwnedSemaphorePermit>,
+        attempts: &TaskTracker,
+        hurry: &CancellationToken,
+    ) {
         for name in passing.endpoints {
-            let Ok(permit) = once.clone().try_acquire_owned() else {
+            let Some(permit) = permit(&name) else {
                 (self.observer)(&Self::observed(&name, "dropped", passing.event.wall_ms));
                 continue;
             };
@@ -183,6 +193,17 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
     fn observed<'a>(endpoint: &'a EndpointName, verdict: &'static str, event_wall_ms: u64) -> Observed<'a> {
         let since_event = Duration::from_millis(clock::wall_ms().saturating_sub(event_wall_ms));
         Observed { endpoint, verdict, took: Duration::ZERO, since_event }
+    }
+}
+
+impl Once {
+    fn of(endpoints: &Endpoints) -> Self {
+        Self(endpoints.iter().map(|endpoint| (endpoint.name().clone(), Arc::new(Semaphore::new(AT_ONCE)))).collect())
+    }
+
+    fn permit(&self, endpoint: &EndpointName, ledger: &Ledger) -> Option<OwnedSemaphorePermit> {
+        let room = self.0.get(endpoint).filter(|_| !ledger.is_paused(endpoint))?;
+        room.clone().try_acquire_owned().ok()
     }
 }
 
@@ -234,8 +255,8 @@ fn tell(begin: &Begin, verdict: &'static str, reason: &str) {
     let Begin { endpoint, id, used } = begin;
     match verdict {
         "delivered" => tracing::debug!(delivery = %id, %endpoint, "delivered"),
-        "parked" => tracing::warn!(delivery = %id, %endpoint, reason, "parked: `deliveries retry` sends it again"),
-        "pause" => tracing::warn!(%endpoint, "the receiver answered 410: its events wait until one is retried by hand"),
+        "parked" => tracing::warn!(delivery = %id, %endpoint, reason, "parked: the event stays in /v1/calls/{{sid}}/events"),
+        "pause" => tracing::warn!(%endpoint, "the receiver answered 410: its events wait until the bridge is started again"),
         _ => tracing::info!(delivery = %id, %endpoint, reason, used, "failed, will try again"),
     }
 }

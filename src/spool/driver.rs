@@ -10,8 +10,8 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -49,6 +49,7 @@ enum Command {
 
 enum Control {
     Flush(oneshot::Sender<()>),
+    Recover(SessionId, DataKey, oneshot::Sender<io::Result<Vec<Recovered>>>),
     Remove(SessionId, oneshot::Sender<()>),
 }
 
@@ -59,7 +60,6 @@ struct Shared {
     key: TrackKey,
     data_key: DataKey,
     covered: AtomicU64,
-    closed: AtomicBool,
 }
 
 struct Inner {
@@ -74,7 +74,8 @@ struct Inner {
 struct Counters {
     waiting_bytes: AtomicUsize,
     refused: AtomicU64,
-    failing: AtomicBool,
+    /// What failed last, until it works again.
+    failing: Mutex<Option<String>>,
 }
 
 /// The spool; clones share it. The thread ends when the last clone and track are gone.
@@ -133,7 +134,6 @@ impl Spool {
             key,
             data_key: data_key.clone(),
             covered: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
         };
         SpoolTrack { spool: self.clone(), shared: Arc::new(shared) }
     }
@@ -144,28 +144,28 @@ impl Spool {
         self.0.counters.refused.load(Ordering::Relaxed)
     }
 
-    /// Whether the last write or sync failed.
+    /// What cannot be done and why, from the first write or sync that failed until writing works again; never names a call.
     #[must_use]
-    pub fn is_failing(&self) -> bool {
-        self.0.counters.failing.load(Ordering::Relaxed)
+    pub fn trouble(&self) -> Option<String> {
+        self.0.counters.failing().clone()
     }
 
     /// Waits until all that was appended before is synced.
     pub async fn flush(&self) {
         let (done, wait) = oneshot::channel();
-        self.control(Control::Flush(done), wait).await;
+        let _ = self.control(Control::Flush(done), wait).await;
     }
 
     /// Deletes all audio of a session; its tracks must not be appended to any more.
     pub async fn remove(&self, session: &SessionId) {
         let (done, wait) = oneshot::channel();
-        self.control(Control::Remove(session.clone(), done), wait).await;
+        let _ = self.control(Control::Remove(session.clone(), done), wait).await;
     }
 
-    async fn control(&self, control: Control, wait: oneshot::Receiver<()>) {
+    async fn control<T>(&self, control: Control, wait: oneshot::Receiver<T>) -> Option<T> {
         self.0.controls().push(control);
         let _ = self.0.commands.send(Command::Wake);
-        let _ = wait.await;
+        wait.await.ok()
     }
 
     /// The sessions that have audio on disk.
@@ -177,19 +177,26 @@ impl Spool {
         blocking(move || Ok(names(&folder)?.into_iter().map(|name| name.session).collect())).await
     }
 
-    /// Reads a session's audio back, cutting torn tails. For sessions of an earlier run; flush first for one of this run.
+    /// Reads a session's audio back, cutting torn tails: all that was appended before, whether in this run or an earlier one.
     ///
     /// # Errors
     /// If a file cannot be read.
     pub async fn recover(&self, session: &SessionId, data_key: &DataKey) -> io::Result<Vec<Recovered>> {
-        let (folder, session, data_key) = (self.0.folder.clone(), session.clone(), data_key.clone());
-        blocking(move || recover(&folder, &session, &data_key)).await
+        let (done, wait) = oneshot::channel();
+        let recovered = self.control(Control::Recover(session.clone(), data_key.clone(), done), wait).await;
+        recovered.unwrap_or_else(|| Err(io::Error::other("the spool's writer is gone")))
     }
 }
 
 impl Inner {
-    fn controls(&self) -> std::sync::MutexGuard<'_, Vec<Control>> {
+    fn controls(&self) -> MutexGuard<'_, Vec<Control>> {
         self.controls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counters {
+    fn failing(&self) -> MutexGuard<'_, Option<String>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -215,11 +222,6 @@ impl SpoolTrack {
     pub fn covered(&self, to: Offset) {
         self.shared.covered.fetch_max(to.0, Ordering::Relaxed);
     }
-
-    /// No more audio comes: the last file too is deleted as soon as it is covered.
-    pub fn close(&self) {
-        self.shared.closed.store(true, Ordering::Release);
-    }
 }
 
 fn cost(chunk: &Chunk) -> usize {
@@ -229,7 +231,7 @@ fn cost(chunk: &Chunk) -> usize {
 fn write_all(commands: &mpsc::Receiver<Command>, take_controls: &impl Fn() -> Vec<Control>, mut files: Files) {
     let mut next_round = clock::now() + SYNC_EVERY;
     loop {
-        let patience = if files.is_empty() { Duration::MAX } else { next_round.saturating_duration_since(clock::now()) };
+        let patience = if files.is_idle() { Duration::MAX } else { next_round.saturating_duration_since(clock::now()) };
         let first = match commands.recv_timeout(patience) {
             Ok(command) => Some(command),
             Err(mpsc::RecvTimeoutError::Timeout) => None,
@@ -256,14 +258,22 @@ fn write_all(commands: &mpsc::Receiver<Command>, take_controls: &impl Fn() -> Ve
             next_round = clock::now() + SYNC_EVERY;
         }
         for control in controls {
-            // Whoever asked may have gone away meanwhile.
-            let _ = match control {
-                Control::Flush(done) => done.send(()),
-                Control::Remove(session, done) => {
-                    files.remove(&session);
-                    done.send(())
-                }
-            };
+            answer(control, &mut files);
+        }
+    }
+}
+
+/// Whoever asked may have gone away meanwhile.
+fn answer(control: Control, files: &mut Files) {
+    match control {
+        Control::Flush(done) => {
+            let _ = done.send(());
+        }
+        // Read by the one who writes, so that no frame of a stream that is still open is half there.
+        Control::Recover(session, data_key, done) => drop(done.send(recover(files.folder(), &session, &data_key))),
+        Control::Remove(session, done) => {
+            files.remove(&session);
+            let _ = done.send(());
         }
     }
 }

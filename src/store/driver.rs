@@ -1,19 +1,24 @@
 //! The threads of the store: one that writes, two that read.
 //!
 //! Promises: [`Store::commit`] answers only after the unit is on stable storage; whatever is queued up meanwhile goes into
-//! one COMMIT, so many calls share one sync; a full queue makes callers wait and never loses a write; reading never waits for writing.
+//! one COMMIT, so many calls share one sync; a full queue makes callers wait and never loses a write; reading never waits for
+//! writing; a disk that works again is noticed within [`PROBE_EVERY`], whether or not anybody writes.
 
 use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    runtime::{self, Runtime},
+    sync::{mpsc, oneshot, watch},
+};
 
 use super::{
     Backlog, CallFilter, Committed, Delivery, DeliveryFilter, LiveSession, Outgoing, Page, PendingDelivery, Session, StoreError,
@@ -31,6 +36,8 @@ const GROUP_MAX: usize = 256;
 const WRITES_MAX: usize = 4096;
 /// The most questions that wait for each reader; then callers wait.
 const READS_MAX: usize = 256;
+/// How often a database that failed is tried again while nobody writes.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// One long listing must not hold up the outbox, so there are two.
 const READERS: usize = 2;
 
@@ -48,7 +55,7 @@ pub struct Store {
     readers: Arc<[mpsc::Sender<Question>]>,
     turn: Arc<AtomicUsize>,
     places: watch::Receiver<u64>,
-    writable: Arc<AtomicBool>,
+    writable: watch::Receiver<bool>,
 }
 
 impl Store {
@@ -65,10 +72,11 @@ impl Store {
         let (announce, places) = watch::channel(place);
         let (writer, requests) = mpsc::channel(WRITES_MAX);
         let readers = (0..READERS).map(|_| start_reader(path)).collect::<Result<_, _>>()?;
+        let (tell, writable) = watch::channel(true);
         let numbers = write::Numbers::behind(place);
-        let writable = Arc::new(AtomicBool::new(true));
-        let told = Arc::clone(&writable);
-        start("store-writer", move || write_all(connection, requests, numbers, &announce, &told))?;
+        let waiting = waiting()?;
+        let writer_thread = Writer { connection, requests, numbers, places: announce, writable: tell, waiting };
+        start("store-writer", move || writer_thread.run())?;
         Ok(Self { writer, readers, turn: Arc::default(), places, writable })
     }
 
@@ -79,10 +87,10 @@ impl Store {
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Whether the last commit went well; `false` from a failing disk until a commit goes through again.
+    /// Whether the last write went well; `false` from a failing disk until a commit or the writer's own probe goes through again.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.writable.load(Ordering::Relaxed)
+        *self.writable.borrow()
     }
 
     /// Whether a stream of this name was ever there.
@@ -171,42 +179,82 @@ impl Store {
     }
 }
 
-fn write_all(
-    mut connection: Connection,
-    mut requests: mpsc::Receiver<Request>,
-    mut numbers: write::Numbers,
-    places: &watch::Sender<u64>,
-    writable: &AtomicBool,
-) {
-    while let Some(first) = requests.blocking_recv() {
-        let (mut units, mut answers, mut close) = (Vec::new(), Vec::new(), None);
-        let mut next = Some(first);
-        while let Some(request) = next {
-            match request {
-                Request::Unit(unit, answer) => {
-                    units.push(unit);
-                    answers.push(answer);
+/// The writing thread.
+struct Writer {
+    connection: Connection,
+    requests: mpsc::Receiver<Request>,
+    numbers: write::Numbers,
+    places: watch::Sender<u64>,
+    writable: watch::Sender<bool>,
+    /// Runs nothing; the thread waits for a request or for the next probe on it.
+    waiting: Runtime,
+}
+
+impl Writer {
+    fn run(mut self) {
+        while let Some(first) = self.next() {
+            let (mut units, mut answers, mut close) = (Vec::new(), Vec::new(), None);
+            let mut next = Some(first);
+            while let Some(request) = next {
+                match request {
+                    Request::Unit(unit, answer) => {
+                        units.push(unit);
+                        answers.push(answer);
+                    }
+                    Request::Close(answer) => close = Some(answer),
                 }
-                Request::Close(answer) => close = Some(answer),
+                next = if close.is_some() || units.len() >= GROUP_MAX { None } else { self.requests.try_recv().ok() };
             }
-            next = if close.is_some() || units.len() >= GROUP_MAX { None } else { requests.try_recv().ok() };
-        }
-        numbers.fresh(clock::ulid());
-        let outcomes = write::commit(&mut connection, &units, &mut numbers);
-        if !outcomes.is_empty() {
-            writable.store(!outcomes.iter().all(|outcome| matches!(outcome, Err(StoreError::Database(_)))), Ordering::Relaxed);
-        }
-        places.send_if_modified(|place| std::mem::replace(place, numbers.place) != numbers.place);
-        for (answer, outcome) in answers.into_iter().zip(outcomes) {
-            // A caller that went away meanwhile misses the answer, not the write.
-            let _ = answer.send(outcome);
-        }
-        if let Some(answer) = close {
-            if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
-                tracing::warn!(%error, "failed to fold the write-ahead log into the database; the next start will");
+            for (answer, outcome) in answers.into_iter().zip(self.commit(&units)) {
+                // A caller that went away meanwhile misses the answer, not the write.
+                let _ = answer.send(outcome);
             }
-            let _ = answer.send(());
-            return;
+            if let Some(answer) = close {
+                if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+                    tracing::warn!(%error, "failed to fold the write-ahead log into the database; the next start will");
+                }
+                let _ = answer.send(());
+                return;
+            }
+        }
+    }
+
+    /// The next request. Where no call is taken because the last commit failed, none may ever come: then it is tried by itself.
+    fn next(&mut self) -> Option<Request> {
+        loop {
+            if *self.writable.borrow() {
+                return self.requests.blocking_recv();
+            }
+            let requests = &mut self.requests;
+            let waited = self.waiting.block_on(async { tokio::time::timeout(PROBE_EVERY, requests.recv()).await });
+            if let Ok(request) = waited {
+                return request;
+            }
+            let outcome = write::probe(&mut self.connection);
+            self.found(outcome);
+        }
+    }
+
+    fn commit(&mut self, units: &[Vec<Write>]) -> Vec<Result<Committed, StoreError>> {
+        self.numbers.fresh(clock::ulid());
+        let outcomes = write::commit(&mut self.connection, units, &mut self.numbers);
+        let failed = |outcome: &Result<Committed, StoreError>| match outcome {
+            Err(error @ StoreError::Database(_)) => Err(error.clone()),
+            _ => Ok(()),
+        };
+        if let Some(best) = outcomes.iter().map(failed).reduce(Result::or) {
+            self.found(best);
+        }
+        self.places.send_if_modified(|place| std::mem::replace(place, self.numbers.place) != self.numbers.place);
+        outcomes
+    }
+
+    fn found(&self, outcome: Result<(), StoreError>) {
+        let changed = self.writable.send_if_modified(|writable| std::mem::replace(writable, outcome.is_ok()) != outcome.is_ok());
+        match outcome {
+            Err(error) if changed => tracing::error!(%error, "the database cannot be written: no call is taken until it can"),
+            Ok(()) if changed => tracing::info!("the database can be written again"),
+            _ => {}
         }
     }
 }
@@ -222,6 +270,11 @@ fn start_reader(path: &Path) -> Result<mpsc::Sender<Question>, StoreError> {
         }
     })?;
     Ok(sender)
+}
+
+fn waiting() -> Result<Runtime, StoreError> {
+    let built = runtime::Builder::new_current_thread().enable_time().build();
+    built.map_err(|error| StoreError::Database(format!("failed to make a timer: {error}")))
 }
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {

@@ -75,8 +75,6 @@ pub enum Write {
         key: TrackKey,
         /// Covered up to here.
         offset: Offset,
-        /// The same on the call's clock.
-        at_ms: u64,
     },
     /// The session is over.
     Ended {
@@ -166,8 +164,6 @@ pub enum Standing {
 /// What a committed unit brought about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// The new deliveries, in the order of the writes.
-    pub deliveries: Vec<DeliveryId>,
     /// How many deliveries [`Write::Retry`] and [`Write::RetryAll`] set to pending.
     pub retried: u64,
 }

@@ -10,7 +10,7 @@ use super::{
     StoredAttempt, StoredEvent, StoredSegment, StoredTrack, saved, write::int,
 };
 use crate::{
-    media::{EndpointName, Gap, Offset, SessionId, Track},
+    media::{EndpointName, Gap, Offset, SessionId, Track, bytes_to_ms},
     segment::TrackKey,
     webhook::DeliveryId,
 };
@@ -70,11 +70,14 @@ fn session(connection: &Connection, id: &str) -> Answer<Session> {
         .query_row([id], saved::session)?;
     session.tracks = all(
         connection,
-        "SELECT stream, track, role, mark_offset, mark_at_ms FROM tracks WHERE session_id = ? ORDER BY stream, track",
+        "SELECT stream, track, role, mark_offset, at_ms FROM tracks JOIN streams USING (session_id, stream)
+         WHERE session_id = ? ORDER BY stream, track",
         [id],
         |row| {
             let key = TrackKey { stream: row.get(0)?, track: saved::track(row, 1)? };
-            let (mark, mark_at_ms) = (Offset(saved::uint(row, 3)?), saved::uint(row, 4)?);
+            let mark = Offset(saved::uint(row, 3)?);
+            // At the earliest: a track may have begun behind its stream's first audio.
+            let mark_at_ms = saved::uint(row, 4)? + bytes_to_ms(mark.0);
             Ok(StoredTrack { key, role: saved::role(&row.get::<_, String>(2)?), mark, mark_at_ms })
         },
     )?;

@@ -30,7 +30,7 @@ pub struct StoredTrack {
     pub role: Role,
     /// Audio before this is covered by stored finals.
     pub mark: Offset,
-    /// The same on the call's clock.
+    /// The same on the call's clock, in milliseconds, had the track begun with its stream and left nothing out: never too late.
     pub mark_at_ms: u64,
 }
 

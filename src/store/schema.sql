@@ -41,7 +41,6 @@ CREATE TABLE tracks (
     track       TEXT NOT NULL CHECK (track IN ('inbound', 'outbound', 'mixed')),
     role        TEXT NOT NULL,
     mark_offset INTEGER NOT NULL DEFAULT 0,    -- bytes of the track
-    mark_at_ms  INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (session_id, stream, track),
     FOREIGN KEY (session_id, stream) REFERENCES streams (session_id, stream) ON DELETE CASCADE
 ) STRICT;

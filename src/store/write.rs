@@ -76,6 +76,14 @@ fn try_commit(
     Ok(answers)
 }
 
+/// Whether the database can be written: writes a page that says what it said before, and syncs it as any commit does.
+pub(super) fn probe(connection: &mut Connection) -> Done {
+    let group = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = group.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    group.execute_batch(&format!("PRAGMA user_version = {version}"))?;
+    commit_group(group)
+}
+
 fn commit_group(group: Transaction<'_>) -> Done {
     group.commit().map_err(StoreError::from)
 }
@@ -97,13 +105,12 @@ fn apply(connection: &Connection, write: &Write, numbers: &mut Numbers, committe
         )
         .map_err(misfit)
         .map(drop),
-        Write::Event { event, endpoints } => add_event(connection, event, endpoints, numbers, committed),
+        Write::Event { event, endpoints } => add_event(connection, event, endpoints, numbers),
         Write::Segment { session, stream, seq, text } => add_segment(connection, session, *stream, *seq, text),
-        Write::Mark { session, key, offset, at_ms } => one(run(
+        Write::Mark { session, key, offset } => one(run(
             connection,
-            "UPDATE tracks SET mark_at_ms = iif(?1 > mark_offset, ?2, mark_at_ms), mark_offset = max(mark_offset, ?1)
-             WHERE session_id = ?3 AND stream = ?4 AND track = ?5",
-            params![int(offset.0), int(*at_ms), session.as_str(), key.stream, key.track.as_str()],
+            "UPDATE tracks SET mark_offset = max(mark_offset, ?) WHERE session_id = ? AND stream = ? AND track = ?",
+            params![int(offset.0), session.as_str(), key.stream, key.track.as_str()],
         )),
         Write::Ended { session, end } => end_session(connection, session, end),
         Write::Verdict { delivery, attempt, standing } => settle(connection, *delivery, attempt, standing),
@@ -150,13 +157,7 @@ fn end_session(connection: &Connection, session: &SessionId, end: &Ended) -> Don
     ))
 }
 
-fn add_event(
-    connection: &Connection,
-    event: &Event,
-    endpoints: &[EndpointName],
-    numbers: &mut Numbers,
-    committed: &mut Committed,
-) -> Done {
+fn add_event(connection: &Connection, event: &Event, endpoints: &[EndpointName], numbers: &mut Numbers) -> Done {
     let (session, seq) = (event.session.as_str(), int(event.seq.ok_or(StoreError::Misfit)?));
     let added = run(
         connection,
@@ -176,7 +177,6 @@ fn add_event(
             "INSERT INTO deliveries (id, session_id, seq, endpoint, place, state, next_wall_ms) VALUES (?, ?, ?, ?, ?, 'pending', ?)",
             params![delivery.to_string(), session, seq, endpoint.as_str(), int(numbers.place), int(event.wall_ms)],
         )?;
-        committed.deliveries.push(delivery);
     }
     Ok(())
 }

@@ -225,3 +225,17 @@ async fn a_refused_stream_does_not_hide_the_session_that_its_call_has() {
     assert!(!kinds.contains(&"call.started".to_owned()), "the second stream joined: {kinds:?}");
     stage.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spool_that_fails_is_told_with_its_cause_and_the_call_goes_on() {
+    let mut stage = Stage::new().await;
+    let ready = http::get(&stage, "/readyz").await;
+    assert_eq!((ready.status, &ready.json()["spool"]["state"]), (200, &"ready".into()));
+    std::fs::remove_dir_all(stage.data_dir.join("spool")).unwrap();
+    good_call(&stage, "CAunsafe").await;
+    assert_whole(&until_completed(&mut stage, &["CAunsafe"]).await["CAunsafe"]);
+    let ready = http::get(&stage, "/readyz").await;
+    assert_eq!((ready.status, &ready.json()["spool"]["state"]), (200, &"failing".into()));
+    assert!(ready.json()["spool"]["reason"].as_str().unwrap().contains("open: "));
+    stage.end().await;
+}

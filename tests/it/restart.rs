@@ -8,10 +8,15 @@ use std::{
 };
 
 use pulse_bridge::{
-    media::{Chunk, Offset, SessionId, Track},
+    event::Direction,
+    media::{CallSid, Chunk, Offset, SessionId, StreamSid, Track},
     replay::{self, Pace, Progress, Recording},
-    segment::TrackKey,
-    spool::{FileName, Spool, seal::DataKey},
+    segment::{Role, TrackKey},
+    spool::{
+        FileName, Spool,
+        seal::{DataKey, WrappedKey},
+    },
+    store::{NewSession, Store, Write},
 };
 use serde_json::Value;
 use url::Url;
@@ -124,6 +129,50 @@ async fn kill_in_the_middle(
 
 fn files_in(folder: &std::path::Path) -> BTreeSet<std::ffi::OsString> {
     std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_master_key_is_gone_still_ends_once_and_says_what_is_lost() {
+    let mut stage = Stage::new().await;
+    let data_dir = stage.data_dir.join("rekeyed");
+    std::fs::create_dir_all(&data_dir).unwrap();
+    let session = SessionId::new(&format!("ses_{}", pulse_bridge::clock::ulid())).unwrap();
+    let store = Store::open(&data_dir.join("bridge.sqlite")).unwrap();
+    store.commit(live_call(&session, WrappedKey { key_id: "gone".into(), sealed: vec![7; 80] })).await.unwrap();
+    store.close().await;
+
+    let later = stage.another(&data_dir).await;
+    assert_eq!(later.recovered, 1);
+    let (gap, completed) = (stage.next_event().await, stage.next_event().await);
+    assert_eq!((&gap["type"], &gap["data"]["reason"]), (&"transcript.gap".into(), &"crash".into()));
+    assert_eq!((&completed["type"], &completed["data"]["end_reason"]), (&"call.completed".into(), &"crash".into()));
+    assert_eq!(completed["data"]["complete"], false);
+    later.close().await;
+    stage.end().await;
+}
+
+/// The rows of a call that is on the line, with one track.
+fn live_call(session: &SessionId, key: WrappedKey) -> Vec<Write> {
+    let new = NewSession {
+        id: session.clone(),
+        call_sid: CallSid::new("CArekeyed").unwrap(),
+        dialect: "twilio".into(),
+        account_sid: None,
+        direction: Direction::Inbound,
+        from: None,
+        to: None,
+        webhook: None,
+        started_wall_ms: 1,
+        key,
+        context: serde_json::json!({}),
+    };
+    let stream_sid = StreamSid::new("MZrekeyed").unwrap();
+    let track = TrackKey { stream: 0, track: Track::Inbound };
+    vec![
+        Write::Session(Box::new(new)),
+        Write::Stream { session: session.clone(), stream: 0, dialect: "twilio", stream_sid, at_ms: 0 },
+        Write::Track { session: session.clone(), key: track, role: Role::caller() },
+    ]
 }
 
 /// Takes one delivery; one that comes again must be the same bytes.

@@ -82,6 +82,40 @@ fn a_webhook_that_could_not_deliver_is_refused() {
 }
 
 #[test]
+fn keys_are_held_to_the_rules_of_those_who_use_them() {
+    let key = KEY_A.strip_prefix("k1:").expect("it is called k1");
+    let long = format!("2026.{}:{key}", "k".repeat(59));
+    from_env(&[("PULSE_BRIDGE_KEY", &format!("{KEY_A},{long}"))]).unwrap();
+    let error = from_env(&[("PULSE_BRIDGE_KEY", &format!("{KEY_A},{KEY_A}"))]).unwrap_err().to_string();
+    assert_eq!(error, "PULSE_BRIDGE_KEY: two master keys are called k1");
+    let bare = SECRET.strip_prefix("whsec_").expect("it has the prefix");
+    from_env(&[("PULSE_BRIDGE_WEBHOOK_URL", "http://h/"), ("PULSE_BRIDGE_WEBHOOK_SECRET", bare)]).unwrap();
+}
+
+#[test]
+fn a_refused_weight_says_which_ones_are_taken() {
+    from_env(&[("PULSE_BRIDGE_UPSTREAM_KEYWORDS", "Anna:100,Bob:0.5")]).unwrap();
+    let error = from_env(&[("PULSE_BRIDGE_UPSTREAM_KEYWORDS", "Anna:2,Bob:101")]).unwrap_err().to_string();
+    assert!(error.ends_with("item 2 must be \"Word\" or \"Word:weight\" with a weight above 0, at most 100"), "{error}");
+}
+
+#[test]
+fn an_address_has_no_fragment_because_nobody_would_get_it() {
+    for (name, address) in [
+        ("PULSE_BRIDGE_PUBLIC_URL", "https://b.example/#hunter2"),
+        ("PULSE_BRIDGE_UPSTREAM_URL", "wss://h/x#hunter2"),
+        ("PULSE_BRIDGE_WEBHOOK_URL", "https://h/in#"),
+    ] {
+        let error = from_env(&[(name, address)]).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("{name}: ")) && error.ends_with("has a part behind '#', which is never sent; take it out"),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn a_signing_secret_has_24_to_64_bytes() {
     use base64::{Engine, engine::general_purpose::STANDARD};
     for (bytes, fits) in [(23, false), (24, true), (64, true), (65, false)] {

@@ -149,15 +149,43 @@ async fn what_is_not_stored_is_told_once_to_those_who_asked() {
     let (store, _folder) = open();
     let mut receiver = Receiver::start(vec![status(500)]).await;
     let running = Running::start(&store, &receiver, "crm");
-    let session = SessionId::new("ses_1").unwrap();
-    let data = Data::SpeechStarted(SpeechActivity { track: Track::Inbound, at_ms: 3 });
     for _ in 0..2 {
-        let event = Event::passing(clock::ulid(), clock::wall_ms(), &session, &CallSid::new("CA1").unwrap(), &data);
-        let expected = event.id.to_string();
-        running.passing.send(Passing { event, endpoints: vec![name("crm")] }).await.unwrap();
+        let expected = running.tell(&["crm"]).await;
         assert_eq!(receiver.next().await.id, expected);
     }
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_paused_endpoint_is_not_told_of_what_is_not_stored() {
+    let (store, _folder) = open();
+    let mut receiver = Receiver::start(vec![status(410)]).await;
+    let running = Running::start(&store, &receiver, "crm");
+    let session = begin(&store, "CA1", "MZ1").await;
+    commit(&store, &session, 1..=1).await;
+    receiver.next().await;
+    running.verdicts("pause").await;
+    // One thread runs both: the attempt that told the observer has told the ledger too before this goes on.
+    running.tell(&["crm"]).await;
+    running.verdicts("dropped").await;
+    running.stop().await;
+    assert!(receiver.posts.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_takes_no_room_from_another() {
+    let (store, _folder) = open();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut receiver = Receiver::start(vec![]).await;
+    let hanging = format!("http://{}/hook", silent.local_addr().unwrap());
+    let running = Running::with(&store, &[("hangs", &hanging), ("crm", &receiver.url)]);
+    for _ in 0..=AT_ONCE {
+        running.tell(&["hangs"]).await;
+    }
+    running.verdicts("dropped").await;
+    let expected = running.tell(&["crm"]).await;
+    assert_eq!(receiver.next().await.id, expected);
+    running.task.abort();
 }
 
 #[tokio::test]
@@ -246,11 +274,17 @@ struct Running {
 
 impl Running {
     fn start(store: &Store, receiver: &Receiver, endpoint: &str) -> Self {
-        let endpoint = Endpoint::new(name(endpoint), receiver.url.parse().unwrap(), &[SECRET.into()], vec![], true).unwrap();
+        Self::with(store, &[(endpoint, &receiver.url)])
+    }
+
+    fn with(store: &Store, endpoints: &[(&str, &str)]) -> Self {
+        let endpoint =
+            |(of, url): &(&str, &str)| Endpoint::new(name(of), url.parse().unwrap(), &[SECRET.into()], vec![], true).unwrap();
+        let endpoints = endpoints.iter().map(endpoint).collect();
         let (seen, verdicts) = tokio::sync::watch::channel("");
         let outbox = Outbox {
             store: store.clone(),
-            endpoints: Endpoints::new(vec![endpoint]),
+            endpoints: Endpoints::new(endpoints),
             poster: Poster::new(HttpConnector::new()),
             observer: Arc::new(move |observed| {
                 seen.send_replace(observed.verdict);
@@ -260,6 +294,17 @@ impl Running {
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(outbox.run(told, shutdown.clone()));
         Self { passing, shutdown, task, verdicts }
+    }
+
+    /// Hands in an event that is not stored; gives its id.
+    async fn tell(&self, endpoints: &[&str]) -> String {
+        let session = SessionId::new("ses_1").unwrap();
+        let data = Data::SpeechStarted(SpeechActivity { track: Track::Inbound, at_ms: 3 });
+        let event = Event::passing(clock::ulid(), clock::wall_ms(), &session, &CallSid::new("CA1").unwrap(), &data);
+        let id = event.id.to_string();
+        let endpoints = endpoints.iter().map(|endpoint| name(endpoint)).collect();
+        self.passing.send(Passing { event, endpoints }).await.unwrap();
+        id
     }
 
     async fn verdicts(&self, word: &str) {

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -19,6 +19,11 @@ use crate::{
 /// Audio in one file: a minute, so that what is covered frees its space soon and files stay few.
 const FILE_BYTES: u64 = ms_to_bytes(60_000);
 
+/// What is written to see whether writing works again; no name of a session's audio.
+const PROBE_NAME: &str = "probe";
+/// One block, so that a full disk shows.
+const PROBE_BYTES: usize = 4096;
+
 pub(super) struct Files {
     folder: PathBuf,
     counters: Arc<Counters>,
@@ -27,6 +32,8 @@ pub(super) struct Files {
     touched: HashSet<u64>,
     /// Whether a file was made whose name is not synced yet.
     has_new_names: bool,
+    /// Whether anything failed since the last round.
+    has_failed: bool,
 }
 
 /// A track's files, the newest last and open.
@@ -50,11 +57,16 @@ struct Covering {
 
 impl Files {
     pub(super) fn new(folder: PathBuf, counters: Arc<Counters>) -> Self {
-        Self { folder, counters, tracks: HashMap::new(), touched: HashSet::new(), has_new_names: false }
+        Self { folder, counters, tracks: HashMap::new(), touched: HashSet::new(), has_new_names: false, has_failed: false }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.tracks.is_empty()
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether a round would do nothing.
+    pub(super) fn is_idle(&self) -> bool {
+        self.tracks.is_empty() && self.counters.failing().is_none()
     }
 
     /// Seals a chunk for its track's newest file.
@@ -100,11 +112,28 @@ impl Files {
         if std::mem::take(&mut self.has_new_names) {
             outcome = outcome.and(File::open(&self.folder).and_then(|folder| folder.sync_all()));
         }
-        match outcome {
-            Ok(()) => self.counters.failing.store(false, Ordering::Relaxed),
-            Err(error) => self.failed("sync", &error),
+        if let Err(error) = outcome {
+            self.failed("sync", &error);
         }
+        self.look_again();
         self.tracks.retain(|_, open| open.tidy());
+    }
+
+    /// Ends a failure once a whole round went well and a file can be written and synced, so that silence is no proof.
+    fn look_again(&mut self) {
+        if std::mem::take(&mut self.has_failed) || self.counters.failing().is_none() || self.probe().is_err() {
+            return;
+        }
+        *self.counters.failing() = None;
+        tracing::info!("audio can be spooled again");
+    }
+
+    fn probe(&self) -> io::Result<()> {
+        let path = self.folder.join(PROBE_NAME);
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(&[0; PROBE_BYTES])?;
+        file.sync_all()?;
+        fs::remove_file(&path)
     }
 
     /// Deletes a session's files, also those of an earlier run.
@@ -116,8 +145,9 @@ impl Files {
         }
     }
 
-    fn failed(&self, what: &'static str, error: &io::Error) {
-        if !self.counters.failing.swap(true, Ordering::Relaxed) {
+    fn failed(&mut self, what: &'static str, error: &io::Error) {
+        self.has_failed = true;
+        if self.counters.failing().replace(format!("{what}: {error}")).is_none() {
             tracing::error!(what, %error, "failed to spool audio: it is not safe from a crash until this works again");
         }
     }
@@ -139,19 +169,21 @@ impl Open {
         Ok(())
     }
 
-    /// A write that fails is undone and ends its file, so that a torn frame never hides the whole ones after it.
+    /// A write that fails is undone, so that a torn frame never hides the whole ones after it; a file where that fails too is ended.
     fn write(&mut self, counters: &Counters) -> io::Result<()> {
         counters.waiting_bytes.fetch_sub(std::mem::take(&mut self.buffered), Ordering::Relaxed);
         let buffer = std::mem::take(&mut self.buffer);
         let Some(file) = self.file.as_mut().filter(|_| !buffer.is_empty()) else { return Ok(()) };
         self.is_dirty = true;
         let outcome = file.write_all(&buffer);
-        if outcome.is_err() {
+        if outcome.is_ok() {
+            self.written_bytes += buffer.len() as u64;
+        } else {
             counters.refused.fetch_add(1, Ordering::Relaxed);
-            let _ = file.set_len(self.written_bytes).and_then(|()| file.sync_data());
-            self.file = None;
+            if file.set_len(self.written_bytes).is_err() {
+                self.file = None;
+            }
         }
-        self.written_bytes += buffer.len() as u64;
         self.buffer = buffer;
         self.buffer.clear();
         outcome
@@ -167,9 +199,8 @@ impl Open {
     /// Deletes covered files; says whether the track is still of interest.
     fn tidy(&mut self) -> bool {
         let covered = Offset(self.shared.covered.load(Ordering::Relaxed));
-        let is_closed = self.shared.closed.load(Ordering::Acquire);
         let is_alone = Arc::strong_count(&self.shared) == 1;
-        let keep = usize::from(!is_closed && !is_alone);
+        let keep = usize::from(!is_alone);
         while self.names.len() > keep && self.names.front().is_some_and(|oldest| oldest.end <= covered) {
             delete(&self.names.pop_front().expect("it was just looked at").path);
         }

@@ -30,6 +30,17 @@ async fn what_was_appended_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_session_of_this_run_is_read_back_whole_while_its_stream_goes_on() {
+    let (spool, _folder, session, key) = open();
+    let track = spool.track(&session, INBOUND, &key);
+    for round in 1..=20 {
+        (0..100).for_each(|n| track.append(&chunk(round * 100 + n)).unwrap());
+        let recovered = spool.recover(&session, &key).await.unwrap().pop().unwrap();
+        assert_eq!((recovered.frames.len() as u64, recovered.torn_bytes), (round * 100, 0));
+    }
+}
+
+#[tokio::test]
 async fn a_torn_tail_is_cut_and_stays_cut() {
     let (spool, folder, session, key) = open();
     let track = spool.track(&session, INBOUND, &key);
@@ -60,7 +71,7 @@ async fn covered_files_go_and_the_one_being_written_stays() {
     spool.flush().await;
     assert_eq!(paths(&folder).len(), 1);
     track.append(&chunk(2500)).unwrap();
-    track.close();
+    drop(track);
     spool.flush().await;
     assert_eq!(paths(&folder), Vec::<PathBuf>::new());
 }
@@ -71,7 +82,6 @@ async fn audio_that_is_not_covered_outlives_its_track() {
     let track = spool.track(&session, INBOUND, &key);
     (0..3).for_each(|n| track.append(&chunk(n)).unwrap());
     track.covered(chunk(1).end());
-    track.close();
     drop(track);
     spool.flush().await;
     spool.flush().await;
@@ -105,12 +115,37 @@ async fn a_folder_that_vanishes_is_told_and_audio_goes_on_when_it_is_back() {
     let track = spool.track(&session, INBOUND, &key);
     track.append(&chunk(0)).unwrap();
     spool.flush().await;
-    assert!(spool.is_failing() || spool.refused() == 1);
+    assert!(spool.trouble().is_some_and(|why| why.starts_with("open: ")));
+    assert_eq!(spool.refused(), 1);
+    spool.flush().await;
+    assert!(spool.trouble().is_some(), "a round in which nothing was written proves nothing");
     fs::create_dir(&folder.0).unwrap();
     track.append(&chunk(1)).unwrap();
     spool.flush().await;
-    assert!(!spool.is_failing());
+    spool.flush().await;
+    assert_eq!(spool.trouble(), None);
     assert_eq!(spool.recover(&session, &key).await.unwrap()[0].frames[0].offset, chunk(1).offset);
+    assert_eq!(paths(&folder).len(), 1, "what was written to find out is gone");
+}
+
+#[tokio::test]
+async fn a_failed_write_is_undone_and_its_file_goes_on() {
+    let (spool, folder, session, key) = open();
+    let track = spool.track(&session, INBOUND, &key);
+    track.append(&chunk(0)).unwrap();
+    spool.flush().await;
+    // Behind the longest length that the file system takes, any write fails.
+    let file = fs::OpenOptions::new().write(true).open(paths(&folder).pop().unwrap()).unwrap();
+    let longest = [i64::MAX.unsigned_abs(), (1 << 44) - 4096].into_iter().find(|length| file.set_len(*length).is_ok());
+    assert!(longest.is_some(), "the file system has files of some length");
+    track.append(&chunk(1)).unwrap();
+    spool.flush().await;
+    assert_eq!(spool.refused(), 1);
+    track.append(&chunk(2)).unwrap();
+    spool.flush().await;
+    assert_eq!(paths(&folder).len(), 1, "no file of its own for what failed");
+    let frames = spool.recover(&session, &key).await.unwrap().pop().unwrap().frames;
+    assert_eq!(frames.iter().map(|frame| frame.offset).collect::<Vec<_>>(), [chunk(0).offset, chunk(2).offset]);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ const KEY: TrackKey = TrackKey { stream: 0, track: Track::Inbound };
 async fn a_session_is_read_back_as_it_was_written() {
     let (store, _folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
-    store.commit(vec![mark(&session, 800, 100), mark(&session, 400, 50)]).await.unwrap();
+    store.commit(vec![mark(&session, 800), mark(&session, 400)]).await.unwrap();
     let live = store.unfinished().await.unwrap().pop().unwrap();
     assert_eq!(live.session.start.call_sid.as_str(), "CA1");
     assert_eq!(live.session.start.key, WrappedKey { key_id: "k1".into(), sealed: vec![1, 2, 3] });
@@ -29,6 +29,19 @@ async fn a_session_is_read_back_as_it_was_written() {
     assert_eq!(live.session.tracks[0].role, Role::caller());
     assert_eq!(live.streams, [(0, StreamSid::new("MZ1").unwrap(), 0)]);
     assert_eq!(live.next_seq, 1);
+}
+
+#[tokio::test]
+async fn the_mark_of_a_joined_stream_lies_on_the_calls_clock() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    let (key, stream_sid) = (TrackKey { stream: 1, ..KEY }, StreamSid::new("MZ2").unwrap());
+    let joined = Write::Stream { session: session.clone(), stream: 1, dialect: "twilio", stream_sid, at_ms: 30_000 };
+    let track = Write::Track { session: session.clone(), key, role: Role::caller() };
+    let moved = Write::Mark { session: session.clone(), key, offset: Offset(16_000) };
+    store.commit(vec![joined, track, mark(&session, 8_000), moved]).await.unwrap();
+    let marks: Vec<u64> = store.call("CA1").await.unwrap().unwrap().tracks.iter().map(|track| track.mark_at_ms).collect();
+    assert_eq!(marks, [1_000, 32_000]);
 }
 
 #[tokio::test]
@@ -68,26 +81,6 @@ async fn a_failing_unit_takes_no_other_of_its_group_with_it() {
     assert_eq!(seqs, [1, 2]);
     let pending = store.pending(&name("crm"), 0, 9).await.unwrap();
     assert_eq!(pending.iter().map(|delivery| delivery.seq).collect::<Vec<_>>(), [1, 2]);
-}
-
-#[tokio::test]
-async fn a_full_disk_is_told_to_whom_it_hits_and_to_nobody_else() {
-    let (store, folder) = open();
-    let sessions = [begin(&store, "CA1", "MZ1").await, begin(&store, "CA1", "MZ2").await, begin(&store, "CA1", "MZ3").await];
-    let mut connection = Connection::open(folder.0.join("bridge.db")).unwrap();
-    schema::prepare(&connection).unwrap();
-    let pages: i64 = connection.query_row("PRAGMA page_count", (), |row| row.get(0)).unwrap();
-    connection.query_row(&format!("PRAGMA max_page_count = {}", pages + 4), (), |_| Ok(())).unwrap();
-    let Write::Event { event, endpoints } = gap_event(&sessions[1], 1, &[]) else { unreachable!() };
-    let huge = Write::Event { event: Event { body: vec![b' '; 1 << 20].into(), ..event }, endpoints };
-    let units = [vec![gap_event(&sessions[0], 1, &[])], vec![huge], vec![gap_event(&sessions[2], 1, &[])]];
-    let answers = write::commit(&mut connection, &units, &mut write::Numbers::behind(0));
-    assert!(matches!(&answers[1], Err(StoreError::Database(why)) if why.contains("full")), "{answers:?}");
-    for (session, answer) in sessions.iter().zip(&answers) {
-        assert_eq!(store.events(session, 0, 9).await.unwrap().len(), usize::from(answer.is_ok()));
-    }
-    connection.query_row("PRAGMA max_page_count = 100000", (), |_| Ok(())).unwrap();
-    assert!(write::commit(&mut connection, &units[1..2], &mut write::Numbers::behind(0))[0].is_ok());
 }
 
 #[tokio::test]
@@ -181,7 +174,8 @@ async fn calls_are_listed_newest_first_in_pages() {
 async fn verdicts_are_history_and_a_retry_comes_back_at_a_new_place() {
     let (store, _folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
-    let made = store.commit(vec![gap_event(&session, 1, &["crm", "audit"])]).await.unwrap().deliveries;
+    store.commit(vec![gap_event(&session, 1, &["crm", "audit"])]).await.unwrap();
+    let made = pending(&store, &["crm", "audit"]).await;
     let failed = Standing::Pending { attempts: 1, next_wall_ms: 77, reason: "status 500".into() };
     let kept = Ok(Answer { status: 500, retry_after: None, kept: vec![0xFF, 0x00] });
     store.commit(vec![verdict(made[0], kept, failed)]).await.unwrap();
@@ -207,8 +201,8 @@ async fn verdicts_are_history_and_a_retry_comes_back_at_a_new_place() {
 async fn many_are_retried_by_what_they_have_in_common() {
     let (store, _folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
-    let made = store.commit(vec![gap_event(&session, 1, &["crm", "audit"]), gap_event(&session, 2, &["crm"])]).await.unwrap();
-    for &delivery in &made.deliveries {
+    store.commit(vec![gap_event(&session, 1, &["crm", "audit"]), gap_event(&session, 2, &["crm"])]).await.unwrap();
+    for delivery in pending(&store, &["crm", "audit"]).await {
         let parked = Standing::Parked { reason: "timeout".into() };
         store.commit(vec![verdict(delivery, Err(Failure::Timeout), parked)]).await.unwrap();
     }
@@ -228,7 +222,8 @@ async fn erasing_a_session_leaves_no_trace_of_it() {
     let (store, folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
     let unit = vec![gap_event(&session, 1, &["crm"]), segment(&session, 1, "seg_a", 0)];
-    let delivery = store.commit(unit).await.unwrap().deliveries[0];
+    store.commit(unit).await.unwrap();
+    let delivery = pending(&store, &["crm"]).await[0];
     store.commit(vec![verdict(delivery, Err(Failure::Reset), Standing::Delivered)]).await.unwrap();
     store.commit(vec![Write::Erase(session.clone())]).await.unwrap();
     let connection = Connection::open(folder.0.join("bridge.db")).unwrap();
@@ -267,6 +262,8 @@ async fn the_file_is_synced_at_each_commit_and_for_its_owner_alone() {
     let mode = std::fs::metadata(folder.0.join("bridge.db")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+mod failing;
 
 #[test]
 fn a_database_of_a_later_version_is_left_alone() {
@@ -317,6 +314,14 @@ pub(crate) fn name(endpoint: &str) -> EndpointName {
     EndpointName::new(endpoint).unwrap()
 }
 
+async fn pending(store: &Store, endpoints: &[&str]) -> Vec<DeliveryId> {
+    let mut found = Vec::new();
+    for endpoint in endpoints {
+        found.extend(store.pending(&name(endpoint), 0, 9).await.unwrap().iter().map(|delivery| delivery.id));
+    }
+    found
+}
+
 fn session_id(n: u64) -> SessionId {
     SessionId::new(&format!("ses_{}", Ulid::from_parts(n, 0))).unwrap()
 }
@@ -342,8 +347,8 @@ fn stream(session: &SessionId, stream_sid: &str) -> Write {
     Write::Stream { session: session.clone(), stream: 0, dialect: "twilio", stream_sid, at_ms: 0 }
 }
 
-fn mark(session: &SessionId, offset: u64, at_ms: u64) -> Write {
-    Write::Mark { session: session.clone(), key: KEY, offset: Offset(offset), at_ms }
+fn mark(session: &SessionId, offset: u64) -> Write {
+    Write::Mark { session: session.clone(), key: KEY, offset: Offset(offset) }
 }
 
 fn segment(session: &SessionId, seq: u64, id: &str, start_ms: u64) -> Write {

@@ -1,0 +1,66 @@
+//! A session's second and third life, after the bridge was killed.
+
+use super::*;
+
+const LATER: TrackKey = TrackKey { stream: 1, track: Track::Inbound };
+
+#[test]
+fn the_end_of_a_killed_call_is_told_as_lost_and_the_call_ends_as_crash() {
+    let mut desk = resume(&[(IN, 2000), (OUT, 1900)], Vec::new());
+    assert_eq!(gaps(&desk), [(Track::Inbound, crash(2000)), (Track::Outbound, crash(1900))]);
+    assert_eq!(
+        desk.units.last().and_then(|unit| unit.ends).map(|end| (end.reason, end.complete)),
+        Some((EndReason::Crash, false))
+    );
+    desk.settle();
+    assert!(desk.call.is_over());
+}
+
+#[test]
+fn streams_that_had_ended_before_the_kill_lost_nothing_by_it() {
+    let desk = resume(&[(IN, 2000), (OUT, 2000), (LATER, 9000)], Vec::new());
+    assert_eq!(gaps(&desk), [(Track::Inbound, crash(9000))]);
+}
+
+#[test]
+fn a_gap_that_an_earlier_recovery_told_is_not_told_again() {
+    let desk = resume(&[(IN, 2000), (OUT, 1900)], vec![(Track::Inbound, crash(2000))]);
+    assert_eq!(gaps(&desk), [(Track::Outbound, crash(1900))]);
+    let Some((_, Data::CallCompleted(completed))) = desk.units.last().and_then(|unit| unit.event.as_ref()) else {
+        panic!("the last event ends the call")
+    };
+    assert!(completed.tracks.iter().all(|track| track.gaps.len() == 1), "each party's gap is counted once");
+}
+
+#[test]
+fn a_call_killed_before_any_audio_was_spooled_is_not_complete() {
+    let desk = resume(&[(IN, 0)], Vec::new());
+    assert_eq!(gaps(&desk), [(Track::Inbound, crash(0))]);
+}
+
+/// A session of which nothing is left to be transcribed; each track with where its audio ended.
+fn resume(tracks: &[(TrackKey, u64)], told: Vec<(Track, Gap)>) -> Desk {
+    let track = |(key, end_ms): &(TrackKey, u64)| ResumedTrack {
+        key: *key,
+        mark: Offset(0),
+        received: Received { received_ms: *end_ms, filled_ms: 0, end_ms: *end_ms },
+        segments: 0,
+        has_link: false,
+    };
+    let tracks = tracks.iter().map(track).collect();
+    let resumed = Resumed { next_seq: 2, tracks, gaps: told, redactions: Vec::new(), segments: 0, speakers: Vec::new() };
+    let now = crate::clock::now();
+    let mut desk = Desk::around(Call::resumed(facts(), gate(), resumed, now), now);
+    desk.settle();
+    desk
+}
+
+fn crash(from_ms: u64) -> Gap {
+    Gap { from_ms, to_ms: from_ms + 200, reason: GapReason::Crash }
+}
+
+fn gaps(desk: &Desk) -> Vec<(Track, Gap)> {
+    let data = desk.units.iter().filter_map(|unit| unit.event.as_ref());
+    let told = data.filter_map(|(_, data)| if let Data::TranscriptGap(told) = data { Some(told) } else { None });
+    told.map(|told| (told.track, Gap { from_ms: told.from_ms, to_ms: told.to_ms, reason: told.reason })).collect()
+}
