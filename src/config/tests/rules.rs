@@ -192,6 +192,8 @@ fn open_doors_are_warned_of() {
         ("SMALLEST_API_KEY", "sk_x"),
     ];
     assert_eq!(from_env(&env).unwrap().warnings().len(), 3);
+    let signed: Vec<_> = env.into_iter().chain([("TWILIO_AUTH_TOKEN", "0123456789abcdef")]).collect();
+    assert_eq!(from_env(&signed).unwrap().warnings().len(), 2, "with a token signatures are checked all the same");
     assert!(
         from_env(&[("PULSE_BRIDGE_UPSTREAM_URL", "ws://[::1]:1/x"), ("SMALLEST_API_KEY", "sk_x")]).unwrap().warnings().is_empty()
     );
