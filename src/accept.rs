@@ -2,7 +2,7 @@
 //!
 //! Promises: a peer that connects and says nothing, or says its header too slowly, holds a socket for at most [`HEADER_TIMEOUT`]
 //! (bodies have [`BODY_TIMEOUT`](crate::api::twilio::BODY_TIMEOUT), `WebSockets` the limits of their stream); no more than
-//! [`MAX_CONNECTIONS`] are held at once; when told to stop it takes no more and lets live `WebSockets` end by themselves.
+//! [`MAX_CONNECTIONS`] are held at once beside the calls that may be on the line; when told to stop it takes no more and lets live `WebSockets` end by themselves.
 
 use std::{
     io::{self, IoSlice},
@@ -28,14 +28,15 @@ use tower_service::Service;
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest request header, in bytes.
 pub const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// Most connections at once, `WebSockets` included; beyond it new ones wait in the kernel's queue.
+/// Most connections at once beside one for each call that is allowed, `WebSockets` included; beyond it new ones wait in the kernel's queue.
 pub const MAX_CONNECTIONS: usize = 20_000;
 /// Pause after the system refused a socket, so that running out of descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `router` on `listener` until `shutdown`; returns when no more connections are taken. Connections run on `tasks`.
-pub async fn accept(listener: TcpListener, router: Router, tasks: &TaskTracker, shutdown: CancellationToken) {
-    accept_into(Arc::new(Semaphore::new(MAX_CONNECTIONS)), listener, router, tasks, shutdown).await;
+/// Serves `router` on `listener` until `shutdown`; returns when no more connections are taken. Connections run on `tasks`; `calls` may be
+/// on the line at once.
+pub async fn accept(listener: TcpListener, router: Router, calls: usize, tasks: &TaskTracker, shutdown: CancellationToken) {
+    accept_into(Arc::new(Semaphore::new(MAX_CONNECTIONS + calls)), listener, router, tasks, shutdown).await;
 }
 
 async fn accept_into(

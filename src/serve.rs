@@ -17,6 +17,7 @@ use crate::{
     accept,
     admission::{Calls, Parts},
     api,
+    call::DRAIN_LIMIT,
     config::Config,
     event::{Event, Speech},
     keys::MasterKeys,
@@ -38,7 +39,8 @@ const LIVE_EVENTS: usize = 1024;
 /// How often it is looked whether the last call has ended.
 const DRAIN_STEP: Duration = Duration::from_millis(50);
 /// Longest time for sessions to end once their streams are closed; above every deadline of theirs.
-const CLOSING_LIMIT: Duration = Duration::from_secs(90);
+const CLOSING_LIMIT: Duration = Duration::from_secs(150);
+const _: () = assert!(CLOSING_LIMIT.as_secs() > DRAIN_LIMIT.as_secs(), "a session that may still drain is not cut off");
 /// Longest time for the outbox and the rest to stop; above the outbox's own flush deadline.
 const STOPPING_LIMIT: Duration = Duration::from_secs(30);
 /// Unstored events that may wait for the outbox; what is beyond is counted and left out.
@@ -118,7 +120,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let poster = Poster::new(Connector::new(dialler, ATTEMPT_DEADLINE));
     let outbox = Outbox { store: store.clone(), endpoints, poster, observer: observer(&metrics) };
     services.spawn(outbox.run(passing_in, signals.stopping.clone()));
-    let drain = config.drain.deadline;
+    let (drain, places) = (config.drain.deadline, config.ingest.max_calls);
     let bridge = api::Bridge::new(api::Parts {
         config,
         calls: calls.clone(),
@@ -129,7 +131,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
         shutdown: signals.closing.clone(),
     });
     let (router, tasks, stopping) = (api::router(bridge), services.clone(), signals.stopping.clone());
-    services.spawn(async move { accept::accept(listener, router, &tasks, stopping).await });
+    services.spawn(async move { accept::accept(listener, router, places, &tasks, stopping).await });
     Ok(Running { address, calls, store, live, recovered, speech, signals, sessions, services, drain })
 }
 

@@ -184,7 +184,11 @@ impl driver::Admission for Admission {
 impl Drop for Admission {
     fn drop(&mut self) {
         if !self.ended {
-            self.say_ended(EndReason::Disconnect, Vec::new());
+            // What is known of it is where its audio ends: a stream that joins must not lie over it.
+            let received =
+                |(track, end_ms, _): &(Track, u64, OpenTrack)| (*track, Received { end_ms: *end_ms, ..Received::default() });
+            let received = self.tracks.iter().map(received).collect();
+            self.say_ended(EndReason::Disconnect, received);
         }
     }
 }

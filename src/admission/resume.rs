@@ -22,15 +22,15 @@ pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Spee
     }
     let tracks = live.session.tracks.iter().map(|track| {
         let left = spooled.iter().find(|left| left.key == track.key);
-        let end = left.and_then(|left| left.frames.last());
-        let end_ms = end.map_or(0, |chunk| chunk.at_ms + bytes_to_ms(chunk.audio.len() as u64)).max(track.mark_at_ms);
-        let length = end.map_or(track.mark, |chunk| chunk.offset.plus(chunk.audio.len() as u64)).max(track.mark);
+        let (end, end_ms) = left.and_then(end_of).unwrap_or_default();
+        let (length, end_ms) = (end.max(track.mark), end_ms.max(track.mark_at_ms));
         ResumedTrack {
             key: track.key,
             mark: track.mark,
             received: Received { received_ms: bytes_to_ms(length.0), filled_ms: 0, end_ms },
             segments: segments.get(&track.key).copied().unwrap_or(0),
             has_link: left.is_some_and(|left| has_more(left, track.mark)),
+            lost_ms: left.map(|left| lost(left, track.mark)).unwrap_or_default(),
         }
     });
     let resumed = Resumed {
@@ -38,10 +38,33 @@ pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Spee
         tracks: tracks.collect(),
         gaps: live.gaps.clone(),
         redactions: live.segments.iter().flat_map(|segment| segment.redactions.clone()).collect(),
+        placeholders: live.placeholders.iter().cloned().collect(),
         segments: live.segments.len() as u64,
         speakers: live.segments.iter().flat_map(|segment| segment.speakers.clone()).collect(),
     };
     (Facts::stored(live, speech), resumed)
+}
+
+/// Where a track's spooled audio ends, readable or not: its offset, and the same on the call's clock in milliseconds.
+fn end_of(left: &Recovered) -> Option<(Offset, u64)> {
+    let readable = left.frames.last().map(|frame| (frame.offset, frame.at_ms, frame.audio.len() as u64));
+    let unreadable = left.unreadable.last().map(|frame| (frame.offset, frame.at_ms, frame.length));
+    let last = readable.into_iter().chain(unreadable).max_by_key(|(offset, ..)| *offset);
+    last.map(|(offset, at_ms, length)| (offset.plus(length), at_ms + bytes_to_ms(length)))
+}
+
+/// The stretches behind the mark that nobody can read, on the call's clock in milliseconds.
+fn lost(left: &Recovered, mark: Offset) -> Vec<(u64, u64)> {
+    let mut lost: Vec<(u64, u64)> = Vec::new();
+    for frame in left.unreadable.iter().filter(|frame| frame.offset.plus(frame.length) > mark) {
+        let from_ms = frame.at_ms + bytes_to_ms(mark.since(frame.offset));
+        let to_ms = frame.at_ms + bytes_to_ms(frame.length);
+        match lost.last_mut() {
+            Some(last) if last.1 >= from_ms => last.1 = to_ms,
+            _ => lost.push((from_ms, to_ms)),
+        }
+    }
+    lost
 }
 
 /// Whether audio behind the mark is left.

@@ -170,13 +170,13 @@ impl Calls {
     }
 
     /// A session's data key and its spooled audio; `None` if that cannot be read now. A session whose master key is gone gets a key of its
-    /// own and has lost its audio.
+    /// own, under which none of its audio opens.
     async fn spooled(&self, session: &SessionId, wrapped: &WrappedKey) -> Option<(DataKey, Vec<Recovered>)> {
         let parts = &self.0.parts;
-        let Some(key) = parts.keys.data_key(session, wrapped) else {
+        let key = parts.keys.data_key(session, wrapped).unwrap_or_else(|| {
             tracing::error!(%session, "the master key of a call that was live is missing: the call ends without its spooled audio");
-            return Some((DataKey::new(clock::random()), Vec::new()));
-        };
+            DataKey::new(clock::random())
+        });
         match parts.spool.recover(session, &key).await {
             Ok(spooled) => Some((key, spooled)),
             Err(why) => {

@@ -43,7 +43,7 @@ use crate::{
 pub const JOIN_WINDOW: Duration = Duration::from_secs(10);
 /// Longest time between the end of the last stream and the terminal event, whatever the links do; above a link's own deadlines one
 /// after the other, at their largest settings.
-const DRAIN_LIMIT: Duration = Duration::from_mins(2);
+pub const DRAIN_LIMIT: Duration = Duration::from_mins(2);
 /// How long a mark moved by silence alone may wait for a final to be stored with.
 const SILENT_MARK_EVERY: Duration = Duration::from_secs(5);
 

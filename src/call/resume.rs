@@ -23,8 +23,10 @@ pub struct Resumed {
     pub tracks: Vec<ResumedTrack>,
     /// Gaps that were told.
     pub gaps: Vec<(Track, Gap)>,
-    /// Type and placeholder of each thing that was taken out, so that no placeholder is given to another value.
-    pub redactions: Vec<(String, String)>,
+    /// Types of what was taken out.
+    pub redactions: Vec<String>,
+    /// Each placeholder that was given out, so that none is given to another value.
+    pub placeholders: Vec<String>,
     /// How many finals are stored.
     pub segments: u64,
     /// Each label in them, so that none is given to somebody else.
@@ -32,15 +34,16 @@ pub struct Resumed {
 }
 
 impl Resumed {
-    /// What was on its way when the bridge was killed is not on the spool, and how long the call went on nobody knows. Streams
+    /// What was spooled and cannot be read is lost. What was on its way when the bridge was killed is not on the spool, and how long the call went on nobody knows. Streams
     /// before the newest had ended by then; a bridge that was killed again while it recovered has told of the gap already.
     fn crash_gaps(&self) -> Vec<(Track, Gap)> {
         let newest = self.tracks.iter().map(|track| track.key.stream).max();
         let of_newest = self.tracks.iter().filter(|track| Some(track.key.stream) == newest);
-        let gaps = of_newest.map(|track| {
-            let from_ms = track.received.end_ms;
-            (track.key.track, Gap { from_ms, to_ms: from_ms + CRASH_GAP_MS, reason: GapReason::Crash })
-        });
+        let on_the_way = of_newest.map(|track| (track.key.track, track.received.end_ms, track.received.end_ms + CRASH_GAP_MS));
+        let unreadable =
+            self.tracks.iter().flat_map(|track| track.lost_ms.iter().map(|(from, to)| (track.key.track, *from, *to)));
+        let gaps = unreadable.chain(on_the_way);
+        let gaps = gaps.map(|(track, from_ms, to_ms)| (track, Gap { from_ms, to_ms, reason: GapReason::Crash }));
         let is_told = |(track, gap): &(Track, Gap)| {
             let same = |(of, told): &(Track, Gap)| of == track && told.reason == gap.reason && told.from_ms == gap.from_ms;
             self.gaps.iter().any(same)
@@ -61,13 +64,15 @@ pub struct ResumedTrack {
     pub segments: u64,
     /// Whether a link transcribes what is left of it.
     pub has_link: bool,
+    /// Stretches that were spooled and cannot be read, on the call's clock in milliseconds.
+    pub lost_ms: Vec<(u64, u64)>,
 }
 
 impl Call {
     /// A session that was live when the bridge was killed: its spooled audio comes by links, then it ends as `crash`.
     pub fn resumed(facts: Facts, gate: Gate, resumed: Resumed, now: Instant) -> Self {
         let phase = Phase::Draining { until: now + RECOVERY_LIMIT, reason: EndReason::Crash };
-        let gate = gate.behind(resumed.redactions.iter().map(|(_, placeholder)| placeholder.as_str()));
+        let gate = gate.behind(resumed.placeholders.iter().map(String::as_str));
         let mut call = Self::bare(facts, gate, phase, now);
         call.next_seq = resumed.next_seq;
         call.transcript = Transcript::resumed(&call.facts.session, resumed.segments, &resumed.speakers);

@@ -146,9 +146,17 @@ fn a_track_that_speaks_before_it_is_opened_is_stored_with_its_row_all_the_same()
 fn a_second_life_gives_no_placeholder_and_no_label_of_the_first_to_anybody_else() {
     let resumed = Resumed {
         next_seq: 7,
-        tracks: vec![ResumedTrack { key: IN, mark: Offset(0), received: Received::default(), segments: 1, has_link: true }],
+        tracks: vec![ResumedTrack {
+            key: IN,
+            mark: Offset(0),
+            received: Received::default(),
+            segments: 1,
+            has_link: true,
+            lost_ms: Vec::new(),
+        }],
         gaps: Vec::new(),
-        redactions: vec![("CREDIT_CARD".to_owned(), "[CREDIT_CARD_1]".to_owned())],
+        redactions: vec!["CREDIT_CARD".to_owned()],
+        placeholders: vec!["[CREDIT_CARD_1]".to_owned()],
         segments: 1,
         speakers: vec!["inbound:0".to_owned(), "inbound:1".to_owned()],
     };

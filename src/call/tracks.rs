@@ -63,9 +63,9 @@ impl Tracks {
     }
 
     /// What an earlier life has told already.
-    pub(super) fn tell_again(&mut self, gaps: Vec<(Track, Gap)>, redactions: &[(String, String)]) {
+    pub(super) fn tell_again(&mut self, gaps: Vec<(Track, Gap)>, redactions: &[String]) {
         gaps.into_iter().for_each(|(track, gap)| self.gap(track, gap));
-        redactions.iter().for_each(|(kind, _)| self.redactions.add(kind));
+        redactions.iter().for_each(|kind| self.redactions.add(kind));
     }
 
     /// The track's finals on their way to the store.

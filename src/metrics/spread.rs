@@ -1,6 +1,6 @@
 //! A histogram that many tasks add to at once without a lock: it is on the way of the audio.
 //!
-//! Promises: adding is three atomic additions; a rendering that runs meanwhile may lack what is just being added, nothing else.
+//! Promises: adding is two atomic additions; a rendering that runs meanwhile may lack what is just being added, nothing else.
 
 use std::{
     fmt,

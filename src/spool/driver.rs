@@ -21,7 +21,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use self::files::Files;
-use super::{FRAME_MAX_BYTES, FileName, Frame, scan, seal::DataKey};
+use super::{FRAME_MAX_BYTES, FileName, Frame, Unreadable, scan, seal::DataKey};
 use crate::{
     clock,
     media::{Chunk, Offset, SessionId},
@@ -98,8 +98,8 @@ pub struct Recovered {
     pub frames: Vec<Frame>,
     /// Bytes of torn frames that were cut.
     pub torn_bytes: u64,
-    /// Whole frames that do not open under the session's key.
-    pub unreadable: usize,
+    /// Whole frames that do not open under the session's key, by offset.
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl Spool {
@@ -288,11 +288,11 @@ fn recover(folder: &Path, session: &SessionId, data_key: &DataKey) -> io::Result
         if torn > 0 {
             fs::OpenOptions::new().write(true).open(&path)?.set_len(found.whole_bytes as u64)?;
         }
-        let empty = Recovered { key: name.track, frames: Vec::new(), torn_bytes: 0, unreadable: 0 };
+        let empty = Recovered { key: name.track, frames: Vec::new(), torn_bytes: 0, unreadable: Vec::new() };
         let track = tracks.entry(name.track).or_insert(empty);
         track.frames.extend(found.frames);
         track.torn_bytes += torn as u64;
-        track.unreadable += found.unreadable;
+        track.unreadable.extend(found.unreadable);
     }
     Ok(tracks.into_values().collect())
 }

@@ -62,8 +62,19 @@ pub struct Scan {
     pub frames: Vec<Frame>,
     /// How many bytes from the beginning are whole frames; what follows was torn off while writing.
     pub whole_bytes: usize,
-    /// Whole frames that do not open under the key: set aside, counted.
-    pub unreadable: usize,
+    /// Whole frames that do not open under the key: set aside.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A frame whose audio nobody can read; where it lay is not sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where its first byte lies on the track.
+    pub offset: Offset,
+    /// The same on the call's clock, in milliseconds.
+    pub at_ms: u64,
+    /// Bytes of audio.
+    pub length: u64,
 }
 
 /// Appends a frame to `file`: audio of `track` in `session`, at most [`FRAME_MAX_BYTES`] long.
@@ -100,7 +111,7 @@ pub fn scan(bytes: &[u8], key: &DataKey, session: &SessionId, track: TrackKey) -
         let (offset, at_ms, nonce) = header;
         match key.open(nonce, &about(session, track, offset, at_ms), sealed) {
             Some(audio) => scan.frames.push(Frame { offset, at_ms, audio: audio.into() }),
-            None => scan.unreadable += 1,
+            None => scan.unreadable.push(Unreadable { offset, at_ms, length: (sealed.len() - TAG_BYTES) as u64 }),
         }
     }
     scan

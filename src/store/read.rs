@@ -2,6 +2,8 @@
 //!
 //! Promises: reading never writes; a row that cannot be read back is an error that names the column, never a guess.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, types::Type};
 
@@ -58,6 +60,7 @@ fn live(connection: &Connection, id: &str) -> Answer<LiveSession> {
         next_seq: last.unsigned_abs() + 1,
         segments: segments(connection, id)?,
         gaps: gaps(connection, id)?,
+        placeholders: placeholders(connection, id)?,
     })
 }
 
@@ -98,6 +101,12 @@ fn gaps(connection: &Connection, id: &str) -> Answer<Vec<(Track, Gap)>> {
         let body: Vec<u8> = row.get(0)?;
         saved::gap(&body).ok_or_else(|| unreadable(0, "gap"))
     })
+}
+
+fn placeholders(connection: &Connection, id: &str) -> Answer<BTreeSet<String>> {
+    let sql = "SELECT body FROM events WHERE session_id = ?";
+    let of_each = all(connection, sql, [id], |row| Ok(saved::placeholders(&row.get::<_, Vec<u8>>(0)?)))?;
+    Ok(of_each.into_iter().flatten().collect())
 }
 
 pub(super) fn events(connection: &Connection, id: &str, after_seq: u64, limit: u32) -> Answer<Vec<StoredEvent>> {

@@ -1,5 +1,7 @@
 //! What the store answers, and which of it one may ask for.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::{Ended, NewSession};
@@ -47,6 +49,8 @@ pub struct LiveSession {
     pub segments: Vec<StoredSegment>,
     /// The gaps it has told of.
     pub gaps: Vec<(Track, Gap)>,
+    /// Every placeholder in its events, e.g. `[PHONE_1]`.
+    pub placeholders: BTreeSet<String>,
 }
 
 /// A stored final.
@@ -60,8 +64,8 @@ pub struct StoredSegment {
     pub line: Line,
     /// Each label in it, of its words and sentences too.
     pub speakers: Vec<String>,
-    /// Type and placeholder of what was taken out of it.
-    pub redactions: Vec<(String, String)>,
+    /// The types of what was taken out of it.
+    pub redactions: Vec<String>,
     /// All of its event's data as JSON.
     pub json: Bytes,
 }

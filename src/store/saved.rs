@@ -67,7 +67,6 @@ struct SavedWord {
 struct SavedRedaction {
     #[serde(rename = "type")]
     kind: String,
-    label: String,
 }
 
 pub(super) fn segment(seq: u64, stream: u32, json: Bytes) -> Option<StoredSegment> {
@@ -85,7 +84,7 @@ pub(super) fn segment(seq: u64, stream: u32, json: Bytes) -> Option<StoredSegmen
         end_ms: saved.end_ms,
         text: Redacted::certified(saved.text),
     };
-    let redactions = saved.redactions.into_iter().map(|redaction| (redaction.kind, redaction.label)).collect();
+    let redactions = saved.redactions.into_iter().map(|redaction| redaction.kind).collect();
     Some(StoredSegment { seq, key: TrackKey { stream, track: saved.track }, line, speakers, redactions, json })
 }
 
@@ -104,6 +103,19 @@ struct SavedGap {
 pub(super) fn gap(body: &[u8]) -> Option<(Track, Gap)> {
     let saved: SavedBody<SavedGap> = serde_json::from_slice(body).ok()?;
     Some((saved.data.track, saved.data.gap))
+}
+
+/// The placeholders in an event's body, wherever they stand.
+pub(super) fn placeholders(body: &[u8]) -> Vec<String> {
+    let is_one = |word: &&[u8]| {
+        let number = word.rsplit(|byte| *byte == b'_').next().unwrap_or_default();
+        word.len() > number.len()
+            && !number.is_empty()
+            && number.iter().all(u8::is_ascii_digit)
+            && word.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
+    };
+    let inside = body.split(|byte| *byte == b'[').filter_map(|rest| rest.split(|byte| *byte == b']').next());
+    inside.filter(is_one).map(|word| format!("[{}]", String::from_utf8_lossy(word))).collect()
 }
 
 /// A role as it was stored; one that no longer fits becomes the caller's.
@@ -127,4 +139,15 @@ pub(super) fn named<T: TryFrom<String>>(row: &Row<'_>, column: usize) -> Result<
 
 pub(super) fn uint(row: &Row<'_>, column: usize) -> Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_found_wherever_they_stand() {
+        let body = br#"{"text":"[SSN_1] [x] and [DRIVER_LICENSE_12]","list":[1,2],"open":"[PIN_3","custom":{"a":"[PHONE_1]"},"b":"[_]"}"#;
+        assert_eq!(placeholders(body), ["[SSN_1]", "[DRIVER_LICENSE_12]", "[PHONE_1]"]);
+    }
 }

@@ -47,7 +47,7 @@ pub struct Link {
     given_up: Vec<(Offset, Offset)>,
     /// Whether finals say when their words were; if not, nothing that they cover may be sent twice.
     timed: bool,
-    /// Finals that were told but are not stored yet: a new connection hears their audio again.
+    /// Finals whose audio this connection hears, maybe again; those of the one before that were not stored when it was opened among them.
     told: VecDeque<(Offset, Unredacted)>,
     /// What is being said, and the end of the audio in which it was heard.
     interim: Option<(Heard, Offset)>,
@@ -168,7 +168,6 @@ impl Link {
     /// A stored final covers the audio up to `to`: it need not be sent again.
     pub fn handle_covered(&mut self, to: Offset, _now: Instant) {
         self.backlog.covered(to);
-        self.told.retain(|(covers, _)| *covers > to);
     }
 
     /// Asks for a final of what was said so far; without a connection, as soon as there is one and the rest is sent.
@@ -182,7 +181,9 @@ impl Link {
         if !matches!(self.state, State::Connecting) {
             return;
         }
-        self.backlog.rewind(if self.timed { self.backlog.mark() } else { self.finalized });
+        let from = if self.timed { self.backlog.mark() } else { self.finalized };
+        self.backlog.rewind(from);
+        self.told.retain(|(covers, _)| *covers > from);
         self.state = State::Open(Box::new(Connection::new(self.connections, self.finalized, now)));
         self.connections += 1;
         self.impatient = false;

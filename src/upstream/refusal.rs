@@ -56,15 +56,13 @@ impl Reason {
     }
 }
 
-/// A word of [`FAILURE_WORDS`], or a code such as `LANGUAGE_NOT_ENABLED`.
+/// A word of [`FAILURE_WORDS`], or a code that is made of them, such as `LANGUAGE_NOT_ENABLED`.
 fn names_a_failure(word: &str) -> bool {
-    let is_code = word.contains('_') && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-    let is_known = |part: &str| FAILURE_WORDS.split_ascii_whitespace().any(|known| known.eq_ignore_ascii_case(part));
-    is_code || word.split('_').all(is_known)
+    word.split('_').all(|part| FAILURE_WORDS.split_ascii_whitespace().any(|known| known.eq_ignore_ascii_case(part)))
 }
 
-/// Words of which the errors of speech services are made (protocols/pulse.md sections 3, 5 and 9), and no word that could be a part of
-/// somebody's name, address or number.
+/// Words of which the errors of speech services are made (protocols/pulse.md sections 3, 5 and 9), of which no few
+/// together give away a name, an address or a number.
 const FAILURE_WORDS: &str = "\
     a account active after all allowed already an and api are at audio auth authentication authorization available backend bad bytes \
     channel channels chunk client close closed closing concurrency concurrent config configuration connect connection connections could \

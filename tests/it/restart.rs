@@ -140,11 +140,24 @@ async fn a_call_whose_master_key_is_gone_still_ends_once_and_says_what_is_lost()
     let store = Store::open(&data_dir.join("bridge.sqlite")).unwrap();
     store.commit(live_call(&session, WrappedKey { key_id: "gone".into(), sealed: vec![7; 80] })).await.unwrap();
     store.close().await;
+    let spool = Spool::open(&data_dir.join("spool")).unwrap();
+    let track = spool.track(&session, TrackKey { stream: 0, track: Track::Inbound }, &DataKey::new([7; 32]));
+    for offset in [0, 480] {
+        let at_ms = offset / 8;
+        let audio = vec![0x55; 480].into();
+        track.append(&Chunk { offset: Offset(offset), at_ms, audio, received: pulse_bridge::clock::now() }).unwrap();
+    }
+    spool.flush().await;
+    drop((track, spool));
 
     let later = stage.another(&data_dir).await;
     assert_eq!(later.recovered, 1);
-    let (gap, completed) = (stage.next_event().await, stage.next_event().await);
-    assert_eq!((&gap["type"], &gap["data"]["reason"]), (&"transcript.gap".into(), &"crash".into()));
+    for (from_ms, to_ms) in [(0, 120), (120, 320)] {
+        let gap = stage.next_event().await;
+        assert_eq!((&gap["type"], &gap["data"]["reason"]), (&"transcript.gap".into(), &"crash".into()));
+        assert_eq!((&gap["data"]["from_ms"], &gap["data"]["to_ms"]), (&from_ms.into(), &to_ms.into()));
+    }
+    let completed = stage.next_event().await;
     assert_eq!((&completed["type"], &completed["data"]["end_reason"]), (&"call.completed".into(), &"crash".into()));
     assert_eq!(completed["data"]["complete"], false);
     later.close().await;

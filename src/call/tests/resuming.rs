@@ -46,9 +46,18 @@ fn resume(tracks: &[(TrackKey, u64)], told: Vec<(Track, Gap)>) -> Desk {
         received: Received { received_ms: *end_ms, filled_ms: 0, end_ms: *end_ms },
         segments: 0,
         has_link: false,
+        lost_ms: Vec::new(),
     };
     let tracks = tracks.iter().map(track).collect();
-    let resumed = Resumed { next_seq: 2, tracks, gaps: told, redactions: Vec::new(), segments: 0, speakers: Vec::new() };
+    let resumed = Resumed {
+        next_seq: 2,
+        tracks,
+        gaps: told,
+        redactions: Vec::new(),
+        placeholders: Vec::new(),
+        segments: 0,
+        speakers: Vec::new(),
+    };
     let now = crate::clock::now();
     let mut desk = Desk::around(Call::resumed(facts(), gate(), resumed, now), now);
     desk.settle();

@@ -24,7 +24,7 @@ async fn what_was_appended_is_there_after_a_restart() {
     for track in recovered {
         let whole: Vec<u8> = track.frames.iter().flat_map(|frame| frame.audio.to_vec()).collect();
         assert_eq!(whole, (0..10).flat_map(|n| chunk(n).audio.to_vec()).collect::<Vec<_>>());
-        assert_eq!((track.frames[3].at_ms, track.torn_bytes, track.unreadable), (180, 0, 0));
+        assert_eq!((track.frames[3].at_ms, track.torn_bytes, track.unreadable.len()), (180, 0, 0));
     }
     assert_eq!(again.sessions().await.unwrap(), BTreeSet::from([session]));
 }

@@ -56,8 +56,11 @@ impl Link {
             transcript.text = hear::behind(self.told.iter().map(|(_, text)| text), &transcript.text);
         }
         if transcript.text.is_blank() {
-            self.interim = None;
-            self.timers.clear(Timer::Stall);
+            // Nothing new on this connection is no word against what was open on the one before.
+            if self.interim.as_ref().is_some_and(|(open, _)| open.connection == connection.number) {
+                self.interim = None;
+                self.timers.clear(Timer::Stall);
+            }
             return;
         }
         let ear = Ear { connection, backlog: &self.backlog, finalized: self.finalized, recovered: self.recovered, now };

@@ -62,7 +62,7 @@ fn within_a_call_only_words_that_name_a_failure_are_repeated() {
     for (told, shown) in [
         ("Invalid audio format", "Invalid audio format"),
         ("LANGUAGE_NOT_ENABLED_IN_REGION", "LANGUAGE_NOT_ENABLED_IN_REGION"),
-        ("decode_failed: jane_doe", "decode_failed (...)"),
+        ("decode_failed: jane_doe, JANE_DOE", "decode_failed (...)"),
         ("decode failed near my name is Springfield", "decode failed (...) is (...)"),
         ("could not parse four two four two nine one", "could not parse (...)"),
         ("bad key sk_12345678abcdef", "bad key (...)"),

@@ -275,9 +275,11 @@ fn an_interim_that_begins_with_words_of_an_unstored_final_says_only_what_is_new(
     rig.talk(3_000);
     rig.final_words("one two three", 0.5, 2.0);
     reconnect(&mut rig);
+    rig.covered(2_000);
     rig.talk(1_200);
     rig.hang_up();
     rig.wait(1_000);
+    rig.interim("one two");
     rig.interim("Two, three fo");
     rig.wait(20_000);
     assert_eq!(rig.said("final"), ["final 500..2000 one two three"]);
@@ -309,4 +311,30 @@ fn two_gaps_without_a_final_between_them_are_each_told_once() {
     assert!(sorted.windows(2).all(|pair| pair[0].1 == pair[1].0), "each millisecond once: {gaps:?}");
     assert_eq!((sorted[0].0, sorted[sorted.len() - 1].1), (0, rig.offset / 8));
     assert_eq!(rig.totals.map(|totals| (totals.finalized_ms, totals.complete)), Some((0, false)));
+}
+
+#[test]
+fn words_that_were_open_when_the_connection_went_outlive_an_interim_that_says_nothing_new() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.final_words("one two three", 0.5, 2.0);
+    rig.interim("four five");
+    reconnect(&mut rig);
+    rig.talk(3_000);
+    rig.interim("two three");
+    rig.hang_up();
+    rig.wait(20_000);
+    assert_eq!(rig.said("provisional").len(), 1);
+    assert!(rig.said("provisional")[0].ends_with("four five"), "{:?}", rig.log);
+}
+
+#[test]
+fn without_word_times_the_same_word_again_is_said_again() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.hear(r#"{"transcript":"yes","is_final":true}"#);
+    reconnect(&mut rig);
+    rig.talk(1_200);
+    rig.interim("yes I do");
+    assert_eq!(rig.said("interim"), ["interim yes I do"]);
 }

@@ -155,11 +155,11 @@ fn voice_activity_and_everything_else_are_told_apart() {
 fn errors_are_known_in_all_their_forms_and_give_the_first_reason() {
     let table = [
         (r#"{"type":"error","status":"error","message":"Invalid audio"}"#, "Invalid audio"),
-        (r#"{"type":"error","error_code":"X_Y"}"#, "X_Y"),
+        (r#"{"type":"error","error_code":"INVALID_AUDIO"}"#, "INVALID_AUDIO"),
         (r#"{"error":"decode failed","code":"X"}"#, "decode failed"),
         (r#"{"status":"error","errors":["first error","second"]}"#, "(...) error"),
         (r#"{"status":"error","error":{"message":"inner error"},"error_code":"Z"}"#, "(...) error"),
-        (r#"{"type":"error","message":"","error":[{"code":"C_D"}]}"#, "C_D"),
+        (r#"{"type":"error","message":"","error":[{"code":"audio_limit"}]}"#, "audio_limit"),
         (r#"{"type":"error","transcript":"my card is"}"#, "no reason given"),
         (r#"{"error":{"error":{"error":{"error":{"error":"too deep"}}}}}"#, "no reason given"),
         (r#"{"error":false}"#, "no reason given"),
