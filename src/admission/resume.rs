@@ -9,7 +9,7 @@ use crate::{
     event::Speech,
     media::{Chunk, Offset, bytes_to_ms},
     segment::TrackKey,
-    spool::driver::Recovered,
+    spool::{Frame, driver::Recovered},
     store::LiveSession,
     upstream::Command,
 };
@@ -53,18 +53,18 @@ fn end_of(left: &Recovered) -> Option<(Offset, u64)> {
     last.map(|(offset, at_ms, length)| (offset.plus(length), at_ms + bytes_to_ms(length)))
 }
 
-/// The stretches behind the mark that nobody can read, on the call's clock in milliseconds.
+/// What no link will miss: audio between the mark and the first that can be read behind it, and audio behind the last, on the call's clock
+/// in milliseconds. A hole between is seen by the link.
 fn lost(left: &Recovered, mark: Offset) -> Vec<(u64, u64)> {
-    let mut lost: Vec<(u64, u64)> = Vec::new();
-    for frame in left.unreadable.iter().filter(|frame| frame.offset.plus(frame.length) > mark) {
-        let from_ms = frame.at_ms + bytes_to_ms(mark.since(frame.offset));
-        let to_ms = frame.at_ms + bytes_to_ms(frame.length);
-        match lost.last_mut() {
-            Some(last) if last.1 >= from_ms => last.1 = to_ms,
-            _ => lost.push((from_ms, to_ms)),
-        }
-    }
-    lost
+    let Some((end, end_ms)) = end_of(left).filter(|(end, _)| *end > mark) else { return Vec::new() };
+    let before = |offset: Offset, at_ms: u64, from: Offset| at_ms.saturating_sub(bytes_to_ms(offset.since(from)));
+    let readable = |frame: &&Frame| frame.offset.plus(frame.audio.len() as u64) > mark;
+    let Some(first) = left.frames.iter().find(readable) else { return vec![(before(end, end_ms, mark), end_ms)] };
+    let last = left.frames.last().unwrap_or(first);
+    let last_ms = last.at_ms + bytes_to_ms(last.audio.len() as u64);
+    let in_front = (first.offset > mark).then(|| (before(first.offset, first.at_ms, mark), first.at_ms));
+    let behind = Some((last_ms, end_ms)).filter(|(from, to)| from < to);
+    in_front.into_iter().chain(behind).collect()
 }
 
 /// Whether audio behind the mark is left.
@@ -87,6 +87,49 @@ pub(super) async fn feed(left: Recovered, mark: Offset, commands: mpsc::Sender<C
         };
         if commands.send(Command::Audio(chunk)).await.is_err() {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        media::{Track, ms_to_bytes},
+        spool::Unreadable,
+    };
+
+    /// A track of seconds, each read or not.
+    fn track(seconds: &[(u64, bool)]) -> Recovered {
+        let offset = |second: &u64| Offset(ms_to_bytes(second * 1_000));
+        let readable = seconds.iter().filter(|(_, readable)| *readable).map(|(second, _)| Frame {
+            offset: offset(second),
+            at_ms: second * 1_000,
+            audio: vec![0; 8_000].into(),
+        });
+        let unreadable = seconds.iter().filter(|(_, readable)| !readable).map(|(second, _)| Unreadable {
+            offset: offset(second),
+            at_ms: second * 1_000,
+            length: 8_000,
+        });
+        let key = TrackKey { stream: 0, track: Track::Inbound };
+        Recovered { key, frames: readable.collect(), torn_bytes: 0, unreadable: unreadable.collect() }
+    }
+
+    #[test]
+    fn what_no_link_will_miss_is_told_and_a_hole_that_it_sees_is_not() {
+        let mark = Offset(ms_to_bytes(10_000));
+        for (seconds, expected) in [
+            (&[(10, true), (11, true)][..], &[][..]),
+            (&[(8, true), (9, true)], &[]),
+            (&[(12, true), (13, true)], &[(10_000, 12_000)]),
+            (&[(9, false), (10, false), (11, true)], &[(10_000, 11_000)]),
+            (&[(10, true), (11, false), (12, true)], &[]),
+            (&[(10, true), (11, false), (12, false)], &[(11_000, 13_000)]),
+            (&[(10, false), (11, false)], &[(10_000, 12_000)]),
+            (&[], &[]),
+        ] {
+            assert_eq!(lost(&track(seconds), mark), expected, "{seconds:?}");
         }
     }
 }

@@ -236,6 +236,7 @@ fn due(delivery: PendingDelivery, now: Instant, wall_ms: u64) -> Due {
     let PendingDelivery { id, session, seq, attempts, next_wall_ms, .. } = delivery;
     // A wall clock that was set back must not hold a delivery for longer than the schedule would.
     let wait = Duration::from_millis(next_wall_ms.saturating_sub(wall_ms)).min(schedule::DELAYS[schedule::DELAYS.len() - 1]);
+    let wait = if attempts == 0 { Duration::ZERO } else { wait };
     Due { id, session, seq, used: attempts, at: now + wait }
 }
 

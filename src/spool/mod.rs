@@ -102,11 +102,18 @@ pub fn write_frame(
     file[begin + 4..begin + 8].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// Reads a file's bytes back up to the first frame that is not whole.
+/// Reads a file's bytes back up to the first frame that is not whole. One that is damaged, with whole ones behind it, is no torn end: it is
+/// left out, and the offsets show the hole.
 #[must_use]
 pub fn scan(bytes: &[u8], key: &DataKey, session: &SessionId, track: TrackKey) -> Scan {
     let mut scan = Scan::default();
-    while let Some((header, sealed)) = whole_frame(&bytes[scan.whole_bytes..]) {
+    loop {
+        let rest = &bytes[scan.whole_bytes..];
+        let Some((header, sealed)) = whole_frame(rest) else {
+            let Some(damaged) = damaged_frame(rest) else { return scan };
+            scan.whole_bytes += damaged;
+            continue;
+        };
         scan.whole_bytes += HEADER_BYTES + sealed.len();
         let (offset, at_ms, nonce) = header;
         match key.open(nonce, &about(session, track, offset, at_ms), sealed) {
@@ -114,7 +121,13 @@ pub fn scan(bytes: &[u8], key: &DataKey, session: &SessionId, track: TrackKey) -
             None => scan.unreadable.push(Unreadable { offset, at_ms, length: (sealed.len() - TAG_BYTES) as u64 }),
         }
     }
-    scan
+}
+
+/// The bytes of a frame that is damaged behind its length, with a whole frame behind it.
+fn damaged_frame(bytes: &[u8]) -> Option<usize> {
+    let length = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
+    let end = HEADER_BYTES.checked_add(length).filter(|_| length <= SEALED_MAX_BYTES)?;
+    whole_frame(bytes.get(end..)?).map(|_| end)
 }
 
 type Header<'a> = (Offset, u64, &'a [u8; NONCE_BYTES]);

@@ -43,14 +43,16 @@ fn a_file_cut_anywhere_gives_every_whole_frame_and_nothing_else() {
 }
 
 #[test]
-fn any_changed_byte_ends_the_file_before_its_frame() {
+fn a_changed_byte_costs_its_frame_and_one_of_its_length_what_follows_too() {
     let good = file(3);
     let one = good.len() / 3;
     for at in one..2 * one {
         let mut bad = good.clone();
         bad[at] ^= 0x40;
         let scan = scan(&bad, &key(), &session(1), TRACK);
-        assert_eq!((scan.frames.len(), scan.whole_bytes, scan.unreadable.len()), (1, one, 0), "changed at {at}");
+        let expected = if at < one + 4 { (vec![0], one) } else { (vec![0, 120], good.len()) };
+        let times: Vec<u64> = scan.frames.iter().map(|frame| frame.at_ms).collect();
+        assert_eq!(((times, scan.whole_bytes), scan.unreadable.len()), (expected, 0), "changed at {at}");
     }
 }
 

@@ -294,7 +294,7 @@ async fn a_shutdown_closes_with_1001_and_ends_the_stream() {
 
 #[tokio::test]
 async fn a_stream_whose_session_is_over_is_closed_though_it_says_nothing_more() {
-    let limits = StreamLimits { ping: Duration::from_millis(20), ..StreamLimits::default() };
+    let limits = StreamLimits { ping: Duration::from_millis(300), ..StreamLimits::default() };
     let mut line = Line::with(limits, 1, None).await;
     line.say(START).await;
     line.say(media(0, &[1; 160])).await;

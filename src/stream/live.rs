@@ -1,7 +1,7 @@
 //! A stream's tracks on the call's media clock.
 //!
 //! Promises: zero is the first frame placed of any track; a track that begins later says so by the time of its first chunk and is not
-//! filled up in front; a track whose first timestamp makes no sense beside the others' begins when it came.
+//! filled up in front, one that began before it has its first moments at zero and keeps step behind them; a track whose first timestamp makes no sense beside the others' begins when it came.
 
 use std::time::Instant;
 
@@ -25,8 +25,8 @@ pub(super) struct Live {
 struct Lane {
     track: Track,
     order: Order,
-    /// The call's clock at the track's first byte.
-    begins_ms: Option<u64>,
+    /// The call's clock at the track's first byte; below zero where the other track's later audio came first.
+    begins_ms: Option<i64>,
 }
 
 /// The call's first audio.
@@ -70,7 +70,7 @@ impl Live {
     pub(super) fn poll_chunk(&mut self) -> Option<(Track, Chunk)> {
         self.lanes.iter_mut().find_map(|lane| {
             let mut chunk = lane.order.poll_chunk()?;
-            chunk.at_ms = chunk.at_ms.saturating_add(lane.begins_ms.unwrap_or(0));
+            chunk.at_ms = chunk.at_ms.saturating_add_signed(lane.begins_ms.unwrap_or(0));
             Some((lane.track, chunk))
         })
     }
@@ -81,7 +81,7 @@ impl Live {
 
     /// The call's clock at the end of what a track has sent; of all tracks if it has sent nothing.
     pub(super) fn clock_ms(&self, track: Track) -> u64 {
-        let end = |lane: &Lane| lane.begins_ms.map(|begins| begins.saturating_add(lane.order.length_ms()));
+        let end = |lane: &Lane| lane.begins_ms.map(|begins| lane.order.length_ms().saturating_add_signed(begins));
         let own = self.lanes.iter().find(|lane| lane.track == track).and_then(end);
         own.or_else(|| self.lanes.iter().filter_map(end).max()).unwrap_or(0)
     }
@@ -99,10 +99,16 @@ impl Lane {
             let zero = *zero.get_or_insert(Zero { stamp_ms, at: now });
             let elapsed_ms = u64::try_from(now.saturating_duration_since(zero.at).as_millis()).unwrap_or(u64::MAX);
             self.begins_ms = Some(match (zero.stamp_ms, stamp_ms) {
-                (Some(zero), Some(own)) if own >= zero && own - zero <= AHEAD_CAP_MS.saturating_add(elapsed_ms) => own - zero,
-                (Some(zero), Some(own)) if own < zero && zero - own <= BEHIND_CAP_MS => 0,
-                _ => elapsed_ms,
+                (Some(zero), Some(own)) if own >= zero && own - zero <= AHEAD_CAP_MS.saturating_add(elapsed_ms) => {
+                    signed(own - zero)
+                }
+                (Some(zero), Some(own)) if own < zero && zero - own <= BEHIND_CAP_MS => -signed(zero - own),
+                _ => signed(elapsed_ms),
             });
         }
     }
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }

@@ -69,6 +69,10 @@ pub struct Order {
     doubt: Option<Held>,
     /// Where the next frame must lie to agree with those before that did not fit, and how many agree.
     suspect: Option<(i64, u8)>,
+    /// The time of the last frame that fitted.
+    fitted: Option<i64>,
+    /// Frames in sequence whose times stood still, since the last one that went on from the one before it.
+    still: u8,
     /// The run of the last frame that was neither dropped nor absurd.
     run: Option<u64>,
     last_received: Option<Instant>,
@@ -95,6 +99,8 @@ impl Order {
             held: VecDeque::new(),
             doubt: None,
             suspect: None,
+            fitted: None,
+            still: 0,
             run: None,
             last_received: None,
             quiet_at: None,
@@ -208,6 +214,10 @@ impl Order {
             }
             Place::Gap(_) => self.hold(stamp, frame, now),
             Place::Old if in_sequence && self.agrees(stamp, audio.len()) >= REPEATING_FRAMES => self.follow(stamp, audio, now),
+            Place::Old if in_sequence && self.stands_still() => {
+                self.bad_timestamps += 1;
+                self.line.put(None, audio, now);
+            }
             Place::Old => {
                 let ahead = self.line.ahead(stamp);
                 self.line.drop_old(ahead, audio.len());
@@ -226,6 +236,14 @@ impl Order {
     /// Places a frame that fits, and those that waited for it.
     fn accept(&mut self, stamp: i64, frame: Arrival<'_>, now: Instant) {
         self.suspect = None;
+        let length = signed(frame.audio.len() as u64);
+        if self
+            .fitted
+            .is_some_and(|last| stamp.saturating_sub(last).saturating_sub(length).saturating_abs() < tolerance(frame.audio.len()))
+        {
+            self.still = 0;
+        }
+        self.fitted = Some(stamp);
         self.run = frame.step.run;
         self.reordered += u64::from(!self.held.is_empty());
         self.line.put(Some(stamp), frame.audio, now);
@@ -282,6 +300,12 @@ impl Order {
             self.bad_timestamps += 1;
         }
         self.line.put(None, &doubt.audio, doubt.received);
+    }
+
+    /// Whether the sender's clock does not run with its audio (always zero, whole seconds), though by its numbers nothing came twice.
+    fn stands_still(&mut self) -> bool {
+        self.still = self.still.saturating_add(1);
+        self.still >= REPEATING_FRAMES
     }
 
     /// Counts how many frames in a row, this one included, agree on a clock other than ours.

@@ -239,6 +239,15 @@ fn a_sender_that_steps_back_a_little_loses_four_frames_at_most() {
 }
 
 #[test]
+fn a_clock_that_does_not_run_loses_four_frames_and_no_more() {
+    for times in [vec![0; 200], (0..200).map(|at| at * 20 / 1_000 * 1_000).collect::<Vec<u64>>()] {
+        let (bytes, counters) = played(&frames(&times));
+        assert_eq!((counters.received_ms, counters.duplicates), (200 * 20 - 80, 4), "{:?}", &times[..60]);
+        assert!(bytes.len() >= 196 * 160);
+    }
+}
+
+#[test]
 fn a_track_silent_for_a_quarter_of_an_hour_goes_on_where_it_is() {
     let mut bench = Bench::new();
     let sent = frames(&[0, 900_000, 900_020, 900_040]);

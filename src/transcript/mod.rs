@@ -163,7 +163,9 @@ impl LastFinal {
         }
         match (self.words, word_span(heard)) {
             (Some((start, end)), Some((other_start, other_end))) => {
-                (forced || self.connection == heard.connection) && start < other_end && other_start < end
+                let overlap = start < other_end && other_start < end;
+                let same = start.abs_diff(other_start) <= ROUNDING_MS && end.abs_diff(other_end) <= ROUNDING_MS;
+                (forced && overlap) || (self.connection == heard.connection && same)
             }
             // People do say "yes" twice, and nothing here tells the two apart but that one was forced out.
             _ => forced && heard.heard_at.saturating_duration_since(self.heard_at) <= SAME_FINAL,

@@ -54,6 +54,18 @@ fn people_say_yes_twice() {
 }
 
 #[test]
+fn a_second_no_that_touches_the_first_is_said() {
+    let mut transcript = transcript();
+    let no = |start_ms| Heard { flushed: false, ..worded("No.", start_ms) };
+    let first = no(1000);
+    let end_ms = first.words[0].end_ms;
+    transcript.handle_final(CALLER, &Role::caller(), first);
+    transcript.handle_final(CALLER, &Role::caller(), no(end_ms - 21));
+
+    assert_eq!(texts(&mut transcript), ["final No.", "final No."]);
+}
+
+#[test]
 fn equal_finals_that_were_not_flushed_are_both_said() {
     let mut transcript = transcript();
     transcript.handle_final(CALLER, &Role::caller(), heard("yes", 0, 300));

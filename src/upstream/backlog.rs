@@ -18,6 +18,9 @@ use crate::{
 /// Mu-law codes of at most this magnitude (of 127) are under −48 dBFS: a line without a voice on it.
 const QUIET_CODE: u8 = 15;
 
+/// Most stretches told one by one; further ones are told as one with what lies between.
+const MAX_LOST: usize = 64;
+
 #[derive(Debug)]
 struct Held {
     chunk: Chunk,
@@ -39,8 +42,8 @@ pub struct Backlog {
     clock: Ruler,
     /// Sent and then forgotten for want of room: lost only if the connection is.
     risky: Option<(Offset, Offset)>,
-    /// Forgotten, and no connection has it.
-    lost: Option<(Offset, Offset)>,
+    /// Forgotten, and no connection has it; oldest first.
+    lost: VecDeque<(Offset, Offset)>,
     first_sent: Offset,
     sent_bytes: u64,
     replayed_bytes: u64,
@@ -60,7 +63,7 @@ impl Backlog {
             begun: false,
             clock: Ruler::new(BYTES_PER_MS),
             risky: None,
-            lost: None,
+            lost: VecDeque::new(),
             first_sent: Offset(0),
             sent_bytes: 0,
             replayed_bytes: 0,
@@ -150,9 +153,9 @@ impl Backlog {
         }
     }
 
-    /// What was forgotten although it is needed, behind `from`; each stretch is told once.
+    /// The next stretch that was forgotten although it is needed, behind `from`; each is told once.
     pub fn take_lost(&mut self, from: Offset) -> Option<(Offset, Offset)> {
-        self.lost.take().and_then(|range| after(range, from))
+        std::iter::from_fn(|| self.lost.pop_front()).find_map(|range| after(range, from))
     }
 
     /// The acknowledged mark.
@@ -257,7 +260,11 @@ impl Backlog {
     }
 
     fn note_lost(&mut self, range: (Offset, Offset)) {
-        self.lost = Some(hull(self.lost, range));
+        let full = self.lost.len() >= MAX_LOST;
+        match self.lost.back_mut() {
+            Some(last) if full || (range.0 <= last.1 && last.0 <= range.1) => *last = hull(Some(*last), range),
+            _ => self.lost.push_back(range),
+        }
     }
 
     /// Makes two chunks of one, so that a connection can begin in its middle.

@@ -156,18 +156,23 @@ impl Ear<'_> {
 }
 
 /// What an interim says behind the finals that were told: as many of its first words are left out as are their last ones,
-/// and all of it where it is a part of them: the service hears a second behind. Interims have no times (protocols/pulse.md section 6), so the words themselves must do.
-pub(super) fn behind<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unredacted) -> Unredacted {
+/// and all of it where it is a part of them as long as the service may be at their audio. Interims have no times (protocols/pulse.md section 6), so the words themselves must do.
+pub(super) fn behind<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unredacted, is_replaying: bool) -> Unredacted {
     let letters = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let words = |text: &str| text.split_whitespace().map(letters).collect::<Vec<_>>();
     let told: Vec<String> = told.flat_map(|text| words(text.expose())).collect();
     let heard = words(said.expose());
-    if !heard.is_empty() && told.windows(heard.len()).any(|known| known == heard) {
+    if is_replaying && !heard.is_empty() && told.windows(heard.len()).any(|known| known == heard) {
         return Unredacted::new("");
     }
     let same = (1..=heard.len().min(told.len())).rev().find(|count| told[told.len() - count..] == heard[..*count]);
     let rest: Vec<&str> = said.expose().split_whitespace().skip(same.unwrap_or(0)).collect();
     Unredacted::new(rest.join(" "))
+}
+
+/// Whether what the service says now may still be about audio that a final covered before this connection.
+pub(super) fn is_replaying(connection: &Connection) -> bool {
+    connection.sent_end() <= connection.known_until.plus(ms_to_bytes(UNDECODED_MS))
 }
 
 fn joined(words: &[Placed], language: Option<&str>) -> Unredacted {

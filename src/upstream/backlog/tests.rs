@@ -35,6 +35,16 @@ fn chunks_leave_without_being_copied() {
 }
 
 #[test]
+fn holes_with_audio_between_them_are_told_one_by_one() {
+    let mut backlog = Backlog::new(10_000);
+    for start in [0, 960, 1_920] {
+        backlog.push(chunk(start, 480));
+    }
+    let lost: Vec<_> = std::iter::from_fn(|| backlog.take_lost(Offset(0))).map(|(from, to)| (from.0, to.0)).collect();
+    assert_eq!(lost, [(480, 960), (1_440, 1_920)]);
+}
+
+#[test]
 fn a_rewind_goes_back_to_the_mark_and_no_further() {
     let mut backlog = Backlog::new(10_000);
     for start in [0, 480, 960] {

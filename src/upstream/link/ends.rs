@@ -92,7 +92,7 @@ impl Link {
     pub(super) fn cover(&mut self, to: Offset) {
         let mut bytes = to.since(self.finalized);
         for (from, until) in &self.given_up {
-            bytes -= (*until).min(to).since((*from).max(self.finalized));
+            bytes = bytes.saturating_sub((*until).min(to).since((*from).max(self.finalized)));
         }
         self.finalized_bytes += bytes;
         self.finalized = self.finalized.max(to);
@@ -101,9 +101,18 @@ impl Link {
 
     /// Tells what was forgotten although it is needed.
     pub(super) fn give_up_lost(&mut self) {
-        if let Some((from, to)) = self.backlog.take_lost(self.finalized) {
+        while let Some((mut from, to)) = self.backlog.take_lost(self.finalized) {
+            for (known_from, known_to) in self.given_up.clone() {
+                if known_from < to && from < known_to {
+                    self.give_up(from, known_from);
+                    from = known_to;
+                }
+            }
             self.give_up(from, to);
-            self.given_up.push((from, to));
+            if from < to {
+                self.given_up.push((from, to));
+                self.given_up.sort_unstable();
+            }
         }
     }
 

@@ -53,7 +53,8 @@ impl Link {
             return;
         }
         if connection.number > 0 && self.finalized <= connection.known_until {
-            transcript.text = hear::behind(self.told.iter().map(|(_, text)| text), &transcript.text);
+            let told = self.told.iter().map(|(_, text)| text);
+            transcript.text = hear::behind(told, &transcript.text, hear::is_replaying(connection));
         }
         if transcript.text.is_blank() {
             // Nothing new on this connection is no word against what was open on the one before.
