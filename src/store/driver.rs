@@ -2,7 +2,7 @@
 //!
 //! Promises: [`Store::commit`] answers only after the unit is on stable storage; whatever is queued up meanwhile goes into
 //! one COMMIT, so many calls share one sync; a full queue makes callers wait and never loses a write; reading never waits for
-//! writing; a disk that works again is noticed within [`PROBE_EVERY`], whether or not anybody writes.
+//! writing; a disk that works again is noticed within `PROBE_EVERY`, whether or not anybody writes.
 
 use std::{
     path::Path,
