@@ -203,12 +203,14 @@ impl Order {
         }
         let waited = self.last_received.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         let in_sequence = step.run.is_some() && step.run == self.run;
+        let longest = (REORDER_FRAMES * audio.len()) as u64;
         match self.line.place(stamp, audio.len(), waited) {
             Place::Fits => self.accept(stamp, frame, now),
             Place::Gap(bytes) if bytes > ms_to_bytes(FILL_CAP_MS) => {
                 self.doubt = Some(Held { stamp, audio: audio.to_vec(), received: now });
             }
-            Place::Gap(_) if in_sequence && self.held.is_empty() => {
+            // Numbers tell what was lost on the way, not what the sender put in another order: a short gap may still be filled by it.
+            Place::Gap(bytes) if in_sequence && self.held.is_empty() && (bytes > longest || self.still >= REPEATING_FRAMES) => {
                 self.line.fill_up_to(stamp, now);
                 self.accept(stamp, frame, now);
             }

@@ -102,14 +102,25 @@ fn frames_in_order_come_out_untouched_in_whole_chunks() {
 }
 
 #[test]
-fn a_gap_in_unbroken_sequence_is_filled_at_once() {
+fn a_gap_in_unbroken_sequence_is_filled_at_once_if_no_late_frame_can_fill_it() {
     let mut bench = Bench::new();
-    for message in &frames(&[0, 20, 100]) {
+    for message in &frames(&[0, 20, 160]) {
         bench.send(message);
     }
-    assert_eq!(runs(&bench.bytes()), [(0, 20), (1, 20), (GAP, 60), (2, 20)]);
+    assert_eq!(runs(&bench.bytes()), [(0, 20), (1, 20), (GAP, 120), (2, 20)]);
     let (_, counters) = bench.finish();
-    assert_eq!((counters.received_ms, counters.filled_ms), (60, 60));
+    assert_eq!((counters.received_ms, counters.filled_ms), (60, 120));
+}
+
+#[test]
+fn media_times_out_of_order_are_put_in_order_though_the_numbers_are_unbroken() {
+    for times in [&[0, 20, 60, 40, 80][..], &[0, 80, 60, 40, 20, 100]] {
+        let (bytes, counters) = played(&frames(times));
+        let order: Vec<u8> = runs(&bytes).into_iter().map(|(content, _)| content).collect();
+        let mut expected: Vec<u8> = (0..u8::try_from(times.len()).unwrap()).collect();
+        expected.sort_by_key(|at| times[usize::from(*at)]);
+        assert_eq!((order, counters.filled_ms), (expected, 0), "{times:?}");
+    }
 }
 
 #[test]

@@ -158,6 +158,14 @@ impl Backlog {
         std::iter::from_fn(|| self.lost.pop_front()).find_map(|range| after(range, from))
     }
 
+    /// How much of the audio behind `from` may be a voice, in milliseconds; what was forgotten with a voice in it counts whole.
+    #[must_use]
+    pub fn voice_behind_ms(&self, from: Offset) -> u64 {
+        let held = self.held.iter().filter(|held| held.chunk.end() > from && !is_quiet(&held.chunk));
+        let forgotten = self.risky.and_then(|range| after(range, from)).map_or(0, |(start, end)| end.since(start));
+        bytes_to_ms(held.map(|held| held.chunk.audio.len() as u64).sum::<u64>() + forgotten)
+    }
+
     /// The acknowledged mark.
     #[must_use]
     pub const fn mark(&self) -> Offset {
@@ -241,7 +249,7 @@ impl Backlog {
             _ if range.0 >= range.1 => {}
             false => self.note_lost(range),
             // A connection has had it, and there is no voice in it: nobody will miss it.
-            true if held.chunk.audio.iter().all(|byte| !byte & 0x7F <= QUIET_CODE) => {}
+            true if is_quiet(&held.chunk) => {}
             true => self.risky = Some(hull(self.risky, range)),
         }
     }
@@ -281,6 +289,10 @@ impl Backlog {
         let sent = held.sent;
         self.held.insert(index + 1, Held { chunk: second, sent });
     }
+}
+
+fn is_quiet(chunk: &Chunk) -> bool {
+    chunk.audio.iter().all(|byte| !byte & 0x7F <= QUIET_CODE)
 }
 
 /// The part of a range behind `from`.

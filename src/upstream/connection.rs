@@ -20,8 +20,12 @@ pub(super) struct Connection {
     pub(super) since: Instant,
     /// Finals covered the audio up to here when it was opened: its words before that have been heard.
     pub(super) known_until: Offset,
+    /// Audio before this was sent on a connection before.
+    pub(super) replayed_until: Offset,
     /// Whether the service ever said anything on it.
     pub(super) heard: bool,
+    /// Whether it has said anything since it was asked to close.
+    pub(super) answered: bool,
     pub(super) unanswered_pings: u8,
     /// `close_stream` was sent.
     pub(super) closing: bool,
@@ -47,12 +51,14 @@ struct CatchUp {
 }
 
 impl Connection {
-    pub(super) const fn new(number: u32, known_until: Offset, now: Instant) -> Self {
+    pub(super) const fn new(number: u32, known_until: Offset, replayed_until: Offset, now: Instant) -> Self {
         Self {
             number,
             since: now,
             known_until,
+            replayed_until,
             heard: false,
+            answered: false,
             unanswered_pings: 0,
             closing: false,
             finalize_at: None,
@@ -130,7 +136,7 @@ mod tests {
     #[test]
     fn what_waited_goes_at_the_given_speed_and_then_as_it_comes() {
         let start = crate::clock::now();
-        let mut connection = Connection::new(0, Offset(0), start);
+        let mut connection = Connection::new(0, Offset(0), Offset(0), start);
         assert_eq!(connection.paced_until(2, start), None);
         connection.send(&chunk(0, 480), start);
         assert_eq!(connection.paced_until(2, start), Some(start + Duration::from_millis(30)));
@@ -143,7 +149,7 @@ mod tests {
     #[test]
     fn seconds_become_offsets_across_a_jump_and_never_leave_what_was_sent() {
         let now = crate::clock::now();
-        let mut connection = Connection::new(1, Offset(8_000), now);
+        let mut connection = Connection::new(1, Offset(8_000), Offset(8_000), now);
         connection.send(&chunk(8_000, 8_000), now);
         connection.send(&chunk(80_000, 8_000), now);
         let begin = |seconds| connection.place(Some(seconds)).map(|bytes| connection.begin(bytes).0);

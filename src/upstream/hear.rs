@@ -51,8 +51,15 @@ impl Ear<'_> {
     /// What was said. The text is blank if there was nothing, or nothing new.
     pub(super) fn last_word(&self, mut transcript: wire::Transcript) -> Heard {
         let was_blank = transcript.text.is_blank();
-        let mut words = self.placed(std::mem::take(&mut transcript.words));
-        let mut utterances = self.placed(std::mem::take(&mut transcript.utterances));
+        let times = transcript.words.iter().chain(&transcript.utterances);
+        let begin = times.filter_map(|word| self.connection.place(word.start)).min();
+        if begin.is_none() {
+            // Nothing says when anything was said: as good as no words.
+            transcript.utterances.clear();
+            transcript.words.clear();
+        }
+        let mut words = self.placed(std::mem::take(&mut transcript.words), begin);
+        let mut utterances = self.placed(std::mem::take(&mut transcript.utterances), begin);
         let spoken_until = words.iter().chain(&utterances).map(|placed| placed.end).max();
         let worded = !words.is_empty();
         let known = self.connection.known_until;
@@ -73,8 +80,9 @@ impl Ear<'_> {
         self.heard(transcript, (words, utterances), (start, end), covers)
     }
 
-    fn placed(&self, words: Vec<wire::Word>) -> Vec<Placed> {
-        let mut cursor = 0;
+    /// A word without times lies where the one before it ends; the first ones where the first time of all, `begin`, is.
+    fn placed(&self, words: Vec<wire::Word>, begin: Option<u64>) -> Vec<Placed> {
+        let mut cursor = begin.unwrap_or(0);
         let place = |heard: wire::Word| {
             let start = self.connection.place(heard.start).unwrap_or(cursor);
             let end = self.connection.place(heard.end).unwrap_or(start).max(start);
@@ -132,7 +140,7 @@ impl Ear<'_> {
             covers,
             flushed: said.from_finalize || said.is_last || self.connection.closing || self.connection.finalize_at.is_some(),
             provisional: false,
-            recovered: self.recovered,
+            recovered: self.recovered || end <= self.connection.replayed_until,
             heard_at: self.now,
             latency: if is_final && !self.recovered { self.backlog.latency(end, self.now) } else { Latency::default() },
         }

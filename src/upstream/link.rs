@@ -184,7 +184,7 @@ impl Link {
         let from = if self.timed { self.backlog.mark() } else { self.finalized };
         self.backlog.rewind(from);
         self.told.retain(|(covers, _)| *covers > from);
-        self.state = State::Open(Box::new(Connection::new(self.connections, self.finalized, now)));
+        self.state = State::Open(Box::new(Connection::new(self.connections, self.finalized, self.backlog.first_sent(), now)));
         self.connections += 1;
         self.impatient = false;
         self.timers.clear(Timer::Patience);
@@ -229,6 +229,7 @@ impl Link {
         let message = wire::parse(text);
         if !matches!(message, wire::Message::Error(_) | wire::Message::Malformed) {
             connection.heard = true;
+            connection.answered = connection.closing;
             connection.kept_alive = false;
             self.backoff.reset();
         }
@@ -252,7 +253,7 @@ impl Link {
                 Timer::Keepalive => self.keep_alive(now),
                 Timer::Ping => self.ping(chance, now),
                 Timer::Stall => self.flush_stalled(now),
-                Timer::Close => self.finish(true),
+                Timer::Close => self.finish(self.is_heard_out()),
                 Timer::Patience => self.impatient = true,
                 Timer::Drain if matches!(self.state, State::Open(_) | State::Closed) => {}
                 Timer::Drain => {

@@ -2,6 +2,12 @@
 
 use super::{Gap, GapReason, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms};
 
+/// A service that hears says something of a voice at the latest so much of it later, in milliseconds: its decoder and its end of speech
+/// take about two seconds together (protocols/pulse.md section 7).
+const LONGEST_SILENCE_MS: u64 = 3_000;
+/// Less sound than this is a click, not a voice, in milliseconds.
+const LEAST_VOICE_MS: u64 = 300;
+
 impl Link {
     /// The connection (or the attempt) is gone; whatever was meant for it goes with it.
     pub(super) fn lose(&mut self, cause: Refusal, chance: u32, now: Instant) {
@@ -86,6 +92,15 @@ impl Link {
     /// Whether finals cover everything that came.
     pub(super) fn has_everything(&self) -> bool {
         self.finalized >= self.backlog.end() && self.interim.is_none()
+    }
+
+    /// Whether a service that has not said `is_last` in its time may be taken to have heard everything: it has answered, or is still in the
+    /// middle of something, or there was too little voice left to hear.
+    pub(super) fn is_heard_out(&self) -> bool {
+        let State::Open(connection) = &self.state else { return false };
+        let unheard_ms = self.backlog.voice_behind_ms(self.finalized);
+        let silent_for_ms = if connection.heard { LONGEST_SILENCE_MS } else { LEAST_VOICE_MS };
+        connection.answered || self.interim.is_some() || unheard_ms < silent_for_ms
     }
 
     /// Finals cover the audio up to `to`.

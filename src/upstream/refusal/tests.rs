@@ -66,7 +66,8 @@ fn within_a_call_only_words_that_name_a_failure_are_repeated() {
         ("decode failed near my name is Springfield", "decode failed (...) is (...)"),
         ("could not parse four two four two nine one", "could not parse (...)"),
         ("bad key sk_12345678abcdef", "bad key (...)"),
-        ("4111 1111", "no reason given"),
+        ("4111 1111", "(withheld)"),
+        ("ja is not served here", "(...) is not served here"),
     ] {
         assert_eq!(Reason::in_a_call(told).to_string(), shown);
     }

@@ -62,6 +62,36 @@ fn a_missing_last_word_alone_is_no_gap() {
 }
 
 #[test]
+fn a_service_that_never_said_a_word_has_heard_nothing() {
+    for (heard, spoken_ms, gap) in
+        [(false, 20_040, Some("gap 0..20040")), (true, 9_000, Some("gap 1000..9000")), (true, 3_000, None)]
+    {
+        let mut rig = Rig::open();
+        rig.talk(1_200);
+        if heard {
+            rig.final_words("Hello.", 0.5, 1.0);
+        }
+        rig.talk(spoken_ms - 1_200);
+        rig.hang_up();
+        rig.wait(5_000);
+        assert_eq!(rig.said("gap"), Vec::from_iter(gap), "{heard} {spoken_ms}");
+        assert_eq!(rig.totals.unwrap().complete, gap.is_none());
+    }
+}
+
+#[test]
+fn a_silent_line_needs_no_word() {
+    let mut rig = Rig::open();
+    for _ in 0..200 {
+        rig.wait(60);
+        rig.push(vec![0xFF; 480].into());
+    }
+    rig.hang_up();
+    rig.wait(5_000);
+    assert!(rig.said("gap").is_empty() && rig.totals.unwrap().complete);
+}
+
+#[test]
 fn a_close_in_place_of_the_last_word_is_the_end_too() {
     let mut rig = Rig::open();
     rig.talk(3_000);

@@ -162,3 +162,27 @@ fn latency_says_where_the_time_went() {
     assert_eq!(latency.upstream_ms, Some(3_400 - 2_040), "from the receipt of the chunk that holds the end of the speech");
     assert_eq!(latency.gate_ms, None);
 }
+
+#[test]
+fn words_without_times_lie_beside_those_that_have_one() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.hear(r#"{"transcript":"bad one","is_final":true,"words":[{"word":"bad"},{"word":"one","start":2.3,"end":2.4}],"utterances":[{"text":"bad one","start":2.1,"end":2.4}]}"#);
+    rig.hear(r#"{"transcript":"no times","is_final":true,"words":[{"word":"no"},{"word":"times"}]}"#);
+    assert_eq!(rig.said("final"), ["final 2100..2400 bad one", "final 2400..3000 no times"]);
+}
+
+#[test]
+fn what_was_sent_before_and_is_heard_now_came_by_replay() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.final_words("one", 0.5, 1.0);
+    rig.covered(1_000);
+    rig.lose(Lost::Broken);
+    rig.wait(500);
+    rig.connect();
+    rig.talk(6_000);
+    rig.final_words("two", 0.5, 1.5);
+    rig.final_words("three", 3.0, 3.5);
+    assert_eq!(rig.heard.iter().map(|heard| heard.recovered).collect::<Vec<_>>(), [false, true, false]);
+}
