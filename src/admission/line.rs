@@ -16,6 +16,7 @@ use crate::{
     clock,
     dialect::Dialect,
     media::{Chunk, EndReason, Offset, Track, bytes_to_ms},
+    metrics::Metrics,
     registry::Entry,
     segment::TrackKey,
     spool::SpoolTrack,
@@ -37,12 +38,18 @@ impl driver::Calls for Door {
     type Admission = Admission;
 
     async fn admit(&self, start: StreamStart) -> Result<Admission, Closing> {
-        let (call, peer, dialect) = (start.start.call_sid.clone(), start.peer.addr, start.dialect);
+        let (call, peer, dialect) = (start.start.call().clone(), start.peer.addr, start.dialect);
         self.calls.admit(start.start, dialect, self.path_token.as_ref()).await.map_err(|refused| {
             self.calls.0.parts.metrics.refused(refused.code());
             tracing::warn!(%call, %peer, reason = refused.code(), "refused a media stream: {}", refused.reason());
             refused.closing()
         })
+    }
+
+    fn never_started(&self, totals: &StreamTotals) {
+        let metrics = &self.calls.0.parts.metrics;
+        metrics.refused("never_started");
+        count_ignored(metrics, totals);
     }
 }
 
@@ -100,17 +107,7 @@ impl Admission {
         for (track, frames) in Track::ALL.into_iter().zip(totals.stream.frames).filter(|(_, frames)| *frames > 0) {
             metrics.frames(self.dialect.as_str(), track, frames);
         }
-        let counters = &totals.stream;
-        let ignored = [
-            ("malformed", counters.malformed),
-            ("unknown_event", counters.ignored),
-            ("binary", counters.binary),
-            ("repeated_start", counters.repeated_starts),
-            ("after_end", counters.after_end),
-        ];
-        for (reason, count) in ignored.into_iter().filter(|(_, count)| *count > 0) {
-            metrics.ignored(reason, count);
-        }
+        count_ignored(metrics, totals);
     }
 
     fn say_ended(&mut self, reason: EndReason, received: Vec<(Track, Received)>) {
@@ -190,6 +187,20 @@ impl Drop for Admission {
             let received = self.tracks.iter().map(received).collect();
             self.say_ended(EndReason::Disconnect, received);
         }
+    }
+}
+
+fn count_ignored(metrics: &Metrics, totals: &StreamTotals) {
+    let counters = &totals.stream;
+    let ignored = [
+        ("malformed", counters.malformed),
+        ("unknown_event", counters.ignored),
+        ("binary", counters.binary),
+        ("repeated_start", counters.repeated_starts),
+        ("after_end", counters.after_end),
+    ];
+    for (reason, count) in ignored.into_iter().filter(|(_, count)| *count > 0) {
+        metrics.ignored(reason, count);
     }
 }
 

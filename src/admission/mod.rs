@@ -206,7 +206,7 @@ impl Calls {
         let given = path_token.map(ExposeSecret::expose_secret).or_else(|| start.param("token"));
         // A token in the path may be all that let this socket in, so one that has expired since then is no use.
         let required = self.0.parts.require_token || path_token.is_some();
-        let verdict = given.map(|token| locked(&self.0.tokens).consume(token, &start.call_sid, clock::now()));
+        let verdict = given.map(|token| locked(&self.0.tokens).consume(token, start.call(), clock::now()));
         match verdict {
             Some(Verdict::Good) => Ok(()),
             // A token from before a restart is unknown: the signature alone decides then, unless a token is required.
@@ -219,14 +219,14 @@ impl Calls {
     async fn join(&self, start: &Start, dialect: Dialect) -> Result<Option<Admission>, Refused> {
         // A live one is asked as well: that its stream has just gone away may be on its way to it.
         let may_join = |entry: &Entry<Line>| matches!(entry.pulse.state(), SessionState::Live | SessionState::Waiting);
-        let Some(entry) = self.0.registry.newest(&start.call_sid).filter(may_join) else { return Ok(None) };
+        let Some(entry) = self.0.registry.newest(start.call()).filter(may_join) else { return Ok(None) };
         let (answer, opened) = oneshot::channel();
         let join = Input::Join { stream_sid: start.stream_sid.clone(), tracks: start.tracks.clone(), answer };
         if entry.line.inputs.send(join).await.is_err() {
             return Ok(None);
         }
         let Some(opened) = opened.await.unwrap_or(Ok(None))? else { return Ok(None) };
-        tracing::info!(session = %entry.session, call = %start.call_sid, stream = opened.stream, "a stream joined its session");
+        tracing::info!(session = %entry.session, call = %start.call(), stream = opened.stream, "a stream joined its session");
         entry.pulse.add_stream();
         let mut admission = Admission::new(self.clone(), dialect, entry, opened);
         admission.open_all(&start.tracks);

@@ -31,7 +31,7 @@ const GATE_PURPOSE: &str = "redaction gate";
 impl Calls {
     pub(super) async fn open_session(&self, start: Start, dialect: Dialect) -> Result<Admission, Refused> {
         let parts = &self.0.parts;
-        let remembered = self.remembered(&start.call_sid);
+        let remembered = self.remembered(start.call());
         let session = SessionId::new(&format!("ses_{}", clock::ulid())).expect("a ULID is visible ASCII");
         let tracks = start.tracks.clone();
         let mut facts = Facts::new(session.clone(), start, &remembered, dialect.as_str(), parts.speech, clock::wall_ms());

@@ -88,6 +88,7 @@ impl Facts {
         let parameter = |name: &str| start.params.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
         let direction = parameter("direction").and_then(direction_named).or(remembered.direction).unwrap_or_default();
         let roles = roles(direction, parameter("role_inbound"), parameter("role_outbound"), parameter("role_mixed"));
+        let call_sid = start.call().clone();
         Self {
             webhook: parameter("webhook").and_then(|name| EndpointName::new(name).ok()),
             language: parameter("language").filter(|word| is_language(word)).map(str::to_owned),
@@ -96,7 +97,7 @@ impl Facts {
             to: remembered.to.as_deref().and_then(last_four),
             parameters: passed_on(&start.params),
             tracks: start.tracks,
-            call_sid: start.call_sid,
+            call_sid,
             stream_sid: start.stream_sid,
             account_sid: start.account_sid.filter(|id| CallSid::new(id).is_ok()),
             session,

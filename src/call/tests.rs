@@ -285,7 +285,7 @@ fn gate() -> Gate {
 
 fn facts() -> Facts {
     let start = Start {
-        call_sid: CallSid::new("CA1").unwrap(),
+        call_sid: CallSid::new("CA1").ok(),
         stream_sid: StreamSid::new("MZ1").unwrap(),
         account_sid: None,
         tracks: vec![Track::Inbound, Track::Outbound],

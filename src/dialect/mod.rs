@@ -81,8 +81,8 @@ pub enum Incoming<'a> {
 /// How a stream introduces itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Start {
-    /// The peer's name for the phone call.
-    pub call_sid: CallSid,
+    /// The peer's name for the phone call; where it gives none, the stream does (contract, Events).
+    pub call_sid: Option<CallSid>,
     /// The peer's name for this socket's stream.
     pub stream_sid: StreamSid,
     /// Whose account it is, where given.
@@ -96,6 +96,15 @@ pub struct Start {
 }
 
 impl Start {
+    /// The call's name.
+    ///
+    /// # Panics
+    /// For a start as it was decoded, whose call has no name; a stream that asks to be let in has given it one.
+    #[must_use]
+    pub const fn call(&self) -> &CallSid {
+        self.call_sid.as_ref().expect("the stream names a call without a name")
+    }
+
     /// The value of a custom parameter.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
@@ -107,7 +116,7 @@ impl std::fmt::Debug for Start {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { call_sid, stream_sid, tracks, params, format, .. } = self;
         let params = params.len();
-        write!(f, "Start {{ {call_sid}, {stream_sid}, {tracks:?}, {params} params, {format:?} }}")
+        write!(f, "Start {{ {call_sid:?}, {stream_sid}, {tracks:?}, {params} params, {format:?} }}")
     }
 }
 
@@ -150,13 +159,16 @@ pub enum Malformed {
     /// Not a key of a phone.
     #[error("the digit is not a key of a phone")]
     Digit,
-    /// The call's id is missing or not usable.
-    #[error("the call id is missing, longer than 128 bytes or not visible ASCII")]
+    /// The call's id is not usable.
+    #[error("the call id is longer than 128 bytes or not visible ASCII")]
     CallSid,
     /// The stream's id is missing, not usable, or two different ones are given.
     #[error("the stream id is missing, contradictory, longer than 128 bytes or not visible ASCII")]
     StreamSid,
-    /// Audio that we do not take.
+    /// The start message's own part is missing, or a field in it has the wrong type.
+    #[error("the start message lacks its part \"start\", or a field in it has the wrong type")]
+    Start,
+    /// Another format than ours.
     #[error("the media format is not audio/x-mulaw with 8000 Hz and 1 channel")]
     Format,
 }
@@ -169,6 +181,7 @@ impl Malformed {
             Self::Json => "json",
             Self::Event => "event",
             Self::Section => "section",
+            Self::Start => "start",
             Self::Track => "track",
             Self::Payload => "payload",
             Self::Digit => "digit",

@@ -48,10 +48,7 @@ fn the_documented_messages_are_understood() {
         "Stopped"
     );
     let start = started(START);
-    assert_eq!(
-        (start.call_sid.as_str(), start.stream_sid.as_str(), start.account_sid.as_deref()),
-        ("CA01", "MZ01", Some("AC01"))
-    );
+    assert_eq!((start.call().as_str(), start.stream_sid.as_str(), start.account_sid.as_deref()), ("CA01", "MZ01", Some("AC01")));
     assert_eq!((start.tracks.as_slice(), start.format), ([Track::Inbound, Track::Outbound].as_slice(), Format::Mulaw8k));
     assert_eq!((start.param("token"), start.param("tenant"), start.param("none")), (Some("b7Qk"), Some("blue"), None));
 }
@@ -64,7 +61,7 @@ fn numbers_as_text_and_text_as_numbers_are_the_same() {
     assert_eq!(started(&START.replace("8000", "\"8000\"").replace(":1}", ":\"1\"}")), started(START));
     let numeric =
         started(&START.replace("\"CA01\"", "1001").replace("\"MZ01\"", "7").replace("\"b7Qk\"", "5").replace("\"blue\"", "true"));
-    assert_eq!((numeric.call_sid.as_str(), numeric.stream_sid.as_str()), ("1001", "7"));
+    assert_eq!((numeric.call().as_str(), numeric.stream_sid.as_str()), ("1001", "7"));
     assert_eq!((numeric.param("token"), numeric.param("tenant")), (Some("5"), Some("true")));
     assert_eq!(decoded(r#"{"event":"dtmf","dtmf":{"digit":7}}"#), decoded(r#"{"event":"dtmf","dtmf":{"digit":"7"}}"#));
 }
@@ -154,13 +151,12 @@ fn each_malformed_message_is_named_by_what_is_wrong() {
         (r#"{"event":"dtmf","dtmf":{}}"#, Malformed::Digit),
         (r#"{"event":"dtmf","dtmf":{"digit":"12"}}"#, Malformed::Digit),
         (r#"{"event":"dtmf","dtmf":{"digit":"x"}}"#, Malformed::Digit),
-        (r#"{"event":"start"}"#, Malformed::Section),
-        (r#"{"event":"start","streamSid":"MZ1","start":{}}"#, Malformed::CallSid),
+        (r#"{"event":"start"}"#, Malformed::Start),
         (r#"{"event":"start","streamSid":"MZ1","start":{"callSid":"C A"}}"#, Malformed::CallSid),
         (r#"{"event":"start","start":{"callSid":"CA1"}}"#, Malformed::StreamSid),
         (r#"{"event":"start","streamSid":"MZ2","start":{"callSid":"CA1","streamSid":"MZ1"}}"#, Malformed::StreamSid),
-        (r#"{"event":"start","streamSid":"MZ2","start":{"callSid":"CA1","tracks":5}}"#, Malformed::Section),
-        (r#"{"event":"start","streamSid":"MZ2","start":{"callSid":"CA1","customParameters":[1]}}"#, Malformed::Section),
+        (r#"{"event":"start","streamSid":"MZ2","start":{"callSid":"CA1","tracks":5}}"#, Malformed::Start),
+        (r#"{"event":"start","streamSid":"MZ2","start":{"callSid":"CA1","customParameters":[1]}}"#, Malformed::Start),
     ] {
         assert_eq!(refused(text), wrong, "{text}");
     }

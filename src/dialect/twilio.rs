@@ -167,15 +167,15 @@ fn digit(raw: Option<&RawValue>) -> Result<Incoming<'_>, Malformed> {
 }
 
 fn start(raw: Option<&RawValue>, outer_stream: Option<&str>) -> Result<Start, Malformed> {
-    let wire: WireStart<'_> = section(raw)?;
-    let call_sid = wire.call_sid.and_then(scalar).ok_or(Malformed::CallSid)?;
+    let wire: WireStart<'_> = section(raw).map_err(|_| Malformed::Start)?;
+    let call_sid = wire.call_sid.and_then(scalar).filter(|name| !name.is_empty());
     let inner_stream = wire.stream_sid.and_then(scalar);
     let stream_sid = match (inner_stream.as_deref(), outer_stream) {
         (Some(inner), Some(outer)) if inner != outer => return Err(Malformed::StreamSid),
         (inner, outer) => inner.or(outer).ok_or(Malformed::StreamSid)?,
     };
     Ok(Start {
-        call_sid: CallSid::new(&call_sid).map_err(|_| Malformed::CallSid)?,
+        call_sid: call_sid.map(|name| CallSid::new(&name)).transpose().map_err(|_| Malformed::CallSid)?,
         stream_sid: StreamSid::new(stream_sid).map_err(|_| Malformed::StreamSid)?,
         account_sid: wire.account_sid.and_then(scalar).map(Cow::into_owned),
         tracks: tracks(wire.tracks)?,
@@ -189,7 +189,7 @@ fn tracks(raw: Option<&RawValue>) -> Result<Vec<Track>, Malformed> {
     let names = match raw {
         None => Vec::new(),
         Some(raw) if raw.get().starts_with('"') => scalar(raw).into_iter().map(Text).collect(),
-        Some(raw) => serde_json::from_str::<Vec<Text<'_>>>(raw.get()).map_err(|_| Malformed::Section)?,
+        Some(raw) => serde_json::from_str::<Vec<Text<'_>>>(raw.get()).map_err(|_| Malformed::Start)?,
     };
     let mut tracks = Vec::with_capacity(2);
     for Text(name) in &names {

@@ -1,5 +1,7 @@
 //! Every reason of ours to close a caller's socket, with its code of RFC 6455 section 7.4 and the words the peer gets.
 
+use crate::dialect::Malformed;
+
 /// Why a socket is closed, as the peer is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closing {
@@ -25,8 +27,16 @@ pub(super) const STOPPED: Closing = Closing { code: 1000, reason: "the stream wa
 /// The bridge stops.
 pub(super) const SHUTDOWN: Closing = Closing { code: 1001, reason: "the bridge is shutting down" };
 /// Audio that we do not take.
-pub(super) const FORMAT: Closing =
-    Closing { code: 1003, reason: "the media format is not audio/x-mulaw with 8000 Hz and 1 channel" };
+const FORMAT: Closing = Closing { code: 1003, reason: "the media format is not audio/x-mulaw with 8000 Hz and 1 channel" };
+/// A start that cannot be read; no other one will come.
+const BAD_START: Closing =
+    Closing { code: 1008, reason: "the start message lacks its part \"start\", or a field in it has the wrong type" };
+/// A start of a call whose name cannot be kept.
+const BAD_CALL_SID: Closing =
+    Closing { code: 1008, reason: "the start message's callSid is longer than 128 bytes or not visible ASCII" };
+/// A start of a stream that cannot be told from others.
+const BAD_STREAM_SID: Closing =
+    Closing { code: 1008, reason: "the start message's streamSid is missing, contradictory, too long or not visible ASCII" };
 /// Nothing but malformed messages.
 pub(super) const NOT_UNDERSTOOD: Closing = Closing { code: 1007, reason: "100 malformed messages in a row" };
 /// The start did not come.
@@ -44,6 +54,19 @@ pub(super) const SESSION_OVER: Closing =
     Closing { code: 1011, reason: "the session of this call is over; its transcript ends here" };
 /// The call was not let in while ten seconds of audio came.
 pub(super) const NOT_ADMITTED_IN_TIME: Closing = Closing { code: 1013, reason: "the bridge is too busy, try again later" };
+
+/// Why a stream cannot begin with such a message; `None` for one that is no start.
+pub(super) const fn of_start(malformed: Malformed) -> Option<Closing> {
+    match malformed {
+        Malformed::Format => Some(FORMAT),
+        Malformed::Start => Some(BAD_START),
+        Malformed::CallSid => Some(BAD_CALL_SID),
+        Malformed::StreamSid => Some(BAD_STREAM_SID),
+        Malformed::Json | Malformed::Event | Malformed::Section | Malformed::Track | Malformed::Payload | Malformed::Digit => {
+            None
+        }
+    }
+}
 
 impl Broken {
     /// What the peer is told.

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     clock,
     dialect::{Dialect, Start},
-    media::{Chunk, EndReason, Track},
+    media::{CallSid, Chunk, EndReason, Track},
 };
 
 /// Messages read one after the other before timers and the rest are looked at again.
@@ -74,6 +74,8 @@ pub trait Calls: Clone + Send + Sync + 'static {
     type Admission: Admission;
     /// Decides; meanwhile the socket is read on. The future is dropped only after [`ADMIT_DEADLINE`] behind the stream's end.
     fn admit(&self, start: StreamStart) -> impl Future<Output = Result<Self::Admission, Closing>> + Send;
+    /// A socket is over on which no stream began.
+    fn never_started(&self, totals: &StreamTotals);
 }
 
 /// Where the audio of a stream goes that was let in. Neither method may wait.
@@ -118,8 +120,8 @@ pub async fn run<C: Calls>(
     while ended.is_none() {
         while let Some(output) = stream.poll_output() {
             match output {
-                Output::Start(start) => {
-                    call = Some(start.call_sid.clone());
+                Output::Start(mut start) => {
+                    call = Some(start.call_sid.get_or_insert_with(|| unnamed(dialect)).clone());
                     door.ask(&calls, StreamStart { start: *start, dialect, peer: peer.clone(), at: clock::now() });
                 }
                 Output::Audio { track, chunk } => door.pass(Passed::Audio(track, chunk)),
@@ -158,7 +160,15 @@ pub async fn run<C: Calls>(
     let (code, why) = closing.map_or((1005, "closed by the peer"), |Closing { code, reason }| (code, reason));
     info!(peer = %peer.addr, call = call.as_ref().map(display), code, why, end = reason.as_str(), "stream ended");
     debug!(?totals, "stream counters");
+    if call.is_none() {
+        calls.never_started(&totals);
+    }
     tokio::join!(wires.close(closing), door.finish(reason, totals));
+}
+
+/// A name for a call whose peer gives it none (contract, Events).
+fn unnamed(dialect: Dialect) -> CallSid {
+    CallSid::new(&format!("{}-{}", dialect.as_str(), clock::ulid())).expect("a word and a ULID are visible ASCII")
 }
 
 enum Event<A> {

@@ -47,10 +47,12 @@ impl Calls for Desk {
     type Admission = Seat;
 
     async fn admit(&self, start: StreamStart) -> Result<Seat, Closing> {
-        self.notes.send(Noted::Asked(start.start.call_sid.to_string())).unwrap();
+        self.notes.send(Noted::Asked(start.start.call().to_string())).unwrap();
         self.permits.acquire().await.unwrap().forget();
         self.refuses.map_or_else(|| Ok(Seat(self.notes.clone(), self.session.clone())), Err)
     }
+
+    fn never_started(&self, _: &StreamTotals) {}
 }
 
 impl Admission for Seat {
@@ -290,6 +292,14 @@ async fn a_shutdown_closes_with_1001_and_ends_the_stream() {
     line.shutdown.cancel();
     assert_eq!(line.closed().await.0, 1001);
     assert_eq!(line.note().await, Some(Noted::Ended(EndReason::Shutdown, 0)));
+}
+
+#[tokio::test]
+async fn a_call_without_a_name_is_given_one() {
+    let mut line = Line::new().await;
+    line.say(r#"{"event":"start","streamSid":"MZ1","start":{"callSid":null}}"#).await;
+    let Some(Noted::Asked(call)) = line.note().await else { panic!("it asks to be let in") };
+    assert!(call.strip_prefix("twilio-").is_some_and(|ulid| ulid.len() == 26), "{call}");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::media::{CallSid, Chunk, StreamSid, Track};
 /// A started stream.
 #[derive(Debug)]
 pub(super) struct Live {
-    pub(super) call_sid: CallSid,
+    pub(super) call_sid: Option<CallSid>,
     pub(super) stream_sid: StreamSid,
     chunk_ms: u64,
     lanes: Vec<Lane>,
@@ -37,7 +37,7 @@ struct Zero {
 }
 
 impl Live {
-    pub(super) fn new(call_sid: CallSid, stream_sid: StreamSid, chunk_ms: u64) -> Self {
+    pub(super) fn new(call_sid: Option<CallSid>, stream_sid: StreamSid, chunk_ms: u64) -> Self {
         Self { call_sid, stream_sid, chunk_ms, lanes: Vec::with_capacity(2), zero: None }
     }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    dialect::{Buffer, Dialect, Incoming, Malformed, Message, Start},
+    dialect::{Buffer, Dialect, Incoming, Message, Start},
     media::{Chunk, EndReason, Track},
 };
 
@@ -32,7 +32,7 @@ pub use closing::{Broken, Closing};
 pub use counters::{StreamCounters, StreamTotals};
 pub use order::OrderCounters;
 
-use closing::{FORMAT, NO_PONG, NO_START, NOT_UNDERSTOOD, SECOND_START, SHUTDOWN, SILENCE, STOPPED, TOO_LONG_A_CALL};
+use closing::{NO_PONG, NO_START, NOT_UNDERSTOOD, SECOND_START, SHUTDOWN, SILENCE, STOPPED, TOO_LONG_A_CALL, of_start};
 use live::Live;
 use order::Arrival;
 use sequence::{Sequence, Step};
@@ -161,10 +161,12 @@ impl Stream {
         let mut buffer = std::mem::take(&mut self.buffer);
         match self.dialect.decode(text, &mut buffer) {
             Ok(message) => self.handle_message(message, now),
-            Err(Malformed::Format) if matches!(self.state, State::Waiting(_)) => {
-                self.end(EndReason::Disconnect, Some(FORMAT), now);
+            Err(malformed) => {
+                self.count_malformed(now);
+                if let (State::Waiting(_), Some(closing)) = (&self.state, of_start(malformed)) {
+                    self.end(EndReason::Disconnect, Some(closing), now);
+                }
             }
-            Err(_) => self.count_malformed(now),
         }
         self.buffer = buffer;
         self.collect();

@@ -56,7 +56,7 @@ impl Bench {
     /// The outputs in short; audio as track, time and length.
     fn seen(&self) -> Vec<String> {
         let word = |output: &Output| match output {
-            Output::Start(start) => format!("start {}", start.call_sid),
+            Output::Start(start) => format!("start {}", start.call()),
             Output::Audio { track, chunk } => format!("{track} {}+{}", chunk.at_ms, chunk.audio.len() / 8),
             Output::Digit { track, at_ms, digit } => format!("{track} {at_ms} key {digit}"),
             Output::Ping => "ping".to_owned(),
@@ -160,6 +160,23 @@ fn audio_of_another_stream_is_malformed_before_and_behind_the_start() {
     let mut bare = Bench::started();
     bare.say(&media("inbound", 2, 0, &[1; 480]).replace(r#""streamSid":"MZ1","#, ""));
     assert_eq!(bare.seen()[1..], ["inbound 0+60"], "clones leave the stream id out");
+}
+
+#[test]
+fn a_start_that_cannot_be_read_ends_the_stream_at_once_and_says_why() {
+    for (part, code, word) in [
+        (r#""start":{"callSid":"CA with space"}"#, 1008, "callSid"),
+        (r#""start":{"callSid":"CA1","tracks":["inbound",5]}"#, 1008, "wrong type"),
+        (r#""start":{"callSid":"CA1","customParameters":["x"]}"#, 1008, "wrong type"),
+        (r#""start":{"callSid":"CA1","streamSid":"MZ2"}"#, 1008, "streamSid"),
+        (r#""start":{"callSid":"CA1","mediaFormat":{"encoding":"audio/x-alaw"}}"#, 1003, "format"),
+    ] {
+        let mut bench = Bench::new();
+        bench.say(&format!(r#"{{"event":"start","streamSid":"MZ1",{part}}}"#));
+        let Some(Output::Close(closing)) = bench.out.first() else { panic!("{part}") };
+        assert!(closing.code == code && closing.reason.contains(word), "{part}: {closing:?}");
+        assert_eq!(bench.counters().malformed, 1);
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ const BYTES_PER_SECOND: u64 = 1_000 * BYTES_PER_MS;
 
 /// The state of an open connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Connection {
     /// Counts the link's connections from 0.
     pub(super) number: u32,
