@@ -152,6 +152,7 @@ fn each_malformed_message_is_named_by_what_is_wrong() {
         (r#"{"event":"dtmf","dtmf":{"digit":"12"}}"#, Malformed::Digit),
         (r#"{"event":"dtmf","dtmf":{"digit":"x"}}"#, Malformed::Digit),
         (r#"{"event":"start"}"#, Malformed::Start),
+        (r#"{"event":"start","streamSid":"MZ1","start":{"callSid":""}}"#, Malformed::CallSid),
         (r#"{"event":"start","streamSid":"MZ1","start":{"callSid":"C A"}}"#, Malformed::CallSid),
         (r#"{"event":"start","start":{"callSid":"CA1"}}"#, Malformed::StreamSid),
         (r#"{"event":"start","streamSid":"MZ2","start":{"callSid":"CA1","streamSid":"MZ1"}}"#, Malformed::StreamSid),

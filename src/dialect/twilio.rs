@@ -168,14 +168,17 @@ fn digit(raw: Option<&RawValue>) -> Result<Incoming<'_>, Malformed> {
 
 fn start(raw: Option<&RawValue>, outer_stream: Option<&str>) -> Result<Start, Malformed> {
     let wire: WireStart<'_> = section(raw).map_err(|_| Malformed::Start)?;
-    let call_sid = wire.call_sid.and_then(scalar).filter(|name| !name.is_empty());
+    // A name that is empty or no name is a mistake; none at all is normal for a PBX.
+    let named = wire.call_sid.filter(|raw| raw.get() != "null");
+    let call_sid =
+        named.map(|raw| scalar(raw).and_then(|name| CallSid::new(&name).ok()).ok_or(Malformed::CallSid)).transpose()?;
     let inner_stream = wire.stream_sid.and_then(scalar);
     let stream_sid = match (inner_stream.as_deref(), outer_stream) {
         (Some(inner), Some(outer)) if inner != outer => return Err(Malformed::StreamSid),
         (inner, outer) => inner.or(outer).ok_or(Malformed::StreamSid)?,
     };
     Ok(Start {
-        call_sid: call_sid.map(|name| CallSid::new(&name)).transpose().map_err(|_| Malformed::CallSid)?,
+        call_sid,
         stream_sid: StreamSid::new(stream_sid).map_err(|_| Malformed::StreamSid)?,
         account_sid: wire.account_sid.and_then(scalar).map(Cow::into_owned),
         tracks: tracks(wire.tracks)?,

@@ -27,8 +27,9 @@ pub(super) const STOPPED: Closing = Closing { code: 1000, reason: "the stream wa
 /// The bridge stops.
 pub(super) const SHUTDOWN: Closing = Closing { code: 1001, reason: "the bridge is shutting down" };
 /// Audio that we do not take.
-const FORMAT: Closing = Closing { code: 1003, reason: "the media format is not audio/x-mulaw with 8000 Hz and 1 channel" };
-/// A start that cannot be read; no other one will come.
+pub(super) const FORMAT: Closing =
+    Closing { code: 1003, reason: "the media format is not audio/x-mulaw with 8000 Hz and 1 channel" };
+/// A start that cannot be read, and no other one came.
 const BAD_START: Closing =
     Closing { code: 1008, reason: "the start message lacks its part \"start\", or a field in it has the wrong type" };
 /// A start of a call whose name cannot be kept.
@@ -55,16 +56,19 @@ pub(super) const SESSION_OVER: Closing =
 /// The call was not let in while ten seconds of audio came.
 pub(super) const NOT_ADMITTED_IN_TIME: Closing = Closing { code: 1013, reason: "the bridge is too busy, try again later" };
 
-/// Why a stream cannot begin with such a message; `None` for one that is no start.
+/// What is wrong with a start that cannot be read; `None` for a message that is no start.
 pub(super) const fn of_start(malformed: Malformed) -> Option<Closing> {
     match malformed {
-        Malformed::Format => Some(FORMAT),
         Malformed::Start => Some(BAD_START),
         Malformed::CallSid => Some(BAD_CALL_SID),
         Malformed::StreamSid => Some(BAD_STREAM_SID),
-        Malformed::Json | Malformed::Event | Malformed::Section | Malformed::Track | Malformed::Payload | Malformed::Digit => {
-            None
-        }
+        Malformed::Format
+        | Malformed::Json
+        | Malformed::Event
+        | Malformed::Section
+        | Malformed::Track
+        | Malformed::Payload
+        | Malformed::Digit => None,
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    dialect::{Buffer, Dialect, Incoming, Message, Start},
+    dialect::{Buffer, Dialect, Incoming, Malformed, Message, Start},
     media::{Chunk, EndReason, Track},
 };
 
@@ -32,7 +32,7 @@ pub use closing::{Broken, Closing};
 pub use counters::{StreamCounters, StreamTotals};
 pub use order::OrderCounters;
 
-use closing::{NO_PONG, NO_START, NOT_UNDERSTOOD, SECOND_START, SHUTDOWN, SILENCE, STOPPED, TOO_LONG_A_CALL, of_start};
+use closing::{FORMAT, NO_PONG, NO_START, NOT_UNDERSTOOD, SECOND_START, SHUTDOWN, SILENCE, STOPPED, TOO_LONG_A_CALL, of_start};
 use live::Live;
 use order::Arrival;
 use sequence::{Sequence, Step};
@@ -113,6 +113,8 @@ pub struct Stream {
     state: State,
     timers: Timers,
     outputs: VecDeque<Output>,
+    /// What was wrong with the last start that could not be read; a better one may still come.
+    bad_start: Option<Closing>,
     malformed_in_a_row: u32,
     unanswered_pings: u32,
     counters: StreamCounters,
@@ -140,6 +142,7 @@ impl Stream {
             state: State::Waiting(Waiting::default()),
             timers,
             outputs: VecDeque::new(),
+            bad_start: None,
             malformed_in_a_row: 0,
             unanswered_pings: 0,
             counters: StreamCounters::default(),
@@ -161,11 +164,12 @@ impl Stream {
         let mut buffer = std::mem::take(&mut self.buffer);
         match self.dialect.decode(text, &mut buffer) {
             Ok(message) => self.handle_message(message, now),
+            Err(Malformed::Format) if matches!(self.state, State::Waiting(_)) => {
+                self.end(EndReason::Disconnect, Some(FORMAT), now);
+            }
             Err(malformed) => {
+                self.bad_start = of_start(malformed).or(self.bad_start);
                 self.count_malformed(now);
-                if let (State::Waiting(_), Some(closing)) = (&self.state, of_start(malformed)) {
-                    self.end(EndReason::Disconnect, Some(closing), now);
-                }
             }
         }
         self.buffer = buffer;
@@ -210,7 +214,7 @@ impl Stream {
         }
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
-                Timer::Start => self.end(EndReason::Timeout, Some(NO_START), now),
+                Timer::Start => self.end(EndReason::Timeout, Some(self.bad_start.unwrap_or(NO_START)), now),
                 Timer::Silence => self.end(EndReason::Timeout, Some(SILENCE), now),
                 Timer::Call => self.end(EndReason::Timeout, Some(TOO_LONG_A_CALL), now),
                 Timer::Ping if self.unanswered_pings >= UNANSWERED_PINGS => self.end(EndReason::Disconnect, Some(NO_PONG), now),

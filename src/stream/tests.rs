@@ -163,18 +163,19 @@ fn audio_of_another_stream_is_malformed_before_and_behind_the_start() {
 }
 
 #[test]
-fn a_start_that_cannot_be_read_ends_the_stream_at_once_and_says_why() {
-    for (part, code, word) in [
-        (r#""start":{"callSid":"CA with space"}"#, 1008, "callSid"),
-        (r#""start":{"callSid":"CA1","tracks":["inbound",5]}"#, 1008, "wrong type"),
-        (r#""start":{"callSid":"CA1","customParameters":["x"]}"#, 1008, "wrong type"),
-        (r#""start":{"callSid":"CA1","streamSid":"MZ2"}"#, 1008, "streamSid"),
-        (r#""start":{"callSid":"CA1","mediaFormat":{"encoding":"audio/x-alaw"}}"#, 1003, "format"),
+fn without_another_start_the_stream_ends_with_what_was_wrong_with_the_first() {
+    for (part, word) in [
+        (r#""start":{"callSid":"CA with space"}"#, "callSid"),
+        (r#""start":{"callSid":"CA1","tracks":["inbound",5]}"#, "wrong type"),
+        (r#""start":{"callSid":"CA1","customParameters":["x"]}"#, "wrong type"),
+        (r#""start":{"callSid":"CA1","streamSid":"MZ2"}"#, "streamSid"),
     ] {
         let mut bench = Bench::new();
         bench.say(&format!(r#"{{"event":"start","streamSid":"MZ1",{part}}}"#));
+        assert!(bench.out.is_empty(), "a better one may follow");
+        bench.wait(10.0);
         let Some(Output::Close(closing)) = bench.out.first() else { panic!("{part}") };
-        assert!(closing.code == code && closing.reason.contains(word), "{part}: {closing:?}");
+        assert!(closing.code == 1008 && closing.reason.contains(word), "{part}: {closing:?}");
         assert_eq!(bench.counters().malformed, 1);
     }
 }
