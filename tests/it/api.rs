@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     http::{ask, get, get_with},
     phone::{Phone, good_call, until_completed},
-    stage::{Plan, Stage, accepted, of_type},
+    stage::{AUTH_TOKEN, Plan, Stage, accepted, of_type},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,19 +39,31 @@ async fn liveness_readiness_and_metrics_answer_as_the_contract_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readiness_says_who_is_let_in() {
-    let open = || vec![("PULSE_BRIDGE_TWILIO_ALLOW_UNSIGNED", "true".to_owned())];
-    let unset = || vec!["TWILIO_AUTH_TOKEN"];
+    const ONLY_TOKENS: &str = "only ingest tokens are let in";
+    let open = ("PULSE_BRIDGE_TWILIO_ALLOW_UNSIGNED", "true");
+    let tokens = ("PULSE_BRIDGE_INGEST_TOKENS", "let-me-in");
+    let anybody = ("PULSE_BRIDGE_INGEST_ALLOW_UNAUTHENTICATED", "true");
+    let signed = ("TWILIO_AUTH_TOKEN", AUTH_TOKEN);
+    // The settings, then for each part its state and what its reason says.
     let plans = [
-        (Plan { settings: open(), ..Plan::default() }, "ready"),
-        (Plan { settings: open(), without: unset(), ..Plan::default() }, "open"),
-        (Plan { without: unset(), ..Plan::default() }, "unset"),
+        (&[open, signed][..], ("ready", "signatures"), ("ready", "are authenticated")),
+        (&[open], ("open", "twilio.allow_unsigned"), ("open", "not authenticated")),
+        (&[open, tokens], ("open", "twilio.allow_unsigned"), ("open", "not authenticated")),
+        (&[anybody], ("open", "ingest.allow_unauthenticated"), ("open", "ingest.allow_unauthenticated")),
+        (&[tokens], ("unset", ONLY_TOKENS), ("ready", "are authenticated")),
+        (&[], ("closed", "no stream can get in: set TWILIO_AUTH_TOKEN"), ("closed", "no stream can get in")),
     ];
-    for (plan, state) in plans {
-        let stage = Stage::with(plan).await;
-        let twilio = &get(&stage, "/readyz").await.json()["twilio"];
-        assert_eq!(twilio["state"], state, "{twilio}");
+    for (settings, twilio, ingest) in plans {
+        let without = if settings.contains(&signed) { vec![] } else { vec!["TWILIO_AUTH_TOKEN"] };
+        let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let stage = Stage::with(Plan { settings, without, ..Plan::default() }).await;
+        let ready = get(&stage, "/readyz").await.json();
+        for (part, (state, reason)) in [("twilio", twilio), ("ingest", ingest)] {
+            let part = &ready[part];
+            assert!(part["state"] == state && part["reason"].as_str().unwrap().contains(reason), "{state}, {reason}: {part}");
+        }
         let unsigned = get(&stage, "/media/twilio").await.status;
-        assert_eq!(unsigned == 403, state != "open", "{state} {unsigned}");
+        assert_eq!(unsigned == 403, twilio.0 != "open", "{twilio:?} {unsigned}");
         stage.end().await;
     }
 }
