@@ -103,7 +103,20 @@ async fn calls_are_listed_newest_first_page_by_page_and_by_state() {
     let now = get(&stage, "/v1/calls?state=live").await.json();
     assert_eq!((sids(&now), &now["items"][0]["state"]), (vec!["CAlive"], &"live".into()));
     get(&stage, "/v1/calls?state=asleep").await.problem(400);
-    get(&stage, "/v1/calls?limit=many").await.problem(400);
+    for list in ["/v1/calls", "/v1/deliveries"] {
+        for limit in ["0", "-1", "many", ""] {
+            assert!(get(&stage, &format!("{list}?limit={limit}")).await.problem(400).contains("from 1 up"), "{list} {limit}");
+        }
+        for made_up in ["zzz", "", "ses_", "dlv_zzz", &cursor.to_lowercase()] {
+            let answer = get(&stage, &format!("{list}?cursor={made_up}")).await;
+            assert!(answer.problem(400).contains("next_cursor"), "{list} {made_up}");
+        }
+        let first = get(&stage, &format!("{list}?limit=1")).await.json();
+        let next = first["next_cursor"].as_str().expect("there is more");
+        let second = get(&stage, &format!("{list}?limit=1&cursor={next}")).await.json();
+        assert_ne!(first["items"], second["items"], "{list}");
+    }
+    get(&stage, &format!("/v1/deliveries?cursor={cursor}")).await.problem(400);
     get(&stage, "/v1/calls/%FF").await.problem(400);
     let wrong = ask(&stage, Method::POST, "/v1/calls", &[], "").await;
     wrong.problem(405);
