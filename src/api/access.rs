@@ -17,8 +17,20 @@ use subtle::ConstantTimeEq;
 
 use super::{Bridge, problem::Problem};
 
-/// Headers by which proxies say for whom they ask.
-const FORWARDING: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+/// Headers by which proxies and the networks in front of them say that, or for whom, they ask.
+const FORWARDING: [&str; 9] = [
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+];
+/// How the names of a family of them begin: `x-forwarded-for`, `-host`, `-proto`, `-port` and what else is in use.
+const FORWARDED_PREFIX: &str = "x-forwarded-";
 
 /// Lets a request through to the API, the metrics and the other operator's routes, or refuses it with 401 or 403.
 pub async fn operator_only(
@@ -38,8 +50,7 @@ pub async fn operator_only(
 
 fn verdict(token: Option<&SecretString>, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(token) = token else {
-        let forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
-        return if peer.ip().to_canonical().is_loopback() && !forwarded {
+        return if peer.ip().to_canonical().is_loopback() && !is_forwarded(headers) {
             Ok(())
         } else {
             Err(Problem::new(
@@ -53,6 +64,10 @@ fn verdict(token: Option<&SecretString>, peer: SocketAddr, headers: &HeaderMap) 
         Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "the Bearer token is not the api_token")),
         None => Err(Problem::new(StatusCode::UNAUTHORIZED, "send the api_token as Authorization: Bearer")),
     }
+}
+
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| FORWARDING.contains(&name.as_str()) || name.as_str().starts_with(FORWARDED_PREFIX))
 }
 
 /// Whether one of `tokens` stands in the path, as Bearer, or as the password of Basic. Looks at all of them, in constant time.
@@ -102,9 +117,13 @@ mod tests {
         assert!(verdict(None, here, &HeaderMap::new()).is_ok());
         assert!(verdict(None, mapped, &HeaderMap::new()).is_ok());
         assert!(verdict(None, there, &HeaderMap::new()).is_err());
-        for name in FORWARDING {
+        for name in ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-server", "x-real-ip"] {
             assert!(verdict(None, here, &headers(&[(name, "x")])).is_err(), "{name}");
         }
+        for name in ["via", "cf-connecting-ip", "true-client-ip", "x-client-ip", "fastly-client-ip", "x-cluster-client-ip"] {
+            assert!(verdict(None, here, &headers(&[(name, "x")])).is_err(), "{name}");
+        }
+        assert!(verdict(None, here, &headers(&[("host", "localhost"), ("accept", "x")])).is_ok());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Promises: `{sid}` is a CallSid (its newest session) or a session id; events come byte for byte as they were posted;
 //! everything shown has passed the redaction gate, since nothing else is stored.
 
+use std::num::NonZeroU32;
+
 use axum::{
     Json,
     body::Body,
@@ -12,6 +14,7 @@ use axum::{
 };
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
 use super::{Bridge, problem::Problem};
 use crate::{
@@ -25,11 +28,14 @@ use crate::{
 /// How many events are read from the store at a time.
 const EVENTS_AT_A_TIME: u32 = 200;
 
+/// What a cursor that we did not give out is answered with.
+const NO_CURSOR: &str = "cursor is the next_cursor of the page before, as it stands there; leave it out for the first page";
+
 /// Which calls to list.
 #[derive(Deserialize)]
 pub struct ListQuery {
     state: Option<String>,
-    limit: Option<u32>,
+    limit: Option<NonZeroU32>,
     cursor: Option<String>,
 }
 
@@ -97,6 +103,15 @@ impl<T> Items<T> {
     }
 }
 
+/// A cursor of a list whose items' names are `prefix` and a ULID, as a page gave it out.
+pub fn cursor(given: Option<String>, prefix: &str) -> Result<Option<String>, Problem> {
+    // Names are compared as text, so one in small letters would come behind all others.
+    let is_ours = |given: &String| {
+        given.strip_prefix(prefix).is_some_and(|rest| Ulid::from_string(rest).is_ok_and(|ulid| ulid.to_string() == rest))
+    };
+    if given.as_ref().is_none_or(is_ours) { Ok(given) } else { Err(Problem::bad_request(NO_CURSOR)) }
+}
+
 /// `GET /v1/calls`: newest first.
 pub async fn list(State(bridge): State<Bridge>, Query(query): Query<ListQuery>) -> Result<Response, Problem> {
     let live = match query.state.as_deref() {
@@ -105,7 +120,8 @@ pub async fn list(State(bridge): State<Bridge>, Query(query): Query<ListQuery>) 
         Some("ended") => Some(false),
         Some(_) => return Err(Problem::bad_request("state is live or ended")),
     };
-    let filter = CallFilter { live, limit: query.limit.unwrap_or(0), cursor: query.cursor };
+    let cursor = cursor(query.cursor, "ses_")?;
+    let filter = CallFilter { live, limit: query.limit.map_or(0, NonZeroU32::get), cursor };
     let page = bridge.store().calls(filter).await.map_err(|why| unreadable(&why))?;
     Ok(Json(Items::of(page, |session| shown(&bridge, session))).into_response())
 }

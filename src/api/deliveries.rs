@@ -1,5 +1,7 @@
 //! The outbox as it stands.
 
+use std::num::NonZeroU32;
+
 use axum::{
     Json,
     extract::{Query, State},
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Bridge,
-    calls::{Items, unreadable},
+    calls::{Items, cursor, unreadable},
     problem::Problem,
 };
 use crate::{
@@ -23,7 +25,7 @@ pub struct ListQuery {
     state: Option<String>,
     endpoint: Option<String>,
     call_sid: Option<String>,
-    limit: Option<u32>,
+    limit: Option<NonZeroU32>,
     cursor: Option<String>,
 }
 
@@ -49,12 +51,13 @@ pub async fn list(State(bridge): State<Bridge>, Query(query): Query<ListQuery>) 
     if !matches!(query.state.as_deref(), None | Some("pending" | "delivered" | "parked")) {
         return Err(Problem::bad_request("state is pending, delivered or parked"));
     }
+    let cursor = cursor(query.cursor, "dlv_")?;
     let filter = DeliveryFilter {
         state: query.state,
         endpoint: query.endpoint,
         call_sid: query.call_sid,
-        limit: query.limit.unwrap_or(0),
-        cursor: query.cursor,
+        limit: query.limit.map_or(0, NonZeroU32::get),
+        cursor,
         ..DeliveryFilter::default()
     };
     let page = bridge.store().deliveries(filter).await.map_err(|why| unreadable(&why))?;

@@ -11,7 +11,13 @@ use axum::{
 use serde::Serialize;
 
 use super::{Bridge, problem::Problem};
-use crate::{admission::Refused, clock, config, event, store::Backlog};
+use crate::{
+    admission::Refused,
+    clock,
+    config::{self, Config},
+    event,
+    store::Backlog,
+};
 
 /// What OpenMetrics is sent as.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -66,12 +72,8 @@ pub async fn readyz(State(bridge): State<Bridge>) -> Response {
         store: Part::new(store_ok, ("ready", "events can be stored"), ("failing", "events cannot be stored; see the log")),
         spool: spool(&bridge),
         calls,
-        twilio: twilio(&config.twilio),
-        ingest: Part::new(
-            !config.ingest.allow_unauthenticated,
-            ("ready", "streams are authenticated"),
-            ("open", "ingest.allow_unauthenticated is set: anybody may open a stream of a dialect that has nothing set up"),
-        ),
+        twilio: twilio(config),
+        ingest: ingest(config),
         speech: Speech { engine: bridge.calls().speech(), part: speech(&bridge) },
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -86,11 +88,32 @@ fn spool(bridge: &Bridge) -> Part {
     }
 }
 
-fn twilio(set: &config::Twilio) -> Part {
-    let (state, reason) = match (set.auth_tokens.is_empty(), set.allow_unsigned) {
-        (false, _) => ("ready", "signatures are checked"),
-        (true, true) => ("open", "twilio.allow_unsigned is set: anybody may open a stream"),
-        (true, false) => ("unset", "TWILIO_AUTH_TOKEN is not set: only ingest tokens are let in"),
+fn twilio(config: &Config) -> Part {
+    let (set, ingest) = (&config.twilio, &config.ingest);
+    let (state, reason) = if !set.auth_tokens.is_empty() {
+        ("ready", "signatures are checked")
+    } else if set.allow_unsigned {
+        ("open", "twilio.allow_unsigned is set: anybody may open a stream")
+    } else if ingest.allow_unauthenticated {
+        ("open", "ingest.allow_unauthenticated is set: anybody may open a stream")
+    } else if !ingest.tokens.is_empty() {
+        ("unset", "TWILIO_AUTH_TOKEN is not set: only ingest tokens are let in")
+    } else {
+        ("closed", config::NO_STREAM)
+    };
+    Part { state, reason: reason.to_owned() }
+}
+
+fn ingest(config: &Config) -> Part {
+    let (twilio, ingest) = (&config.twilio, &config.ingest);
+    let (state, reason) = if ingest.allow_unauthenticated {
+        ("open", "ingest.allow_unauthenticated is set: anybody may open a stream of a dialect that has nothing set up")
+    } else if twilio.auth_tokens.is_empty() && twilio.allow_unsigned {
+        ("open", "twilio.allow_unsigned is set: streams of Twilio's dialect are not authenticated")
+    } else if config.lets_no_stream_in() {
+        ("closed", config::NO_STREAM)
+    } else {
+        ("ready", "streams are authenticated")
     };
     Part { state, reason: reason.to_owned() }
 }

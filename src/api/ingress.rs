@@ -11,8 +11,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Bridge, access::carries_token, problem::Problem, twilio::handshake_fits};
+use super::{
+    Bridge,
+    access::carries_token,
+    problem::Problem,
+    twilio::{below, handshake_fits, socket_scheme},
+};
 use crate::{
+    config::NO_STREAM,
     dialect::Dialect,
     stream::driver::{self, PeerInfo},
 };
@@ -34,15 +40,21 @@ enum Pass {
     Open,
 }
 
-/// Why a stream was refused before the upgrade.
+/// Why a stream or a webhook was refused before anything of it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
     /// Signatures are checked, and there is none.
     Unsigned,
+    /// Signatures are checked, and there is none beside the good token in the path.
+    UnsignedPathToken,
+    /// Signatures are checked, and there is more than one.
+    SignedTwice,
     /// Signatures are checked, and it fits no token for any form of our address.
     BadSignature,
-    /// Tokens let in, and there is none, or it is neither an ingest token nor a fresh one-time token.
+    /// Tokens let in, and there is none, or it is no ingest token.
     BadToken,
+    /// The token in the path is neither an ingest token nor a fresh one-time token.
+    BadPathToken,
     /// Nothing is set up by which anybody could be let in.
     NothingSetUp,
 }
@@ -56,27 +68,46 @@ impl Denied {
     /// The word in the counter.
     pub const fn code(self) -> &'static str {
         match self {
-            Self::Unsigned => "unsigned",
-            Self::BadSignature => "bad_signature",
-            Self::BadToken => "bad_token",
+            Self::Unsigned | Self::UnsignedPathToken => "unsigned",
+            Self::SignedTwice | Self::BadSignature => "bad_signature",
+            Self::BadToken | Self::BadPathToken => "bad_token",
             Self::NothingSetUp => "nothing_set_up",
         }
     }
 
-    /// What to do, in one line.
-    pub const fn advice(self) -> &'static str {
-        match self {
-            Self::Unsigned => "there is no X-Twilio-Signature; only Twilio or an ingest token is let in here",
-            Self::BadSignature => "X-Twilio-Signature fits no token; if Twilio dials another address set public_url",
-            Self::BadToken => {
-                "bring an ingest token, in the path or as Authorization: Bearer, or a fresh one-time token in the path"
+    /// What is wrong and what to do, in one line. `address` is where Twilio should have dialled, without a token; `tokens` is how
+    /// many auth tokens were tried.
+    pub fn advice(self, address: &str, tokens: usize) -> String {
+        let advice = match self {
+            Self::Unsigned => {
+                "there is no X-Twilio-Signature; where TWILIO_AUTH_TOKEN is set, webhooks need one, and streams need one or an \
+                 ingest token as Authorization: Bearer or Basic"
             }
-            Self::NothingSetUp => "set TWILIO_AUTH_TOKEN, or PULSE_BRIDGE_INGEST_TOKENS, or allow unsigned streams on purpose",
-        }
+            Self::UnsignedPathToken => {
+                "there is no X-Twilio-Signature, and a token in the path does not replace it where TWILIO_AUTH_TOKEN is set; \
+                 dial /media/twilio with the ingest token as Authorization: Bearer or Basic"
+            }
+            Self::SignedTwice => "there is more than one X-Twilio-Signature; a proxy must pass on the one that Twilio sent",
+            Self::BadSignature => {
+                let fits = match tokens {
+                    1 => "does not fit the one token".to_owned(),
+                    2 => "fits neither of 2 tokens".to_owned(),
+                    more => format!("fits none of {more} tokens"),
+                };
+                return format!("X-Twilio-Signature {fits} for {address}; if Twilio dials another address set public_url");
+            }
+            Self::BadToken => {
+                "bring an ingest token as Authorization: Bearer or Basic; a stream may also have it, or a fresh one-time token, \
+                 in the path"
+            }
+            Self::BadPathToken => "the token in the path is neither one of ingest.tokens nor a fresh one-time token",
+            Self::NothingSetUp => NO_STREAM,
+        };
+        advice.to_owned()
     }
 }
 
-/// `GET /media/twilio`.
+/// `GET /media/twilio`, also with a slash at the end, as Twilio signs it either way.
 pub async fn twilio(
     state: State<Bridge>,
     peer: ConnectInfo<SocketAddr>,
@@ -104,6 +135,9 @@ pub async fn other(Path(path): Path<String>) -> Problem {
     let dialect = path.split('/').next().unwrap_or_default();
     match NOT_YET.iter().find(|name| **name == dialect) {
         Some(name) => Problem::not_built(&format!("the {name} dialect")),
+        None if dialect == "twilio" => {
+            Problem::not_found("Twilio streams go to /media/twilio, or /media/twilio/ and a token with no slash behind it")
+        }
         None => Problem::not_found("there is no such dialect; this version speaks twilio"),
     }
 }
@@ -119,9 +153,13 @@ fn open(
     let pass = match authenticate(&bridge, uri, token, headers) {
         Ok(pass) => pass,
         Err(denied) => {
+            // The token of the path stays out: it opens streams.
+            let path = if token.is_some() { "media/twilio/…" } else { "media/twilio" };
+            let address = below(&socket_scheme(bridge.origin()), path);
+            let advice = denied.advice(&address, bridge.config().twilio.auth_tokens.len());
             bridge.metrics().refused(denied.code());
-            tracing::warn!(%peer, reason = denied.code(), "refused a media stream: {}; then run \"pulse-bridge doctor\"", denied.advice());
-            return Problem::new(StatusCode::FORBIDDEN, denied.advice()).into_response();
+            tracing::warn!(%peer, reason = denied.code(), "refused a media stream: {advice}");
+            return Problem::new(StatusCode::FORBIDDEN, advice).into_response();
         }
     };
     if let Some(refused) = bridge.calls().refuses_all_streams() {
@@ -146,9 +184,13 @@ fn authenticate(bridge: &Bridge, uri: &Uri, token: Option<&str>, headers: &Heade
         let pass = match carries_token(&config.ingest.tokens, Some(token), &HeaderMap::new()) {
             true => Pass::Token,
             false if bridge.calls().is_fresh_token(token) => Pass::Minted,
-            false => return Err(Denied::BadToken),
+            false => return Err(Denied::BadPathToken),
         };
-        return if checks_signatures { handshake_fits(bridge, uri, headers).map(|()| pass) } else { Ok(pass) };
+        return match if checks_signatures { handshake_fits(bridge, uri, headers) } else { Ok(()) } {
+            Ok(()) => Ok(pass),
+            Err(Denied::Unsigned) => Err(Denied::UnsignedPathToken),
+            Err(denied) => Err(denied),
+        };
     }
     if carries_token(&config.ingest.tokens, None, headers) {
         return Ok(Pass::Token);

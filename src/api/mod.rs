@@ -127,6 +127,7 @@ pub fn router(bridge: Bridge) -> Router {
     Router::new()
         .merge(operator)
         .route("/media/twilio", get(ingress::twilio))
+        .route("/media/twilio/", get(ingress::twilio))
         .route("/media/twilio/{token}", get(ingress::twilio_with_token))
         .route("/media/{*path}", any(ingress::other))
         .route("/twilio/voice", post(twilio::voice))

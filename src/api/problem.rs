@@ -53,7 +53,9 @@ pub async fn in_our_form(response: Response) -> Response {
         return response;
     }
     let detail = match status {
-        StatusCode::BAD_REQUEST => "the path or the query cannot be read; limit and after_seq are whole numbers",
+        StatusCode::BAD_REQUEST => {
+            "the path or the query cannot be read; limit is a whole number from 1 up, after_seq one from 0 up"
+        }
         StatusCode::METHOD_NOT_ALLOWED => "this route does not take this method",
         StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
         _ => status.canonical_reason().unwrap_or("the request was refused"),

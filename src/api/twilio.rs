@@ -36,9 +36,9 @@ impl FromRequest<Bridge> for Signed {
     type Rejection = Response;
 
     async fn from_request(request: Request, bridge: &Bridge) -> Result<Self, Response> {
-        let refuse = |denied| refuse(bridge, denied).into_response();
-        may_be_twilio(bridge, request.headers()).map_err(refuse)?;
         let (uri, headers) = (request.uri().clone(), request.headers().clone());
+        let refuse = |denied| refuse(bridge, denied, uri.path()).into_response();
+        may_be_twilio(bridge, &headers).map_err(refuse)?;
         let body = body_within(BODY_TIMEOUT, request).await?;
         let form: Form = form_urlencoded::parse(&body).into_owned().collect();
         let tokens = &bridge.config().twilio.auth_tokens;
@@ -105,10 +105,12 @@ async fn body_within(limit: Duration, request: Request) -> Result<Bytes, Respons
     }
 }
 
-fn refuse(bridge: &Bridge, denied: Denied) -> Problem {
+fn refuse(bridge: &Bridge, denied: Denied, path: &str) -> Problem {
+    let address = below(bridge.origin().as_str(), path.trim_matches('/'));
+    let advice = denied.advice(&address, bridge.config().twilio.auth_tokens.len());
     bridge.metrics().refused(denied.code());
-    tracing::warn!(reason = denied.code(), "refused a webhook of Twilio's: {}", denied.advice());
-    Problem::new(StatusCode::FORBIDDEN, denied.advice())
+    tracing::warn!(reason = denied.code(), "refused a webhook of Twilio's: {advice}");
+    Problem::new(StatusCode::FORBIDDEN, advice)
 }
 
 /// Whether the handshake's signature fits one of our addresses.
@@ -124,7 +126,8 @@ fn any_origin(bridge: &Bridge, uri: &Uri, check: impl Fn(signature::Request<'_>)
         match check(signature::Request { public_url, path: uri.path(), query: uri.query() }) {
             Ok(()) => return Ok(()),
             Err(Unsigned::Missing) => denied = Denied::Unsigned,
-            Err(Unsigned::Twice | Unsigned::Mismatch) => {}
+            Err(Unsigned::Twice) => denied = Denied::SignedTwice,
+            Err(Unsigned::Mismatch) => {}
         }
     }
     Err(denied)
@@ -144,7 +147,8 @@ fn error_code(text: &str) -> u32 {
     digits.parse().unwrap_or(0)
 }
 
-fn socket_scheme(origin: &Url) -> String {
+/// An address of ours as sockets have it: `wss` for `https`, `ws` for `http`.
+pub fn socket_scheme(origin: &Url) -> String {
     let text = origin.as_str();
     match text.strip_prefix("https") {
         Some(rest) => format!("wss{rest}"),
@@ -152,7 +156,8 @@ fn socket_scheme(origin: &Url) -> String {
     }
 }
 
-fn below(origin: &str, path: &str) -> String {
+/// The address of a path, which has no slash in front, below an origin of ours.
+pub fn below(origin: &str, path: &str) -> String {
     format!("{}/{path}", origin.trim_end_matches('/'))
 }
 

@@ -9,6 +9,9 @@ use crate::{event::KINDS, keys::MasterKeys, webhook::SigningKey};
 
 /// Most keywords that the service takes. Source: protocols/pulse.md section 4.
 const MAX_KEYWORDS: usize = 10_000;
+/// What a bridge says that nothing can reach.
+pub const NO_STREAM: &str = "no stream can get in: set TWILIO_AUTH_TOKEN, or PULSE_BRIDGE_INGEST_TOKENS, or allow unsigned \
+                             streams on purpose with twilio.allow_unsigned";
 /// Highest weight of a keyword taken; the service advises 1 to 3.
 const MAX_WEIGHT: f64 = 100.0;
 
@@ -60,6 +63,13 @@ impl Config {
         Ok(())
     }
 
+    /// Whether there is nothing by which a stream could be let in: no token of any kind and no wish to do without.
+    #[must_use]
+    pub fn lets_no_stream_in(&self) -> bool {
+        let has_tokens = !self.twilio.auth_tokens.is_empty() || !self.ingest.tokens.is_empty();
+        !has_tokens && !self.twilio.allow_unsigned && !self.ingest.allow_unauthenticated
+    }
+
     /// What is allowed but ought to be known: one line each, for the log at start.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -69,6 +79,9 @@ impl Config {
         }
         if self.ingest.allow_unauthenticated {
             lines.push("ingest.allow_unauthenticated is on: anyone who finds the port can stream calls here".to_owned());
+        }
+        if self.lets_no_stream_in() {
+            lines.push(NO_STREAM.to_owned());
         }
         if self.upstream.api_key.is_some()
             && self.upstream.url.as_ref().is_some_and(|url| url.scheme() == "ws" && !is_loopback(url))

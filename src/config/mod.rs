@@ -19,7 +19,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use secrecy::SecretString;
 use url::Url;
 
-pub use self::{load::Sources, reference::reference, value::mask};
+pub use self::{check::NO_STREAM, load::Sources, reference::reference, value::mask};
 use crate::media::EndpointName;
 
 /// Everything that can be set. Field names are those of the settings file.

@@ -1,6 +1,7 @@
 //! Addresses of mail and of the web, written (`ann@example.com`) and said (`ann at example dot com`), spelled out or not.
 //!
-//! Promises: an `at` with a domain behind it is an address, whatever the words around it; spelled letters behind a cue are one
+//! Promises: an `at` with a domain behind it is an address, whatever the words around it; what is written without a space
+//! before and behind an `@` belongs to it, whatever it would mean alone (`a`, `to`, `it`); spelled letters behind a cue are one
 //! too, before the `at` is heard. Both go on over the ends of finals.
 
 use super::{
@@ -75,6 +76,9 @@ fn mail(stream: &Stream, at: usize, floor: usize) -> Option<Address> {
 
 /// The domain from an item on, and whether its ending was heard.
 fn domain(stream: &Stream, from: usize) -> Option<(Vec<usize>, bool)> {
+    if let Some(last) = written_domain(stream, from) {
+        return Some(((from..=last).collect(), true));
+    }
     let mut items = Vec::new();
     let (mut at, mut words) = (from, 0);
     while at < stream.items.len() && at < from + LONGEST && stream.joint(at) != Joint::Break {
@@ -108,6 +112,20 @@ fn domain(stream: &Stream, from: usize) -> Option<(Vec<usize>, bool)> {
     })
 }
 
+/// The last item of a domain that stands without a space behind an `@`: up to the ending, or, of none that we know, all of it.
+fn written_domain(stream: &Stream, from: usize) -> Option<usize> {
+    let goes_on = |at: &usize| is_glued(stream, *at) && !matches!(stream.unit(*at), Some(Unit::At | Unit::Placeholder(_)));
+    if stream.word(from - 1) != "@" {
+        return None;
+    }
+    let written = (from..from + LONGEST).take_while(goes_on);
+    let mut dots = written.clone().filter(|at| stream.unit(*at) == Some(&Unit::Dot)).peekable();
+    dots.peek()?;
+    // "Two @3.50" is a price.
+    let last = written.last().filter(|last| !stream.unit(*last).is_some_and(Unit::is_digit));
+    dots.find_map(|dot| ending(stream, dot + 1)).or(last)
+}
+
 /// The last item of a domain's ending, `com` or `co dot uk`, that begins at an item.
 fn ending(stream: &Stream, at: usize) -> Option<usize> {
     let at = if stream.unit(at) == Some(&Unit::Filler) { at + 1 } else { at };
@@ -122,10 +140,13 @@ fn ending(stream: &Stream, at: usize) -> Option<usize> {
 fn name(stream: &Stream, behind: usize, floor: usize) -> Vec<usize> {
     let mut items = Vec::new();
     let (mut at, mut words, mut pending) = (behind, 0, Vec::new());
+    let mut tight = stream.word(behind) == "@";
     while at > floor && behind - at < LONGEST && stream.joint(at) != Joint::Break {
         let crossed = stream.joint(at) == Joint::Turn;
+        tight &= is_glued(stream, at);
         at -= 1;
         match stream.unit(at) {
+            Some(unit) if tight && !matches!(unit, Unit::Placeholder(_)) => {}
             Some(Unit::Word) if spelled_word(stream, at) => {}
             Some(Unit::Word | Unit::Month(_) | Unit::Ordinal(_)) => {
                 let linked = matches!(stream.unit(at + 1), Some(Unit::Dot | Unit::Joiner | Unit::At));
@@ -151,6 +172,11 @@ fn name(stream: &Stream, behind: usize, floor: usize) -> Vec<usize> {
         items.push(at);
     }
     items
+}
+
+/// Whether nothing, not even a space, stands between an item and the one before.
+fn is_glued(stream: &Stream, at: usize) -> bool {
+    stream.token(at).is_some_and(|token| token.glued)
 }
 
 /// Whether a word is no part of an address.

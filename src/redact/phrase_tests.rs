@@ -47,6 +47,7 @@ fn harmless_numbers_stay() {
         "what are the last four digits of it",
         "I'm on my way to store number 12 on the corner",
         "will there be a charge if I mark it urgent",
+        "two @3.50 and 5@3.50 each, then find us @home today",
     ] {
         let mut call = Call::new();
         let mut out = call.says(IN, text);
@@ -63,6 +64,10 @@ fn personal_numbers_and_addresses_go() {
         ("it's +1 555 123 4567 okay?", "it's +[PHONE_1] okay?"),
         ("four one one one double one one one sorry one one one one one one one one yes please", "[CREDIT_CARD_1] yes please"),
         ("mail ann.lee@example.co.uk today", "mail [EMAIL_1] today"),
+        ("a@b.com", "[EMAIL_1]"),
+        ("mail i@b.com or o@b.com or 7@b.com", "mail [EMAIL_1] or [EMAIL_2] or [EMAIL_3]"),
+        ("write to me@b.com, to.a@b.com or like-us@b.com", "write to [EMAIL_1], [EMAIL_2] or [EMAIL_3]"),
+        ("ann@it.com and ann@to.me.com or x@my.example", "[EMAIL_1] and [EMAIL_2] or [EMAIL_3]"),
         ("it's ann dot lee at example dot com today", "it's [EMAIL_1] today"),
         ("my email is j o n e s 22 at gmail dot com", "my email is [EMAIL_1]"),
         ("48151623 nobody knows", "[NUMBER_1] nobody knows"),

@@ -194,6 +194,7 @@ fn parameters_pass_the_same_rules_with_their_names_as_cues() {
         ("note", "48151623", "[NUMBER_1]"),
         ("email", "ann@example.com", "[EMAIL_1]"),
         ("contact", "ann@example.com", "[EMAIL_1]"),
+        ("owner", "a@b.com", "[EMAIL_2]"),
         ("queue", "sales-2", "sales-2"),
         ("pan", "4111111111111111", "[CREDIT_CARD_1]"),
     ] {

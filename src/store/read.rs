@@ -116,8 +116,9 @@ pub(super) fn events(connection: &Connection, id: &str, after_seq: u64, limit: u
     })
 }
 
-const DELIVERY: &str = "SELECT d.id, d.session_id, s.call_sid, e.id, d.seq, e.kind, e.wall_ms, d.endpoint, d.state, d.attempts,
-     d.next_wall_ms, d.reason FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
+const DELIVERY: &str = "SELECT d.id, d.session_id, s.call_sid, e.id, d.seq, e.kind, e.wall_ms, d.endpoint, d.state,
+     (SELECT coalesce(max(n), 0) FROM attempts WHERE delivery_id = d.id), d.next_wall_ms, d.reason
+     FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
      JOIN sessions s ON s.id = d.session_id";
 const MATCHING: &str = "WHERE (?1 IS NULL OR d.state = ?1) AND (?2 IS NULL OR d.endpoint = ?2)
      AND (?3 IS NULL OR s.call_sid = ?3 OR s.id = ?3) AND (?4 IS NULL OR e.wall_ms >= ?4) AND (?5 IS NULL OR e.wall_ms < ?5)";

@@ -146,7 +146,7 @@ pub struct Delivery {
     pub endpoint: EndpointName,
     /// `pending`, `delivered` or `parked`.
     pub state: String,
-    /// Steps of the schedule used up.
+    /// POSTs made, over all rounds.
     pub attempts: u32,
     /// Not tried before this; milliseconds since 1970-01-01 UTC.
     pub next_wall_ms: u64,

@@ -194,15 +194,31 @@ fn open_doors_are_warned_of() {
     assert_eq!(from_env(&env).unwrap().warnings().len(), 3);
     let signed: Vec<_> = env.into_iter().chain([("TWILIO_AUTH_TOKEN", "0123456789abcdef")]).collect();
     assert_eq!(from_env(&signed).unwrap().warnings().len(), 2, "with a token signatures are checked all the same");
-    assert!(
-        from_env(&[("PULSE_BRIDGE_UPSTREAM_URL", "ws://[::1]:1/x"), ("SMALLEST_API_KEY", "sk_x")]).unwrap().warnings().is_empty()
-    );
+    let near = [("PULSE_BRIDGE_UPSTREAM_URL", "ws://[::1]:1/x"), ("SMALLEST_API_KEY", "sk_x"), ("TWILIO_AUTH_TOKEN", "0123")];
+    assert!(from_env(&near).unwrap().warnings().is_empty());
+}
+
+#[test]
+fn doors_that_let_nobody_in_are_warned_of() {
+    let warned = |env: &[(&str, &str)]| {
+        let lines = from_env(env).unwrap().warnings();
+        lines.iter().filter(|line| line.contains("no stream can get in") && line.contains("TWILIO_AUTH_TOKEN")).count()
+    };
+    assert_eq!(warned(&[]), 1);
+    for (name, value) in [
+        ("TWILIO_AUTH_TOKEN", "0123456789abcdef"),
+        ("PULSE_BRIDGE_INGEST_TOKENS", "let-me-in"),
+        ("PULSE_BRIDGE_TWILIO_ALLOW_UNSIGNED", "true"),
+        ("PULSE_BRIDGE_INGEST_ALLOW_UNAUTHENTICATED", "true"),
+    ] {
+        assert_eq!(warned(&[(name, value)]), 0, "{name}");
+    }
 }
 
 #[test]
 fn an_endpoint_that_asks_for_what_is_switched_off_is_warned_of() {
     let endpoint = format!(
-        "[[webhook.endpoints]]\nname = \"a\"\nurl = \"http://h/\"\nsecrets = [\"{SECRET}\"]\nevents = [\"transcript.partial\", \"speech.ended\"]\n"
+        "[ingest]\ntokens = [\"x\"]\n[[webhook.endpoints]]\nname = \"a\"\nurl = \"http://h/\"\nsecrets = [\"{SECRET}\"]\nevents = [\"transcript.partial\", \"speech.ended\"]\n"
     );
     assert_eq!(from_file(&endpoint).unwrap().warnings().len(), 2);
     let on = "[redaction]\npartials = true\n[upstream]\nvad_events = true\n";

@@ -130,7 +130,9 @@ async fn gone_stops_an_endpoint_and_a_retry_by_hand_starts_it_again() {
         let pending = store.pending(&name("crm"), 0, 9).await.unwrap().pop().unwrap();
         let (delivery, _) = store.delivery(pending.id).await.unwrap().unwrap();
         if delivery.reason.is_some() {
-            assert_eq!((delivery.reason.as_deref(), delivery.attempts), (Some("endpoint paused: status 410"), 0));
+            assert_eq!((delivery.reason.as_deref(), delivery.attempts), (Some("endpoint paused: status 410"), 1));
+            let waiting = store.pending(&name("crm"), 0, 9).await.unwrap();
+            assert_eq!(waiting[0].attempts, 0, "no step of the schedule is used up");
             break pending;
         }
         tokio::task::yield_now().await;

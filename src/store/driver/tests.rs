@@ -183,7 +183,7 @@ async fn verdicts_are_history_and_a_retry_comes_back_at_a_new_place() {
     store.commit(vec![verdict(made[0], Err(Failure::Timeout), parked)]).await.unwrap();
 
     let (delivery, attempts) = store.delivery(made[0]).await.unwrap().unwrap();
-    assert_eq!((delivery.state.as_str(), delivery.attempts, delivery.reason.as_deref()), ("parked", 1, Some("timeout")));
+    assert_eq!((delivery.state.as_str(), delivery.attempts, delivery.reason.as_deref()), ("parked", 2, Some("timeout")));
     assert_eq!((attempts[0].status, attempts[0].answer.as_deref()), (Some(500), Some(&[0xFF, 0x00][..])));
     assert_eq!((attempts[1].n, attempts[1].status, attempts[1].failure.as_deref()), (2, None, Some("timeout")));
     assert!(store.pending(&name("crm"), 0, 9).await.unwrap().is_empty());
@@ -195,6 +195,11 @@ async fn verdicts_are_history_and_a_retry_comes_back_at_a_new_place() {
     let again = store.pending(&name("crm"), before, 9).await.unwrap();
     assert_eq!((again[0].id, again[0].attempts), (made[0], 0));
     assert!(store.outgoing(made[0]).await.unwrap().is_some());
+    let taken = Ok(Answer { status: 200, retry_after: None, kept: Vec::new() });
+    store.commit(vec![verdict(made[0], taken, Standing::Delivered)]).await.unwrap();
+    let listed = store.deliveries(DeliveryFilter::default()).await.unwrap();
+    let tried: Vec<_> = listed.items.iter().map(|delivery| (delivery.id == made[0], delivery.attempts)).collect();
+    assert!(tried.contains(&(true, 3)) && tried.contains(&(false, 0)), "over all rounds, the last one too: {tried:?}");
 }
 
 #[tokio::test]
