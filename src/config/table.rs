@@ -158,7 +158,7 @@ pub const KEYS: &[Key] = &[
     key("twilio.require_token", Kind::Bool, "false", "A signed stream must also carry the one-time token of `/twilio/voice`."),
     key("twilio.after", Kind::Private, "<Pause length=\"3600\"/>", "TwiML that `/twilio/voice` runs after `<Start><Stream>`, e.g. `<Dial>+15550100</Dial>`."),
 
-    key("ingest.tokens", Kind::Secrets, "", "Tokens taken in the path, as Bearer or as Basic password, for every dialect."),
+    key("ingest.tokens", Kind::Secrets, "", "Tokens taken in the path, as Bearer or as Basic password, for every dialect. In the path one replaces no signature where auth tokens are set."),
     key("ingest.allow_unauthenticated", Kind::Bool, "false", "Takes streams of a dialect that has neither a token nor a signature set up; warned of at start."),
     key("ingest.max_calls", Kind::Int(1, 100_000), "1000", "Calls at once; one more is refused."),
     key("ingest.max_call", Kind::Span(SEC, DAY), "4 h", "Longest call; then it is ended as `timeout`."),

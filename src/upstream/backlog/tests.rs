@@ -197,11 +197,11 @@ proptest! {
                     position = 0;
                 }
             }
-            lost.extend(backlog.take_lost(Offset(0)).map(|range| (range.0.0, range.1.0)));
+            lost.extend(std::iter::from_fn(|| backlog.take_lost(Offset(0))).map(|range| (range.0.0, range.1.0)));
             prop_assert!(backlog.bytes <= backlog.limit.max(900));
         }
         backlog.rewind(backlog.mark());
-        lost.extend(backlog.take_lost(Offset(0)).map(|range| (range.0.0, range.1.0)));
+        lost.extend(std::iter::from_fn(|| backlog.take_lost(Offset(0))).map(|range| (range.0.0, range.1.0)));
         let again = send_all(&mut backlog);
         for (offset, came) in (0_u64..).zip(&came) {
             let within = |ranges: &[(u64, u64)]| ranges.iter().any(|range| (range.0..range.1).contains(&offset));
