@@ -230,8 +230,13 @@ fn cost(chunk: &Chunk) -> usize {
 
 fn write_all(commands: &mpsc::Receiver<Command>, take_controls: &impl Fn() -> Vec<Control>, mut files: Files) {
     let mut next_round = clock::now() + SYNC_EVERY;
+    let mut woken = false;
     loop {
-        let patience = if files.is_idle() { Duration::MAX } else { next_round.saturating_duration_since(clock::now()) };
+        let patience = match (std::mem::take(&mut woken), files.is_idle()) {
+            (true, _) => Duration::ZERO,
+            (false, true) => Duration::MAX,
+            (false, false) => next_round.saturating_duration_since(clock::now()),
+        };
         let first = match commands.recv_timeout(patience) {
             Ok(command) => Some(command),
             Err(mpsc::RecvTimeoutError::Timeout) => None,
@@ -247,8 +252,10 @@ fn write_all(commands: &mpsc::Receiver<Command>, take_controls: &impl Fn() -> Ve
         if !controls.is_empty() {
             // What was appended before somebody asked is still in the queue or already written.
             for command in commands.try_iter() {
-                if let Command::Append(track, chunk) = command {
-                    files.append(&track, chunk);
+                match command {
+                    Command::Append(track, chunk) => files.append(&track, chunk),
+                    // It may be for somebody who asked just now.
+                    Command::Wake => woken = true,
                 }
             }
             files.write();

@@ -6,6 +6,29 @@ use crate::{media::Track, store::driver::tests::Folder};
 const INBOUND: TrackKey = TrackKey { stream: 0, track: Track::Inbound };
 
 #[tokio::test]
+async fn who_asks_while_another_is_answered_is_answered_too() {
+    let folder = Folder::new();
+    let (commands, received) = mpsc::channel();
+    let (first, first_answer) = oneshot::channel();
+    let (second, second_answer) = oneshot::channel();
+    // The second asks just behind the taking of what was asked, so that its wake is in the queue that is emptied for the first.
+    let (asked, waker) = (Mutex::new(vec![vec![Control::Flush(second)], vec![Control::Flush(first)]]), commands.clone());
+    let take_controls = move || {
+        let mut asked = asked.lock().unwrap();
+        if asked.len() == 2 {
+            waker.send(Command::Wake).unwrap();
+        }
+        asked.pop().unwrap_or_default()
+    };
+    let files = Files::new(folder.0.clone(), Arc::default());
+    commands.send(Command::Wake).unwrap();
+    std::thread::spawn(move || write_all(&received, &take_controls, files));
+    let answers = async { tokio::join!(first_answer, second_answer) };
+    let (first, second) = tokio::time::timeout(std::time::Duration::from_secs(10), answers).await.expect("both are answered");
+    assert!(first.is_ok() && second.is_ok());
+}
+
+#[tokio::test]
 async fn what_was_appended_is_there_after_a_restart() {
     let (spool, folder, session, key) = open();
     let outbound = TrackKey { track: Track::Outbound, ..INBOUND };
