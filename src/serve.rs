@@ -208,7 +208,7 @@ fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metrics>) -> Re
     for (name, value) in &set.extra {
         parameters.set_extra(name, value).with_context(|| format!("upstream.extra.{name}"))?;
     }
-    let settings = LinkSettings { close_deadline: set.close_deadline, ..LinkSettings::default() };
+    let settings = LinkSettings { close_deadline: set.close_deadline, replay_speed: set.replay_speed, ..LinkSettings::default() };
     Ok(Upstream {
         url: set.speech_url().context("there is no address of a speech service: set SMALLEST_API_KEY or upstream.url")?,
         api_key: set.api_key.clone(),

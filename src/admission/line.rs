@@ -15,7 +15,7 @@ use crate::{
     call::{Received, driver::Input},
     clock,
     dialect::Dialect,
-    media::{Chunk, EndReason, Offset, Track, bytes_to_ms},
+    media::{Chunk, EndReason, Gap, GapReason, Offset, Track, bytes_to_ms},
     metrics::Metrics,
     registry::Entry,
     segment::TrackKey,
@@ -145,6 +145,13 @@ impl driver::Admission for Admission {
 
     fn digit(&mut self, track: Track, at_ms: u64, digit: char) {
         if self.entry.line.inputs.try_send(Input::Digit { track, at_ms, digit }).is_err() {
+            self.calls.0.parts.metrics.ignored("session_queue_full", 1);
+        }
+    }
+
+    fn lost(&mut self, track: Track, from_ms: u64, to_ms: u64) {
+        let gap = Gap { from_ms, to_ms, reason: GapReason::Disconnected };
+        if self.entry.line.inputs.try_send(Input::Lost { track, gap }).is_err() {
             self.calls.0.parts.metrics.ignored("session_queue_full", 1);
         }
     }

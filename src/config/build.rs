@@ -48,6 +48,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             url: from.url("upstream.url"),
             api_key: from.secret("upstream.api_key"),
             chunk_ms: from.int("upstream.chunk_ms"),
+            replay_speed: u32::try_from(from.int("upstream.replay_speed")).expect("the table bounds it"),
             close_deadline: from.span("upstream.close_deadline"),
             parameters: parameters(&settings),
             extra: match settings.get("upstream.extra") {

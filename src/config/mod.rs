@@ -89,6 +89,8 @@ pub struct Upstream {
     pub api_key: Option<SecretString>,
     /// Milliseconds of audio in one message, 20 to 500.
     pub chunk_ms: u64,
+    /// How fast audio goes that waited, in multiples of real time, 1 to 16.
+    pub replay_speed: u32,
     /// How long the last final is waited for.
     pub close_deadline: Duration,
     /// What is asked of the service, by its own names (protocols/pulse.md section 4), in the table's order; what is not here is left to

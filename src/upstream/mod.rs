@@ -16,6 +16,7 @@ mod driver;
 mod hear;
 mod join;
 mod link;
+mod pace;
 mod parameters;
 mod refusal;
 mod report;
