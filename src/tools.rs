@@ -10,6 +10,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     net::TcpListener,
+    runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,8 @@ use url::Url;
 use crate::{
     cli::{self, Failure},
     clock,
-    config::Config,
+    config::{self, Config},
+    doctor::{self, Report},
     emulate::{self, Emulator},
     receive, replay, serve,
     webhook::sign::SigningKey,
@@ -109,6 +111,21 @@ async fn until_told<T>(
         ended = running => Ok(ended?),
         () = signals.next() => Err(anyhow!("stopped at once; a client still held its connection").into()),
     }
+}
+
+/// `doctor` without `--ready`: its report is its data, so a fault is told there and nowhere else.
+///
+/// # Errors
+/// Exit code 2 for settings that cannot be read, 1 for everything else that fails.
+pub fn doctor(arguments: &cli::Doctor, runtime: Runtime) -> Result<(), Failure> {
+    let (report, code) = match config::driver::read(arguments.settings.config.as_deref()) {
+        Ok(config) => (runtime.block_on(doctor::driver::examine(&config)), 1),
+        Err(why) => (Report::unreadable(&why), 2),
+    };
+    // A name that still resolves or a disk that hangs has had its time.
+    runtime.shutdown_background();
+    print(if arguments.json { report.to_json() } else { report.to_text() }.as_bytes())?;
+    if report.is_well() { Ok(()) } else { Err(Failure::told(code)) }
 }
 
 /// What `replay` was given, as the phone takes it.
