@@ -12,8 +12,8 @@ use super::{
 
 /// The share of a word's bytes, as a fraction, that must have come in for it to be heard.
 const ENOUGH: (u64, u64) = (4, 5);
-/// A word whose audio stopped this many ticks ago gets no more of it: 200 ms.
-const STALE: u64 = 1600;
+/// A word whose audio stopped this many ticks ago gets no more of it: 450 ms, so that a hole of 400 ms does not part a word in two.
+const STALE: u64 = 3600;
 
 /// What turns one connection's audio into words.
 pub(super) struct Hearing {
