@@ -1,9 +1,14 @@
 //! Every fixture gives the events that lie beside it as `expected.jsonl`, but for ids, wall times and the order in which two
 //! parties' finals happened to arrive. `EXPECTED=write cargo test --test it expected` writes them anew.
 
+use futures_util::future::join_all;
+use pulse_bridge::replay::{self, Pace};
 use serde_json::{Map, Value};
 
 use crate::stage::{Stage, all_fixtures, fixtures_dir};
+
+/// As fast as a bridge sends audio on that had to wait, so that nothing waits and both parties stay in step to the end.
+const PACE: Pace = Pace::Times(2.0);
 
 /// What differs from run to run.
 const VARYING: [&str; 12] = [
@@ -24,10 +29,13 @@ const VARYING: [&str; 12] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fixture_gives_the_events_that_are_expected_of_it() {
     let mut stage = Stage::new().await;
-    for fixture in all_fixtures() {
-        let played = stage.call_as(&fixture.name, &stage.steady_phone()).await;
-        let events = stage.events_of(&played.call_sid).await;
-        let lines = lines(events);
+    let phone = replay::Settings { pace: PACE, ..stage.phone() };
+    let fixtures = all_fixtures();
+    let played = join_all(fixtures.iter().map(|fixture| stage.call_as(&fixture.name, &phone))).await;
+    let mut events = stage.events_of_all(fixtures.len()).await;
+    for (fixture, played) in fixtures.iter().zip(played) {
+        assert_eq!(played.error, None, "{}", fixture.name);
+        let lines = lines(events.remove(&played.call_sid).unwrap());
         let path = fixtures_dir().join(&fixture.name).join("expected.jsonl");
         if std::env::var_os("EXPECTED").is_some_and(|value| value == "write") {
             std::fs::write(&path, lines.join("\n") + "\n").unwrap();

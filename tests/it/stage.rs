@@ -161,6 +161,18 @@ impl Stage {
         }
     }
 
+    /// The events of so many calls at once, by call, each up to and with its `call.completed`.
+    pub(crate) async fn events_of_all(&mut self, calls: usize) -> BTreeMap<String, Vec<Value>> {
+        let (mut events, mut completed) = (BTreeMap::<String, Vec<Value>>::new(), 0);
+        while completed < calls {
+            let event = self.next_event().await;
+            completed += usize::from(event["type"] == "call.completed");
+            events.entry(event["data"]["call_sid"].as_str().expect("a call has a name").to_owned()).or_default().push(event);
+        }
+        events.values().for_each(|events| assert_unbroken(events));
+        events
+    }
+
     /// The next event of any call.
     pub(crate) async fn next_event(&mut self) -> Value {
         accepted(&self.next_delivery().await)
