@@ -123,7 +123,10 @@ impl fmt::Display for Summary {
         let Counts { deliveries, accepted, duplicates, forged, failed, abandoned, out_of_order, complete_sessions, sessions } =
             &self.counts;
         let verdict = if self.passed { "passed" } else { "failed" };
-        write!(f, "{verdict}  {deliveries} deliveries · {accepted} accepted · {duplicates} duplicates · {out_of_order} out of order · ")?;
+        write!(
+            f,
+            "{verdict}  {deliveries} deliveries · {accepted} accepted · {duplicates} duplicates · {out_of_order} out of order · "
+        )?;
         write!(f, "{forged} forged · {failed} failed on purpose · {abandoned} left by their sender · ")?;
         write!(f, "{complete_sessions} of {sessions} sessions complete")?;
         for Missing { session_id, completed, seqs } in self.missing.iter().take(SHOWN_SESSIONS) {

@@ -9,7 +9,20 @@ use crate::config::nearest::nearest;
 
 /// Every key, ways first.
 pub(super) const KEYS: [&str; 14] = [
-    "status", "reset", "huge", "redirect", "drip", "delay_ms", "retry_after", "count", "every", "after", "share", "seed", "type", "seq",
+    "status",
+    "reset",
+    "huge",
+    "redirect",
+    "drip",
+    "delay_ms",
+    "retry_after",
+    "count",
+    "every",
+    "after",
+    "share",
+    "seed",
+    "type",
+    "seq",
 ];
 /// Ways of which a spec has at most one.
 const WAYS: [&str; 4] = ["reset", "huge", "redirect", "drip"];
@@ -121,7 +134,13 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn number<T: FromStr + PartialOrd>(&self, key: &'static str, from: T, to: T, wanted: &'static str) -> Result<Option<T>, BadSpec> {
+    fn number<T: FromStr + PartialOrd>(
+        &self,
+        key: &'static str,
+        from: T,
+        to: T,
+        wanted: &'static str,
+    ) -> Result<Option<T>, BadSpec> {
         let Some(given) = self.text(key, wanted)? else { return Ok(None) };
         let fits = |number: &T| *number >= from && *number <= to;
         given.parse().ok().filter(fits).map(Some).ok_or_else(|| unfit(key, Some(given), wanted))
