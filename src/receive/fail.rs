@@ -9,6 +9,8 @@ use std::time::Duration;
 
 pub use parse::BadSpec;
 
+use crate::draw;
+
 /// What a `--fail` spec may give beside conditions: how a delivery is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Way {
@@ -153,17 +155,8 @@ impl Spec {
         let Some(number) = progress.fitting.checked_sub(self.after) else { return false };
         self.count.is_none_or(|count| progress.hits < count)
             && (number + 1).is_multiple_of(self.every)
-            && self.share.is_none_or(|share| draw(self.seed, number) < share)
+            && self.share.is_none_or(|share| draw::share(self.seed, number) < share)
     }
-}
-
-/// A number from 0 to 1 that depends on nothing but these two (the mixing step of `SplitMix64`).
-#[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
-fn draw(seed: u64, number: u64) -> f64 {
-    let mut state = seed.wrapping_add(number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    state = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    state = (state ^ state >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((state ^ state >> 31) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

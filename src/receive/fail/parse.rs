@@ -4,7 +4,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use super::{Spec, Way};
+use super::{Fail, Spec, Way};
 use crate::config::nearest::nearest;
 
 /// Every key, ways first.
@@ -98,6 +98,15 @@ impl FromStr for Spec {
             seed: parts.number("seed", 0, u64::MAX, count)?.unwrap_or(0),
             count: parts.number("count", 0, u64::MAX, count)?,
         })
+    }
+}
+
+impl FromStr for Fail {
+    type Err = BadSpec;
+
+    /// One spec alone.
+    fn from_str(spec: &str) -> Result<Self, BadSpec> {
+        Ok(Self(vec![spec.parse()?]))
     }
 }
 
