@@ -126,11 +126,20 @@ pub enum Fault {
         #[serde(default)]
         seed: u64,
     },
-    /// Messages that mean nothing come in between: no JSON, wrong types, unknown types, binary ones, a huge one.
+    /// Messages that mean nothing come in between: no JSON, wrong types, unknown types, binary ones, a long one.
     Garbage {
         /// How often, in bytes of audio.
         #[serde(default = "half_a_second")]
         every_bytes: u64,
+    },
+    /// One message that is longer than a client should take.
+    Huge {
+        /// When.
+        #[serde(default)]
+        after_bytes: u64,
+        /// How long, in bytes; at most 16 MiB.
+        #[serde(default = "mebibyte")]
+        bytes: u64,
     },
     /// Bytes that are no WebSocket frame.
     BadFrame {
@@ -208,6 +217,10 @@ fn decode_failed() -> String {
 /// In bytes of 8 kHz mu-law.
 const fn half_a_second() -> u64 {
     4000
+}
+
+const fn mebibyte() -> u64 {
+    1 << 20
 }
 
 const fn one() -> u32 {
@@ -289,6 +302,7 @@ impl Fault {
             | Self::Error { after_bytes, .. }
             | Self::Stall { after_bytes }
             | Self::Slow { after_bytes, .. }
+            | Self::Huge { after_bytes, .. }
             | Self::BadFrame { after_bytes }
             | Self::ResetClock { after_bytes } => Some(*after_bytes),
             _ => None,

@@ -5,8 +5,8 @@
 
 use super::session::Output;
 
-/// The longest, in bytes: more than any real message has.
-const HUGE: usize = 300_000;
+/// The longest, in bytes: more than any real message has, and less than [`Fault::Huge`](super::Fault::Huge) is for.
+const LONG: u64 = 100_000;
 /// Deeper than parsers follow.
 const DEEP: usize = 2_000;
 
@@ -37,6 +37,11 @@ pub(super) fn message(number: u64) -> Output {
         Some(text) => Output::Message((*text).to_owned()),
         None if number == TEXTS.len() => Output::Binary(vec![0xFF; 160]),
         None if number == TEXTS.len() + 1 => Output::Message("[".repeat(DEEP)),
-        None => Output::Message(format!(r#"{{"type":"pong","text":"{}"}}"#, "x".repeat(HUGE))),
+        None => huge(LONG),
     }
+}
+
+/// A message of about so many bytes.
+pub(super) fn huge(bytes: u64) -> Output {
+    Output::Message(format!(r#"{{"type":"pong","text":"{}"}}"#, "x".repeat(usize::try_from(bytes).unwrap_or(usize::MAX))))
 }

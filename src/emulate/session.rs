@@ -23,6 +23,9 @@ const SPLIT_AFTER_DIGITS: usize = 6;
 /// Letters a word must have for [`Fault::MidWordFinal`] to cut it.
 const SPLIT_WORD_OF: usize = 6;
 
+/// The longest message of [`Fault::Huge`], in bytes.
+const MAX_HUGE: u64 = 16 << 20;
+
 /// What the driver has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Output {
@@ -311,6 +314,7 @@ impl Session {
                     self.say(Output::Message(wire::error(&message)));
                     self.end(Output::Close(1011));
                 }
+                Fault::Huge { bytes, .. } => self.say(garbage::huge(bytes.min(MAX_HUGE))),
                 Fault::BadFrame { .. } => self.end(Output::BadFrame),
                 Fault::Stall { .. } => self.state = State::Stalled,
                 Fault::Slow { bytes_per_second, .. } => self.reads = Some(bytes_per_second),

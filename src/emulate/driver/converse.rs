@@ -2,7 +2,10 @@
 //!
 //! Promises: what the session says goes out in its order; a client that does not read holds it up for [`WRITE_DEADLINE`] at most.
 
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Body,
@@ -15,12 +18,12 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::AsyncWriteExt,
-    time::{Sleep, sleep, timeout},
+    time::{Sleep, sleep, sleep_until, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message,
+        Error, Message,
         handshake::derive_accept_key,
         protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
     },
@@ -28,10 +31,13 @@ use tokio_tungstenite::{
 use tokio_util::sync::CancellationToken;
 
 use super::quiet::Quiet;
-use crate::emulate::{
-    faults::Manner,
-    log::HeardLog,
-    session::{Output, Session},
+use crate::{
+    clock, draw,
+    emulate::{
+        faults::Manner,
+        log::HeardLog,
+        session::{Output, Session},
+    },
 };
 
 /// The largest message taken; clients are known to send bursts of 32 KiB.
@@ -97,46 +103,48 @@ impl Conversation<'_> {
     }
 
     async fn talk(&mut self, socket: &mut Socket) -> &'static str {
-        let mut said = 0;
+        let mut waiting = Waiting::new(self.manner);
         loop {
             while let Some(output) = self.session.poll_output() {
-                self.delay(said).await;
-                said += 1;
-                if let Some(how) = self.perform(socket, output).await {
-                    return how;
-                }
+                waiting.push(output);
             }
-            match socket.next().await {
-                Some(Ok(Message::Binary(audio))) => {
-                    self.log.note_audio(self.number, &audio);
-                    self.session.handle_audio(&audio);
-                    match self.session.rest_after(audio.len()) {
-                        None => {}
-                        Some(Some(rest)) => sleep(rest).await,
-                        Some(None) => std::future::pending().await,
-                    }
-                }
-                Some(Ok(Message::Text(text))) => {
-                    self.log.note_control(self.number, &text);
-                    self.session.handle_text(&text);
-                }
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                Some(Ok(Message::Close(_))) => {
-                    // One more read sends our half of the handshake.
-                    let _ = timeout(CLOSE_DEADLINE, socket.next()).await;
-                    return "client";
-                }
-                Some(Err(_)) | None => return "lost",
+            tokio::select! {
+                biased;
+                output = waiting.next() => if let Some(how) = self.perform(socket, output).await {
+                    return how;
+                },
+                message = socket.next() => if let Some(how) = self.take(socket, message).await {
+                    return how;
+                },
             }
         }
     }
 
-    /// Waits before the message of this number, if that was asked for.
-    async fn delay(&self, number: u64) {
-        if let Some((longest, seed)) = self.manner.jitter {
-            let share = crate::draw::share(seed, number);
-            sleep(longest.mul_f64(share)).await;
+    /// Takes what came; says how the connection ended, if that ended it.
+    async fn take(&mut self, socket: &mut Socket, message: Option<Result<Message, Error>>) -> Option<&'static str> {
+        match message {
+            Some(Ok(Message::Binary(audio))) => {
+                self.log.note_audio(self.number, &audio);
+                self.session.handle_audio(&audio);
+                match self.session.rest_after(audio.len()) {
+                    None => {}
+                    Some(Some(rest)) => sleep(rest).await,
+                    Some(None) => std::future::pending().await,
+                }
+            }
+            Some(Ok(Message::Text(text))) => {
+                self.log.note_control(self.number, &text);
+                self.session.handle_text(&text);
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Ok(Message::Close(_))) => {
+                // One more read sends our half of the handshake.
+                let _ = timeout(CLOSE_DEADLINE, socket.next()).await;
+                return Some("client");
+            }
+            Some(Err(_)) | None => return Some("lost"),
         }
+        None
     }
 
     /// Does what the session wants; says how the connection ended, if that ended it.
@@ -163,6 +171,37 @@ impl Conversation<'_> {
         };
         let sent = timeout(WRITE_DEADLINE, socket.send(message)).await;
         (!matches!(sent, Ok(Ok(())))).then_some("lost")
+    }
+}
+
+/// What the session has said and the jitter still holds back, in its order.
+struct Waiting {
+    outputs: VecDeque<(Instant, Output)>,
+    jitter: Option<(Duration, u64)>,
+    said: u64,
+}
+
+impl Waiting {
+    const fn new(manner: Manner) -> Self {
+        Self { outputs: VecDeque::new(), jitter: manner.jitter, said: 0 }
+    }
+
+    fn push(&mut self, output: Output) {
+        let delay = self.jitter.map_or(Duration::ZERO, |(longest, seed)| longest.mul_f64(draw::share(seed, self.said)));
+        self.said += 1;
+        let due = clock::now() + delay;
+        let due = self.outputs.back().map_or(due, |(before, _)| due.max(*before));
+        self.outputs.push_back((due, output));
+    }
+
+    /// The next one when it is due; never where nothing waits. Safe to drop and ask again.
+    async fn next(&mut self) -> Output {
+        match self.outputs.front() {
+            Some((due, _)) if *due > clock::now() => sleep_until((*due).into()).await,
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+        self.outputs.pop_front().expect("one waits").1
     }
 }
 

@@ -321,7 +321,7 @@ fn garbage_comes_in_between_and_changes_no_word() {
     assert_eq!(finals_of(&with), finals_of(&plain));
     assert_eq!(with.len() - plain.len(), 3000 * 8 / 400);
     assert!(with.iter().any(|output| matches!(output, Output::Binary(_))));
-    assert!(with.iter().any(|output| matches!(output, Output::Message(text) if text.len() > 200_000)));
+    assert!(with.iter().any(|output| matches!(output, Output::Message(text) if text.len() > 100_000)));
 }
 
 #[test]
@@ -342,4 +342,11 @@ fn bytes_that_are_no_frame_end_the_session() {
     rig.0.handle_audio(&[0; 1600]);
     rig.0.handle_text(r#"{"type":"keepalive"}"#);
     assert_eq!(rig.outputs(), [Output::BadFrame]);
+}
+
+#[test]
+fn one_message_may_be_huge_and_the_session_goes_on() {
+    let (_, outputs) = run(vec![Fault::Huge { after_bytes: 8000, bytes: 1 << 20 }.into()], "");
+    let huge = |output: &&Output| matches!(output, Output::Message(text) if text.len() > 1 << 20);
+    assert_eq!((outputs.iter().filter(huge).count(), outputs.last()), (1, Some(&Output::Close(1000))));
 }
