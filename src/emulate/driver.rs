@@ -7,7 +7,6 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context;
@@ -158,7 +157,7 @@ async fn stream(route: Route, State(shared): State<Arc<Shared>>, request: HttpRe
     let manner = Manner::of(&faults);
     if let Some(wait) = manner.accepts_after {
         tokio::select! {
-            () = late(wait) => {}
+            () = converse::wait(wait) => {}
             () = shared.shutdown.cancelled() => {}
         }
     }
@@ -177,14 +176,6 @@ async fn stream(route: Route, State(shared): State<Arc<Shared>>, request: HttpRe
         drop(token);
     });
     answer
-}
-
-/// A handshake's wait: so long, or for ever.
-async fn late(wait: Option<Duration>) {
-    match wait {
-        Some(wait) => tokio::time::sleep(wait).await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn answer_batch(route: Route, State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {

@@ -178,11 +178,18 @@ impl From<Fault> for Suffered {
     }
 }
 
+/// How long something does not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    For(Duration),
+    ForEver,
+}
+
 /// What a connection suffers by the clock and in its socket, whatever is said on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Manner {
-    /// The handshake waits so long; `Some(None)`: for ever.
-    pub(super) accepts_after: Option<Option<Duration>>,
+    /// The handshake waits so long.
+    pub(super) accepts_after: Option<Wait>,
     /// From the handshake.
     pub(super) drops_after: Option<Duration>,
     /// The longest delay of a message, and the seed.
@@ -195,7 +202,9 @@ impl Manner {
         let mut manner = Self::default();
         for suffered in faults {
             match suffered.fault {
-                Fault::LateAccept { ms } => manner.accepts_after = Some(ms.map(Duration::from_millis)),
+                Fault::LateAccept { ms } => {
+                    manner.accepts_after = Some(ms.map_or(Wait::ForEver, |ms| Wait::For(Duration::from_millis(ms))));
+                }
                 Fault::Flap { after_ms } => manner.drops_after = Some(Duration::from_millis(after_ms)),
                 Fault::Jitter { ms, seed } => manner.jitter = Some((Duration::from_millis(ms), seed)),
                 Fault::PingSilence => manner.answers_no_pings = true,

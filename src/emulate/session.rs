@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    faults::{Fault, Suffered},
+    faults::{Fault, Suffered, Wait},
     garbage,
     hearing::Hearing,
     script::{Script, Spoken},
@@ -144,10 +144,10 @@ impl Session {
         }
     }
 
-    /// How long to wait before reading on, after a frame of so many bytes; `Some(None)`: for ever.
-    pub(super) fn rest_after(&self, bytes: usize) -> Option<Option<Duration>> {
-        let seconds = |rate: u64| Duration::from_millis(bytes as u64 * 1000).checked_div(u32::try_from(rate).unwrap_or(u32::MAX));
-        self.reads.map(seconds)
+    /// How long to wait before reading on, after a frame of so many bytes.
+    pub(super) fn rest_after(&self, bytes: usize) -> Option<Wait> {
+        let rest = |rate: u64| Duration::from_millis(bytes as u64 * 1000).checked_div(u32::try_from(rate).unwrap_or(u32::MAX));
+        self.reads.map(|rate| rest(rate).map_or(Wait::ForEver, Wait::For))
     }
 
     /// What to do next.

@@ -155,6 +155,7 @@ impl Serialize for Speaker {
 
 /// What a final carries beside its text.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the wire or a fault of its own")]
 pub(super) struct Marks<'a> {
     pub(super) is_last: bool,
     pub(super) from_finalize: bool,

@@ -199,10 +199,10 @@ async fn read(mut body: Incoming) -> Result<Bytes, u16> {
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| 400_u16)?.into_data() else { continue };
         all += data.len();
-        match all {
-            ..=MAX_BODY_BYTES => kept.extend_from_slice(&data),
-            ..=MAX_DISCARDED_BYTES => kept.clear(),
-            _ => return Err(413),
+        if all <= MAX_BODY_BYTES {
+            kept.extend_from_slice(&data);
+        } else if all > MAX_DISCARDED_BYTES {
+            return Err(413);
         }
     }
     if all > MAX_BODY_BYTES { Err(413) } else { Ok(kept.freeze()) }

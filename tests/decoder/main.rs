@@ -30,7 +30,7 @@ const SEQUENCES_A_THOUSAND: u64 = 2;
 
 #[test]
 fn a_hundred_thousand_inputs_neither_panic_nor_differ_nor_grow() {
-    let checked = all(INPUTS, Checker::new, |checker, number| checker.check(number));
+    let checked = all(INPUTS, Checker::new, Checker::check);
     checked.assert_worth_something(INPUTS);
 }
 
@@ -45,7 +45,7 @@ fn sequences_of_them_leave_a_stream_within_its_bounds_and_end_it_once() {
 fn many_inputs_neither_panic_nor_differ_nor_grow() {
     let inputs = std::env::var("DECODER_INPUTS").map_or(MANY, |inputs| inputs.parse().expect("DECODER_INPUTS is a number"));
     let began = pulse_bridge::clock::now();
-    let checked = all(inputs, Checker::new, |checker, number| checker.check(number));
+    let checked = all(inputs, Checker::new, Checker::check);
     let took = (pulse_bridge::clock::now() - began).as_millis().max(1);
     checked.assert_worth_something(inputs);
     let sequences = inputs / 1000 * SEQUENCES_A_THOUSAND;

@@ -138,6 +138,15 @@ async fn times_that_start_over_in_mid_connection_cost_no_word() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_never_says_a_word_is_a_gap_over_the_whole_call() {
+    let (events, stage) = call_under("CAmute", r#"{"kind":"stall"}"#).await;
+    let completed = &events.last().unwrap()["data"];
+    let gap = serde_json::json!([{"from_ms": 0, "reason": "upstream_lost", "to_ms": 11_600}]);
+    assert_eq!((&completed["complete"], &completed["tracks"][0]["gaps"]), (&false.into(), &gap), "{completed:#}");
+    stage.end().await;
+}
+
 /// The service hears the first six seconds and nothing of the rest. Either that is heard over another connection, or it is a gap.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the audio behind a provisional final counts as transcribed: complete is true and there is no gap"]

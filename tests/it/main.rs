@@ -6,6 +6,7 @@ mod api;
 mod auth;
 mod bad_input;
 mod expected;
+mod failing;
 mod faults;
 mod fixtures;
 mod http;

@@ -34,7 +34,7 @@ use super::quiet::Quiet;
 use crate::{
     clock, draw,
     emulate::{
-        faults::Manner,
+        faults::{Manner, Wait},
         log::HeardLog,
         session::{Output, Session},
     },
@@ -126,10 +126,8 @@ impl Conversation<'_> {
             Some(Ok(Message::Binary(audio))) => {
                 self.log.note_audio(self.number, &audio);
                 self.session.handle_audio(&audio);
-                match self.session.rest_after(audio.len()) {
-                    None => {}
-                    Some(Some(rest)) => sleep(rest).await,
-                    Some(None) => std::future::pending().await,
+                if let Some(rest) = self.session.rest_after(audio.len()) {
+                    wait(rest).await;
                 }
             }
             Some(Ok(Message::Text(text))) => {
@@ -211,6 +209,14 @@ async fn close(socket: &mut Socket, code: u16) {
     let frame = (code != NO_CODE).then(|| CloseFrame { code: CloseCode::from(code), reason: reason.into() });
     if timeout(CLOSE_DEADLINE, socket.send(Message::Close(frame))).await.is_ok_and(|sent| sent.is_ok()) {
         let _ = timeout(CLOSE_DEADLINE, async { while let Some(Ok(_)) = socket.next().await {} }).await;
+    }
+}
+
+/// Lets so much time pass.
+pub(super) async fn wait(wait: Wait) {
+    match wait {
+        Wait::For(time) => sleep(time).await,
+        Wait::ForEver => std::future::pending().await,
     }
 }
 

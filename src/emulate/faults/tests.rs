@@ -68,7 +68,8 @@ fn what_a_socket_suffers_is_read_out_of_all_faults() {
         Fault::NeverLast,
     ];
     let suffered = faults.map(Suffered::from);
-    let manner = Manner { accepts_after: Some(None), drops_after: Some(ms(5)), jitter: Some((ms(7), 9)), answers_no_pings: true };
+    let manner =
+        Manner { accepts_after: Some(Wait::ForEver), drops_after: Some(ms(5)), jitter: Some((ms(7), 9)), answers_no_pings: true };
     assert_eq!(Manner::of(&suffered), manner);
 }
 

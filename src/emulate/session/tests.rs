@@ -329,10 +329,10 @@ fn a_slow_reader_says_how_long_it_rests_once_it_is_struck() {
     let mut rig = Rig::new(EVERYTHING, &says("yes"), vec![Fault::Slow { after_bytes: 800, bytes_per_second: 1600 }]);
     assert_eq!(rig.0.rest_after(480), None);
     rig.0.handle_audio(&[0; 800]);
-    assert_eq!(rig.0.rest_after(480), Some(Some(Duration::from_millis(300))));
+    assert_eq!(rig.0.rest_after(480), Some(Wait::For(Duration::from_millis(300))));
     let mut rig = Rig::new(EVERYTHING, &says("yes"), vec![Fault::Slow { after_bytes: 800, bytes_per_second: 0 }]);
     rig.0.handle_audio(&[0; 800]);
-    assert_eq!(rig.0.rest_after(480), Some(None), "it reads no more");
+    assert_eq!(rig.0.rest_after(480), Some(Wait::ForEver), "it reads no more");
 }
 
 #[test]

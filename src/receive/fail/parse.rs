@@ -2,7 +2,7 @@
 //!
 //! Promises: an unknown key is refused with the nearest known one, a value with what would do; a key counts once.
 
-use std::{str::FromStr, time::Duration};
+use std::{ops::RangeInclusive, str::FromStr, time::Duration};
 
 use super::{Fail, Spec, Way};
 use crate::config::nearest::nearest;
@@ -80,7 +80,7 @@ impl FromStr for Spec {
     fn from_str(spec: &str) -> Result<Self, BadSpec> {
         let parts = Parts::split(spec)?;
         let way = parts.way()?;
-        let delay = parts.number("delay_ms", 0, MAX_WAIT_MS, "a number of milliseconds, at most 3600000")?;
+        let delay = parts.number("delay_ms", 0..=MAX_WAIT_MS, "a number of milliseconds, at most 3600000")?;
         if way.is_none() && delay.is_none() {
             return Err(BadSpec::NoWay(spec.to_owned()));
         }
@@ -88,15 +88,15 @@ impl FromStr for Spec {
         let positive = "a whole number from 1";
         Ok(Self {
             way: way.unwrap_or(Way::Usual),
-            retry_after: parts.number("retry_after", 0, u32::MAX, "a number of seconds")?,
+            retry_after: parts.number("retry_after", 0..=u32::MAX, "a number of seconds")?,
             delay: delay.map(|ms| Duration::from_millis(ms.into())),
             kind: parts.text("type", "an event type, e.g. type=transcript.final")?.map(str::to_owned),
-            seq: parts.number("seq", 0, u64::MAX, count)?,
-            after: parts.number("after", 0, u64::MAX, count)?.unwrap_or(0),
-            every: parts.number("every", 1, u64::MAX, positive)?.unwrap_or(1),
-            share: parts.number("share", 0.0, 1.0, "a share from 0 to 1, e.g. share=0.3")?,
-            seed: parts.number("seed", 0, u64::MAX, count)?.unwrap_or(0),
-            count: parts.number("count", 0, u64::MAX, count)?,
+            seq: parts.number("seq", 0..=u64::MAX, count)?,
+            after: parts.number("after", 0..=u64::MAX, count)?.unwrap_or(0),
+            every: parts.number("every", 1..=u64::MAX, positive)?.unwrap_or(1),
+            share: parts.number("share", 0.0..=1.0, "a share from 0 to 1, e.g. share=0.3")?,
+            seed: parts.number("seed", 0..=u64::MAX, count)?.unwrap_or(0),
+            count: parts.number("count", 0..=u64::MAX, count)?,
         })
     }
 }
@@ -130,51 +130,54 @@ impl<'a> Parts<'a> {
         Ok(Self(parts))
     }
 
-    /// The value of a key: absent, without one, or with one.
-    fn get(&self, key: &str) -> Option<Option<&'a str>> {
-        self.0.iter().find(|(known, _)| *known == key).map(|(_, value)| *value)
+    fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(known, _)| *known == key)
+    }
+
+    /// What stands behind a key's `=`, if it is there and has one.
+    fn value(&self, key: &str) -> Option<&'a str> {
+        self.0.iter().find(|(known, _)| *known == key).and_then(|(_, value)| *value)
     }
 
     fn text(&self, key: &'static str, wanted: &'static str) -> Result<Option<&'a str>, BadSpec> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Some(value)) if !value.is_empty() => Ok(Some(value)),
-            Some(value) => Err(unfit(key, value, wanted)),
+        match self.value(key) {
+            None if !self.has(key) => Ok(None),
+            Some(value) if !value.is_empty() => Ok(Some(value)),
+            value => Err(unfit(key, value, wanted)),
         }
     }
 
     fn number<T: FromStr + PartialOrd>(
         &self,
         key: &'static str,
-        from: T,
-        to: T,
+        fits: RangeInclusive<T>,
         wanted: &'static str,
     ) -> Result<Option<T>, BadSpec> {
         let Some(given) = self.text(key, wanted)? else { return Ok(None) };
-        let fits = |number: &T| *number >= from && *number <= to;
-        given.parse().ok().filter(fits).map(Some).ok_or_else(|| unfit(key, Some(given), wanted))
+        let number = given.parse().ok().filter(|number| fits.contains(number));
+        number.map(Some).ok_or_else(|| unfit(key, Some(given), wanted))
     }
 
     /// The number of a way that needs none.
-    fn amount(&self, key: &'static str, default: u32, to: u32, wanted: &'static str) -> Result<u32, BadSpec> {
-        match self.get(key) {
-            Some(Some(_)) => Ok(self.number(key, 1, to, wanted)?.unwrap_or(default)),
-            Some(None) | None => Ok(default),
+    fn amount(&self, key: &'static str, default: u32, most: u32, wanted: &'static str) -> Result<u32, BadSpec> {
+        if self.value(key).is_none() {
+            return Ok(default);
         }
+        Ok(self.number(key, 1..=most, wanted)?.unwrap_or(default))
     }
 
     /// How the answer goes wrong, if it does.
     fn way(&self) -> Result<Option<Way>, BadSpec> {
-        let mut given = WAYS.into_iter().filter(|way| self.get(way).is_some());
+        let mut given = WAYS.into_iter().filter(|way| self.has(way));
         let (way, other) = (given.next(), given.next());
         if let (Some(way), Some(other)) = (way, other) {
             return Err(BadSpec::TwoWays(way, other));
         }
-        let status = self.number("status", 200, 599, "a status from 200 to 599")?;
+        let status = self.number("status", 200..=599, "a status from 200 to 599")?;
         Ok(match way {
             None => status.map(Way::Status),
             Some("reset") => {
-                let unwanted = ["status", "retry_after"].into_iter().find(|key| self.get(key).is_some());
+                let unwanted = ["status", "retry_after"].into_iter().find(|key| self.has(key));
                 match unwanted {
                     Some(key) => return Err(BadSpec::NoAnswer("reset", key)),
                     None => Some(Way::Reset { midway: self.midway()? }),
@@ -193,17 +196,17 @@ impl<'a> Parts<'a> {
     }
 
     fn midway(&self) -> Result<bool, BadSpec> {
-        match self.get("reset") {
-            Some(None) => Ok(false),
-            Some(Some("midway")) => Ok(true),
-            other => Err(unfit("reset", other.flatten(), "reset or reset=midway")),
+        match self.value("reset") {
+            None => Ok(false),
+            Some("midway") => Ok(true),
+            other => Err(unfit("reset", other, "reset or reset=midway")),
         }
     }
 
     fn redirect(&self, status: Option<u16>) -> Result<Way, BadSpec> {
         let wanted = "an address, e.g. redirect=http://127.0.0.1:9001/elsewhere; write a comma in it as %2C";
         let to = self.text("redirect", wanted)?.filter(|to| to.bytes().all(|byte| byte.is_ascii_graphic()));
-        let to = to.ok_or_else(|| unfit("redirect", self.get("redirect").flatten(), wanted))?.to_owned();
+        let to = to.ok_or_else(|| unfit("redirect", self.value("redirect"), wanted))?.to_owned();
         match status.unwrap_or(302) {
             status @ 300..=399 => Ok(Way::Redirect { status, to }),
             other => Err(unfit("status", Some(&other.to_string()), "a status from 300 to 399 with redirect")),
