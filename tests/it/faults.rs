@@ -80,7 +80,7 @@ async fn however_a_connection_ends_its_words_come_over_the_next_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_slow_or_silent_costs_no_word() {
     are_right(&[
-        ("CAslow", r#"{"kind":"slow","bytes_per_second":24000}"#),
+        ("CAslow", r#"{"kind":"slow","bytes_per_second":48000}"#),
         ("CAnever", r#"{"attempts":[0],"kind":"late_accept"}"#),
         ("CApong", r#"{"kind":"pong_silence"}"#),
         ("CAping", r#"{"kind":"ping_silence"}"#),
