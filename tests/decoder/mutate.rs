@@ -241,7 +241,7 @@ fn odd_payload(payload: &Tree, chance: &mut Chance) -> Tree {
             with
         })),
         4 => Tree::text(text.replace('+', "-").replace('/', "_")),
-        5 => Tree::text(&text[..chance.of(0..text.len() + 1)]),
+        5 => Tree::text(&text[..text.floor_char_boundary(chance.of(0..text.len() + 1))]),
         _ => Tree::text(chance.pick(&PAYLOADS)),
     }
 }
