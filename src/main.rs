@@ -91,7 +91,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Receive(arguments) => {
             logs_of_a_tool();
-            runtime()?.block_on(tools::receive(arguments))
+            passed(runtime()?.block_on(tools::receive(arguments))?, "not every event came as it should; see the lines above")
         }
         Command::Doctor(arguments) if arguments.ready => {
             let config = config::driver::read(arguments.settings.config.as_deref())?;

@@ -68,9 +68,11 @@ pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
 
 /// `receive`.
 ///
+/// Gives whether every event that should have come did, and nothing forged.
+///
 /// # Errors
 /// A secret that is none; what could not be started.
-pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
+pub async fn receive(arguments: cli::Receive) -> Result<bool, Failure> {
     if let Some(secret) = &arguments.secret {
         SigningKey::parse(secret).context("--secret").map_err(Failure::usage)?;
     }
@@ -84,16 +86,13 @@ pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
         eprintln!("secret  {}  made for this run; give it to the bridge as PULSE_BRIDGE_WEBHOOK_SECRET", secret.expose_secret());
     }
     eprintln!("receiver ready on http://{address}");
-    let settings = receive::Settings { secrets: vec![secret], fail: arguments.fail.unwrap_or_default() };
+    let settings = receive::Settings { secrets: vec![secret], fail: arguments.fail.into_iter().collect() };
     let given = receive::Arguments { settings, json: arguments.json };
     let shutdown = CancellationToken::new();
     let mut stdout = std::io::stdout();
-    let counts = until_told(receive::command(listener, given, shutdown.clone(), &mut stdout), shutdown, signals).await?;
-    eprintln!(
-        "{} deliveries, {} accepted, {} duplicates, {} forged",
-        counts.deliveries, counts.accepted, counts.duplicates, counts.forged
-    );
-    Ok(())
+    let summary = until_told(receive::command(listener, given, shutdown.clone(), &mut stdout), shutdown, signals).await?;
+    eprintln!("{summary}");
+    Ok(summary.passed)
 }
 
 /// Runs a service to its end: the first signal asks it to end, the second does not wait for it.

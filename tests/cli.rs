@@ -189,6 +189,25 @@ fn with_json_what_a_tool_says_on_stdout_is_json() {
 }
 
 #[test]
+fn a_receiver_ends_with_its_verdict_and_its_exit_code() {
+    let forged = "POST /hook HTTP/1.0\r\ncontent-length: 2\r\n\r\n{}";
+    for (said, expected, verdict) in [("", 0, "passed  0 deliveries"), (forged, 1, "failed  1 deliveries · 0 accepted")] {
+        let running = Running::start(Command::new(program()).args(["receive", "--json", "--listen", "127.0.0.1:0"]), "ready");
+        if !said.is_empty() {
+            let mut client = TcpStream::connect(&running.address).unwrap();
+            client.write_all(said.as_bytes()).unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert!(answer.contains(" 401 "), "{answer}");
+        }
+        signal(&running.child, "TERM");
+        let (code, told) = running.ended();
+        assert_eq!(code, Some(expected), "{told}");
+        assert!(told.contains(verdict) && told.contains(r#"{"summary":{""#), "{told}");
+    }
+}
+
+#[test]
 fn a_kept_demo_says_where_and_takes_its_data_away_when_told_to_stop() {
     let (mut command, temporary) = demo("kept", 20);
     let running = Running::start(command.args(["--json", "--keep"]), "kept");

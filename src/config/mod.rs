@@ -9,7 +9,7 @@ mod check;
 pub mod driver;
 mod file;
 mod load;
-mod nearest;
+pub(crate) mod nearest;
 mod reference;
 pub mod table;
 mod value;

@@ -9,7 +9,7 @@ const LAST_WORD_WEIGHT: f64 = 0.9;
 const MISSPELT: f64 = 0.75;
 
 /// The nearest of `known`; none only if there are none.
-pub(super) fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known.max_by(|one, other| score(unknown, one).total_cmp(&score(unknown, other)))
 }
 

@@ -6,6 +6,8 @@ mod api;
 mod auth;
 mod bad_input;
 mod expected;
+mod failing;
+mod faults;
 mod fixtures;
 mod http;
 mod limits;
