@@ -196,12 +196,20 @@ impl Backlog {
         self.unsent_bytes() * 2 >= self.limit
     }
 
-    /// Whether what is held came at least twice as fast as it was spoken: whoever sends it can wait, a phone cannot.
+    /// Whether what is held came a quarter faster than it was spoken, or more: whoever sends it can wait, a phone cannot. Not at twice the
+    /// speed only, as a fast sender that is made to wait comes at just the speed at which the link sends.
     #[must_use]
     pub fn is_rushed(&self) -> bool {
         let (Some(first), Some(last)) = (self.held.front(), self.held.back()) else { return false };
         let took = last.chunk.received.saturating_duration_since(first.chunk.received);
-        took.as_millis() * 2 < u128::from(bytes_to_ms(self.bytes))
+        took.as_millis() * 5 < u128::from(bytes_to_ms(self.bytes)) * 4
+    }
+
+    /// Behind the last audio that had been handed to the current connection by then, as far as that is still held.
+    #[must_use]
+    pub fn sent_until(&self, at: Instant) -> Offset {
+        let sent = self.held.range(..self.unsent.min(self.held.len())).rev();
+        sent.into_iter().find(|held| held.sent.is_some_and(|sent| sent <= at)).map_or(self.mark, |held| held.chunk.end())
     }
 
     /// Milliseconds of distinct audio handed to a connection at least once.

@@ -25,7 +25,7 @@ pub(super) struct Connection {
     pub(super) replayed_until: Offset,
     /// Whether the service ever said anything on it.
     pub(super) heard: bool,
-    /// Whether it has said anything since it was asked to close.
+    /// Whether a final has come since it was asked to close.
     pub(super) answered: bool,
     pub(super) unanswered_pings: u8,
     /// `close_stream` was sent.

@@ -68,6 +68,16 @@ pub enum Command {
     Finalize,
 }
 
+impl Command {
+    fn give(self, link: &mut Link) {
+        match self {
+            Self::Audio(chunk) => link.handle_audio(chunk, clock::now()),
+            Self::Covered(to) => link.handle_covered(to, clock::now()),
+            Self::Finalize => link.handle_finalize(clock::now()),
+        }
+    }
+}
+
 /// Runs one track's link to its end.
 pub async fn run(
     upstream: Arc<Upstream>,
@@ -110,9 +120,7 @@ pub async fn run(
         }
         tokio::select! {
             command = commands.recv(), if more_audio && link.is_listening() => match command {
-                Some(Command::Audio(chunk)) => link.handle_audio(chunk, clock::now()),
-                Some(Command::Covered(to)) => link.handle_covered(to, clock::now()),
-                Some(Command::Finalize) => link.handle_finalize(clock::now()),
+                Some(command) => command.give(&mut link),
                 None => {
                     more_audio = false;
                     link.handle_audio_ended(clock::now());
@@ -123,8 +131,21 @@ pub async fn run(
                 (Ok(permit), Some(report)) => permit.send((key, report)),
                 _ => return,
             },
-            () = alarm.as_mut(), if deadline.is_some() => link.handle_timeout(clock::now(), chance()),
+            () = alarm.as_mut(), if deadline.is_some() => {
+                // What came while this task was not run came before its deadlines: silence is told by what did not come.
+                take_waiting(&mut commands, &mut link);
+                link.handle_timeout(clock::now(), chance());
+            }
         }
+    }
+}
+
+/// Hands in the audio that waits, as far as the link will have it.
+fn take_waiting(commands: &mut mpsc::Receiver<Command>, link: &mut Link) {
+    while link.is_listening()
+        && let Ok(command) = commands.try_recv()
+    {
+        command.give(link);
     }
 }
 

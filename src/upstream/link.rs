@@ -229,7 +229,7 @@ impl Link {
         let message = wire::parse(text);
         if !matches!(message, wire::Message::Error(_) | wire::Message::Malformed) {
             connection.heard = true;
-            connection.answered = connection.closing;
+            connection.answered |= connection.closing && message.is_final();
             connection.kept_alive = false;
             self.backoff.reset();
         }

@@ -36,6 +36,13 @@ pub(super) enum Message {
     Malformed,
 }
 
+impl Message {
+    /// Whether it is a text that will not change any more.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Transcript(transcript) if transcript.is_final)
+    }
+}
+
 /// A partial or a final.
 #[derive(Default)]
 pub(super) struct Transcript {

@@ -98,7 +98,7 @@ impl Seen {
             match output {
                 Output::Start(_) if self.started => return Err("a second start".to_owned()),
                 Output::Start(_) => self.started = true,
-                Output::Audio { .. } | Output::Digit { .. } if !self.started => {
+                Output::Audio { .. } | Output::Digit { .. } | Output::Lost { .. } if !self.started => {
                     return Err("something before the start".to_owned());
                 }
                 Output::Audio { track, chunk } => {

@@ -149,7 +149,6 @@ async fn a_service_that_never_says_a_word_is_a_gap_over_the_whole_call() {
 
 /// The service hears the first six seconds and nothing of the rest. Either that is heard over another connection, or it is a gap.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the audio behind a provisional final counts as transcribed: complete is true and there is no gap"]
 async fn what_a_service_that_fell_silent_did_not_hear_is_heard_by_another_or_declared_lost() {
     for (call, rule) in [
         ("CAstall", r#"{"attempts":[0],"kind":"stall","after_bytes":48000}"#),

@@ -77,7 +77,9 @@ async fn every_byte_goes_upstream_with_silence_for_what_the_phone_left_out() {
     for (fixture, played) in fixtures.iter().zip(played) {
         assert_eq!(played.error, None, "{}", fixture.name);
         let completed = events.remove(&played.call_sid).and_then(|mut events| events.pop()).unwrap();
-        assert_eq!(completed["data"]["complete"], true, "{}: {}", fixture.name, completed["data"]["tracks"]);
+        // What was lost on the way to the bridge is lost, and said to be.
+        let is_whole = fixture.name != "packet-gaps";
+        assert_eq!(completed["data"]["complete"], is_whole, "{}: {}", fixture.name, completed["data"]["tracks"]);
         let upstream: BTreeMap<String, String> =
             stage.heard_of(&played.call_sid).into_iter().map(|heard| (track(&heard), heard.sha256)).collect();
         let sent: BTreeMap<String, String> =

@@ -1,10 +1,16 @@
 //! How a connection, a stretch of audio and the whole link come to their ends.
 
-use super::{Gap, GapReason, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms};
+use std::time::Duration;
+
+use super::{Gap, GapReason, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms};
 
 /// A service that hears says something of a voice at the latest so much of it later, in milliseconds: its decoder and its end of speech
 /// take about two seconds together (protocols/pulse.md section 7).
 const LONGEST_SILENCE_MS: u64 = 3_000;
+/// The same in the middle of an utterance, where every piece that is decoded (about 1.1 s) brings another interim.
+const LONGEST_STEP_MS: u64 = 2_000;
+/// What was sent so shortly before an interim came is not in it: the way there, and its way back.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
 /// Less sound than this is a click, not a voice, in milliseconds.
 const LEAST_VOICE_MS: u64 = 300;
 
@@ -94,13 +100,22 @@ impl Link {
         self.finalized >= self.backlog.end() && self.interim.is_none()
     }
 
-    /// Whether a service that has not said `is_last` in its time may be taken to have heard everything: it has answered, or is still in the
-    /// middle of something, or there was too little voice left to hear.
+    /// Whether a service that has not said `is_last` in its time may be taken to have heard everything: it has answered, or there was too little
+    /// voice behind its last word to say more of.
     pub(super) fn is_heard_out(&self) -> bool {
         let State::Open(connection) = &self.state else { return false };
-        let unheard_ms = self.backlog.voice_behind_ms(self.finalized);
-        let silent_for_ms = if connection.heard { LONGEST_SILENCE_MS } else { LEAST_VOICE_MS };
-        connection.answered || self.interim.is_some() || unheard_ms < silent_for_ms
+        let (heard, silent_for_ms) = match &self.interim {
+            Some((interim, upto)) => (self.heard_for_sure(interim, *upto), LONGEST_STEP_MS),
+            None if connection.heard => (self.finalized, LONGEST_SILENCE_MS),
+            None => (self.finalized, LEAST_VOICE_MS),
+        };
+        connection.answered || self.backlog.voice_behind_ms(heard) < silent_for_ms
+    }
+
+    /// How much of the audio sent by then is in an interim, which has no times of its own.
+    fn heard_for_sure(&self, interim: &Heard, upto: Offset) -> Offset {
+        let sent = interim.heard_at.checked_sub(ON_THE_WAY).map_or(Offset(0), |at| self.backlog.sent_until(at));
+        self.finalized.max(sent.min(upto))
     }
 
     /// Finals cover the audio up to `to`.
@@ -145,7 +160,8 @@ impl Link {
         self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup));
         self.timers.clear_all();
         if let Some((mut interim, upto)) = self.interim.take() {
-            interim.covers = if heard_out { self.backlog.end() } else { upto }.max(self.finalized);
+            interim.covers =
+                if heard_out { self.backlog.end().max(self.finalized) } else { self.heard_for_sure(&interim, upto) };
             interim.flushed = true;
             interim.provisional = true;
             let covers = interim.covers;
