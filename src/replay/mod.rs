@@ -4,6 +4,7 @@
 //! its own; a recording without `stop` ends by a broken socket. A [`Played`] says by hash what was sent.
 
 mod driver;
+pub mod faults;
 mod wire;
 
 use std::{collections::BTreeMap, fmt, sync::atomic::AtomicU64};
