@@ -5,6 +5,8 @@
 
 mod driver;
 pub mod faults;
+mod log;
+mod scan;
 mod wire;
 
 use std::{collections::BTreeMap, fmt, sync::atomic::AtomicU64};
@@ -36,6 +38,8 @@ pub struct Recording {
     pub name: String,
     /// What the phone sends, in order.
     pub messages: Vec<Message>,
+    /// What of it is not as it was recorded, in a line each.
+    pub notes: Vec<String>,
 }
 
 /// The ids under which a call is played.
@@ -154,7 +158,7 @@ impl Recording {
     /// A fixture's call.
     #[must_use]
     pub fn of_fixture(fixture: Fixture) -> Self {
-        Self { name: fixture.name, messages: fixture.messages }
+        Self { name: fixture.name, messages: fixture.messages, notes: Vec::new() }
     }
 
     /// A file's sound as a call: one channel is the inbound track, two are both tracks, inbound first.
@@ -187,7 +191,7 @@ impl Recording {
             }
         }
         messages.push(Message::Stop { sequence: sequence + 1 });
-        Self { name, messages }
+        Self { name, messages, notes: Vec::new() }
     }
 
     /// How many media messages it has.
