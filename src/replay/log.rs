@@ -4,7 +4,7 @@
 //! order in which they begin; what a bridge sends back is left out; nothing is made up in silence. What is wrong is said with its line.
 //! Source of the messages: protocols/ingress.md section 3.2.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use base64::{
     Engine, alphabet,
@@ -36,32 +36,33 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// The first message that is broken, with its line.
 pub(super) fn read(name: &str, file: &[u8]) -> Result<Vec<Recording>, BadLog> {
     let text = decoded(file);
-    let found = scan(&text)?;
-    if found.messages.is_empty() && printed_otherwise(&text) {
+    let mut streams = Streams::default();
+    let mut any = false;
+    let cut_off = scan(&text, &mut |_, message| {
+        any = true;
+        streams.take(message)
+    })?;
+    if !any && printed_otherwise(&text) {
         let problem = "holds messages as a program prints its objects, not as JSON; log the text that came over the socket";
         return Err(BadLog { line: 1, problem: problem.to_owned() });
     }
-    let mut streams = Streams::default();
-    for (line, message) in &found.messages {
-        streams.take(message).map_err(|problem| BadLog { line: *line, problem })?;
-    }
     let mut recordings = streams.into_recordings(name);
-    if let (Some(line), Some(last)) = (found.cut_off, recordings.last_mut()) {
+    if let (Some(line), Some(last)) = (cut_off, recordings.last_mut()) {
         last.notes.push(format!("line {line}: the last message is cut off and was left out"));
     }
     Ok(recordings)
 }
 
 /// UTF-8 with or without its mark, or UTF-16 as some shells redirect.
-fn decoded(file: &[u8]) -> String {
+fn decoded(file: &[u8]) -> Cow<'_, str> {
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
-        String::from_utf16_lossy(&units)
+        Cow::Owned(String::from_utf16_lossy(&units))
     };
     match file {
         [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        [0xEF, 0xBB, 0xBF, rest @ ..] | rest => String::from_utf8_lossy(rest).into_owned(),
+        [0xEF, 0xBB, 0xBF, rest @ ..] | rest => String::from_utf8_lossy(rest),
     }
 }
 

@@ -3,7 +3,9 @@
 //! Promises: the recording's bytes go out unchanged and in the recording's order, counters as strings; each call has ids of
 //! its own; a recording without `stop` ends by a broken socket. A [`Played`] says by hash what was sent.
 
+mod differ;
 mod driver;
+pub mod expect;
 pub mod faults;
 mod log;
 mod scan;

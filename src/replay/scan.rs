@@ -23,53 +23,79 @@ pub(super) struct BadLog {
     pub(super) problem: String,
 }
 
-/// The messages of a text in its order.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    /// Each with its line, from 1.
-    pub(super) messages: Vec<(usize, Map<String, Value>)>,
-    /// The line of a last message that is not whole.
-    pub(super) cut_off: Option<usize>,
-}
+/// Told of each message with its line, from 1; says what is wrong with it.
+pub(super) type Told<'a> = &'a mut dyn FnMut(usize, &Map<String, Value>) -> Result<(), String>;
 
-/// Takes every message out of a text.
+/// Tells of every message in a text, in its order; gives the line of a last message that is not whole.
 ///
 /// # Errors
 /// The first message that is broken.
-pub(super) fn scan(text: &str) -> Result<Found, BadLog> {
-    let mut found = Found::default();
-    scan_text(text, 0, &mut found)?;
-    Ok(found)
+pub(super) fn scan(text: &str, tell: Told<'_>) -> Result<Option<usize>, BadLog> {
+    let mut scan = Scan { tell, cut_off: None, string_at: None };
+    scan.text(text, 0)?;
+    Ok(scan.cut_off)
 }
 
-fn scan_text(text: &str, depth: usize, found: &mut Found) -> Result<(), BadLog> {
-    let (mut at, mut counted, mut line) = (0, 0, 1);
-    while let Some(next) = text[at..].find(['{', '"']).map(|found| at + found) {
-        line += text[counted..next].bytes().filter(|byte| *byte == b'\n').count();
-        counted = next;
-        let slice = within_bound(&text[next..]);
-        // A quote counts where a message in a string may begin; log lines have many others.
-        if slice.starts_with('"') && !slice.starts_with("\"{\\") {
-            at = next + 1;
-            continue;
-        }
-        let mut values = serde_json::Deserializer::from_str(slice).into_iter::<Value>();
-        at = match values.next() {
-            Some(Ok(value)) => {
-                take(&value, line, depth, found)?;
-                next + values.byte_offset()
+struct Scan<'a> {
+    tell: Told<'a>,
+    cut_off: Option<usize>,
+    /// The line of the string that is looked into; all of it lies in that line.
+    string_at: Option<usize>,
+}
+
+impl Scan<'_> {
+    fn text(&mut self, text: &str, depth: usize) -> Result<(), BadLog> {
+        let (mut at, mut counted, mut lines) = (0, 0, 1);
+        while let Some(next) = text[at..].find(['{', '"']).map(|found| at + found) {
+            lines += text[counted..next].bytes().filter(|byte| *byte == b'\n').count();
+            counted = next;
+            let line = self.string_at.unwrap_or(lines);
+            let slice = within_bound(&text[next..]);
+            // A quote counts where a message in a string may begin; log lines have many others.
+            if slice.starts_with('"') && !slice.starts_with("\"{\\") {
+                at = next + 1;
+                continue;
             }
-            Some(Err(error)) if begins_message(slice) => {
-                if is_last(&text[next..], slice, &error) {
-                    found.cut_off = Some(line);
-                    return Ok(());
+            let mut values = serde_json::Deserializer::from_str(slice).into_iter::<Value>();
+            at = match values.next() {
+                Some(Ok(value)) => {
+                    self.value(&value, line, depth)?;
+                    next + values.byte_offset()
                 }
-                return Err(broken(line, &error, slice.len() < text.len() - next));
-            }
-            Some(Err(_)) | None => next + 1,
-        };
+                Some(Err(error)) if begins_message(slice) => {
+                    if is_last(&text[next..], slice, &error) {
+                        self.cut_off = Some(line);
+                        return Ok(());
+                    }
+                    return Err(broken(line, &error, slice.len() < text.len() - next));
+                }
+                Some(Err(_)) | None => next + 1,
+            };
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Takes a value that is a message, or what is wrapped in it.
+    fn value(&mut self, value: &Value, line: usize, depth: usize) -> Result<(), BadLog> {
+        let bad = |problem: String| BadLog { line, problem };
+        match value {
+            _ if depth > MAX_WRAPS => Ok(()),
+            Value::Object(fields) if is_message(fields) => (self.tell)(line, fields).map_err(bad),
+            Value::Object(fields) if is_torn_media(fields) => {
+                Err(bad("a media message lacks what stands around its \"media\"; log the whole message".to_owned()))
+            }
+            Value::Object(fields) => fields.values().try_for_each(|value| self.value(value, line, depth + 1)),
+            Value::Array(items) => items.iter().try_for_each(|value| self.value(value, line, depth + 1)),
+            Value::String(text) if text.contains("event") && text.contains('{') => {
+                let outside = self.string_at.replace(line);
+                self.text(text, depth + 1)?;
+                self.string_at = outside;
+                let is_cut = self.cut_off.take().is_some();
+                if is_cut { Err(bad("a message in a string is cut off; log the whole message".to_owned())) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn within_bound(text: &str) -> &str {
@@ -99,36 +125,6 @@ fn broken(line: usize, error: &serde_json::Error, is_bounded: bool) -> BadLog {
         format!("a message is not JSON: {}", why.split(" at line ").next().unwrap_or_default())
     };
     BadLog { line, problem }
-}
-
-/// Takes a value that is a message, or what is wrapped in it.
-fn take(value: &Value, line: usize, depth: usize, found: &mut Found) -> Result<(), BadLog> {
-    if depth > MAX_WRAPS {
-        return Ok(());
-    }
-    match value {
-        Value::Object(fields) if is_message(fields) => found.messages.push((line, fields.clone())),
-        Value::Object(fields) if is_torn_media(fields) => {
-            let problem = "a media message lacks what stands around its \"media\"; log the whole message".to_owned();
-            return Err(BadLog { line, problem });
-        }
-        Value::Object(fields) => fields.values().try_for_each(|value| take(value, line, depth + 1, found))?,
-        Value::Array(items) => items.iter().try_for_each(|value| take(value, line, depth + 1, found))?,
-        Value::String(text) if text.contains("event") && text.contains('{') => take_string(text, line, depth, found)?,
-        _ => {}
-    }
-    Ok(())
-}
-
-/// A string's own lines are all in one line of the file.
-fn take_string(text: &str, line: usize, depth: usize, found: &mut Found) -> Result<(), BadLog> {
-    let mut inside = Found::default();
-    scan_text(text, depth + 1, &mut inside).map_err(|bad| BadLog { line, ..bad })?;
-    if inside.cut_off.is_some() {
-        return Err(BadLog { line, problem: "a message in a string is cut off; log the whole message".to_owned() });
-    }
-    found.messages.extend(inside.messages.into_iter().map(|(_, message)| (line, message)));
-    Ok(())
 }
 
 /// Other programs' log lines may have an `event` too.
