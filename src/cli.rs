@@ -94,8 +94,6 @@ impl Command {
             Self::Redact(_) => Some("the redact command"),
             Self::Doctor(Doctor { ready: false, .. }) => Some("doctor without --ready"),
             Self::Emulate(Emulate { engine: Some(EngineName::Local), .. }) => Some("emulate --engine local"),
-            Self::Replay(Replay { faults: Some(_), .. }) => Some("replay --faults"),
-            Self::Replay(Replay { expect: Some(_), .. }) => Some("replay --expect"),
             Self::Replay(replay) if replay.dialect != "twilio" => Some("replay --dialect with anything but twilio"),
             _ => None,
         }

@@ -5,6 +5,8 @@
 
 use bytes::Bytes;
 
+/// The longest file that is read, in bytes: an hour and a half of two channels at 48 kHz.
+pub const MAX_WAV_BYTES: u64 = 1 << 30;
 /// Sample rates taken, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 4000..=192_000;
 

@@ -268,7 +268,7 @@ fn overlap(one: &Value, other: &Value) -> bool {
 }
 
 /// The most fields of an event that are told.
-const MAX_FIELDS: usize = 8;
+const MAX_FIELDS: usize = 6;
 
 fn told(expected: Option<&Neutral>, got: Option<&Neutral>, tolerance_ms: u64) -> Option<Difference> {
     let (what, mut fields) = match (expected, got) {
@@ -279,6 +279,8 @@ fn told(expected: Option<&Neutral>, got: Option<&Neutral>, tolerance_ms: u64) ->
     if what == What::Changed && fields.is_empty() {
         return None;
     }
+    // What holds for the whole event before what its words say once more.
+    fields.sort_by_key(|field| (field.path.matches('[').count(), field.path != "data.text"));
     let more_fields = fields.len().saturating_sub(MAX_FIELDS);
     fields.truncate(MAX_FIELDS);
     let event = &got.or(expected)?.event;

@@ -51,7 +51,29 @@ fn a_changed_expectation_is_told_field_by_field() {
     got.remove(8);
     let got = came(&got);
     let compared = Comparison::new(&expected, &got, 0);
-    insta::assert_snapshot!(compared.shown("pay-by-card"));
+    insta::assert_snapshot!(compared.shown("pay-by-card"), @r#"
+    differs  pay-by-card  5 of 14 events: seq 4 text, seq 6 words[1], seq 7 redactions[0], transcript.final at 0:27 missing, …
+      changed transcript.final inbound at 0:07, seq 4
+        data.text
+          expected  "it's [CREDIT_CARD_1] expiring [EXPIRY_1]"
+          got       …[CREDIT_CARD_1] and it is going to be expiring in the month of [EXPIRY_1…
+        data.words[2].end_ms
+          expected  14085
+          got       14000
+      changed transcript.final outbound at 0:19, seq 6
+        data.words[1]
+          expected  {"confidence":0.98,"end_ms":19870,"speaker":"outbound:0","speaker_confid…
+          got       (nothing)
+      changed transcript.final inbound at 0:22, seq 7
+        data.redactions[0]
+          expected  {"end_ms":23785,"label":"[CVV_1]","source":"bridge","start_ms":22958,"ty…
+          got       (nothing)
+      missing transcript.final inbound at 0:27: "okay"
+      changed call.completed, seq 13
+        data.tracks[0].filled_ms
+          expected  0
+          got       400
+    "#);
     assert_eq!(serde_json::to_value(&compared).unwrap()["differences"][0]["fields"][0]["path"], "data.text");
 }
 

@@ -30,11 +30,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Reads a log; recordings are called `name`, or where they are several `name-1`, `name-2` and so on. None if no message of a phone is in it.
-/// What of it is not as it was sent is in their notes.
+/// What of it is not as it was sent is in their notes, behind `path`.
 ///
 /// # Errors
 /// The first message that is broken, with its line.
-pub(super) fn read(name: &str, file: &[u8]) -> Result<Vec<Recording>, BadLog> {
+pub(super) fn read(path: &str, name: &str, file: &[u8]) -> Result<Vec<Recording>, BadLog> {
     let text = decoded(file);
     let mut streams = Streams::default();
     let mut any = false;
@@ -46,9 +46,9 @@ pub(super) fn read(name: &str, file: &[u8]) -> Result<Vec<Recording>, BadLog> {
         let problem = "holds messages as a program prints its objects, not as JSON; log the text that came over the socket";
         return Err(BadLog { line: 1, problem: problem.to_owned() });
     }
-    let mut recordings = streams.into_recordings(name);
+    let mut recordings = streams.into_recordings(path, name);
     if let (Some(line), Some(last)) = (cut_off, recordings.last_mut()) {
-        last.notes.push(format!("line {line}: the last message is cut off and was left out"));
+        last.notes.push(format!("{path}:{line}: the last message is cut off and was left out"));
     }
     Ok(recordings)
 }
@@ -151,10 +151,10 @@ impl Streams {
         &mut self.streams[index]
     }
 
-    fn into_recordings(self, name: &str) -> Vec<Recording> {
+    fn into_recordings(self, path: &str, name: &str) -> Vec<Recording> {
         let several = self.streams.len() > 1;
         let named = |number: usize| if several { format!("{name}-{}", number + 1) } else { name.to_owned() };
-        self.streams.into_iter().enumerate().map(|(number, stream)| stream.into_recording(named(number))).collect()
+        self.streams.into_iter().enumerate().map(|(number, stream)| stream.into_recording(path, named(number))).collect()
     }
 }
 
@@ -213,13 +213,16 @@ impl Stream {
         Ok(())
     }
 
-    fn into_recording(mut self, name: String) -> Recording {
+    fn into_recording(mut self, path: &str, name: String) -> Recording {
         let mut notes = Vec::new();
         let of = self.sid.as_ref().map(|sid| format!(" of stream {sid}")).unwrap_or_default();
         if !self.has_start {
             let tracks: Vec<Track> = self.tracks.keys().copied().collect();
             let words: Vec<&str> = tracks.iter().map(|track| track.as_str()).collect();
-            notes.push(format!("there is no start message{of}; one was made up for the tracks seen: {}", words.join(", ")));
+            notes.push(format!(
+                "{path}: there is no start message{of}; one was made up for the tracks seen: {}",
+                words.join(", ")
+            ));
             let start = Start {
                 sequence: 1,
                 account_sid: self.account_sid,
@@ -231,10 +234,13 @@ impl Stream {
             self.messages.insert(0, Message::Start(start));
         }
         if self.unstamped > 0 {
-            notes.push(format!("{} media messages{of} have no timestamp; theirs follow from the audio's length", self.unstamped));
+            notes.push(format!(
+                "{path}: {} media messages{of} have no timestamp; theirs follow from the audio's length",
+                self.unstamped
+            ));
         }
         if self.after_stop > 0 {
-            notes.push(format!("{} messages{of} come after its stop and were left out", self.after_stop));
+            notes.push(format!("{path}: {} messages{of} come after its stop and were left out", self.after_stop));
         }
         self.messages.insert(0, Message::Connected);
         Recording { name, messages: self.messages, notes }

@@ -25,13 +25,13 @@ fn lines() -> Vec<String> {
 }
 
 fn one(text: &str) -> Recording {
-    let mut recordings = read("x", text.as_bytes()).unwrap();
+    let mut recordings = read("x.log", "x", text.as_bytes()).unwrap();
     assert_eq!(recordings.len(), 1);
     recordings.remove(0)
 }
 
 fn refused(text: &str) -> (usize, String) {
-    let bad = read("x", text.as_bytes()).unwrap_err();
+    let bad = read("x.log", "x", text.as_bytes()).unwrap_err();
     (bad.line, bad.problem)
 }
 
@@ -67,7 +67,7 @@ fn a_log_is_the_same_call_whatever_its_messages_are_wrapped_in() {
         assert_eq!(read.notes, Vec::<String>::new(), "{shape}");
     }
     let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain(lines().join("\r\n").encode_utf16().flat_map(u16::to_le_bytes)).collect();
-    assert_eq!(read("x", &utf16).unwrap()[0].messages, plain.messages);
+    assert_eq!(read("x.log", "x", &utf16).unwrap()[0].messages, plain.messages);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn numbers_may_be_strings_and_strings_numbers_and_what_is_missing_is_counted_on(
         })
         .collect();
     assert_eq!(media, [(2, 1, 0), (3, 2, 0)], "four bytes are half a millisecond");
-    assert_eq!(read.notes, ["2 media messages of stream MZ1 have no timestamp; theirs follow from the audio's length"]);
+    assert_eq!(read.notes, ["x.log: 2 media messages of stream MZ1 have no timestamp; theirs follow from the audio's length"]);
 }
 
 #[test]
@@ -111,14 +111,14 @@ fn several_streams_in_one_log_are_several_calls() {
         writeln!(text, "{one}\n{other}").unwrap();
         text
     });
-    let read = read("calls", mixed.as_bytes()).unwrap();
+    let read = read("calls.log", "calls", mixed.as_bytes()).unwrap();
     let names: Vec<&str> = read.iter().map(|recording| recording.name.as_str()).collect();
     assert_eq!(names, ["calls-1", "calls-2"]);
     assert_eq!(read[0].messages, one(&lines().join("\n")).messages);
     assert_eq!(read[1].media_messages(), 4);
     // The same stream's id once more, as when a log is appended to.
     let twice = format!("{0}\n{0}", lines().join("\n"));
-    assert_eq!(super::read("calls", twice.as_bytes()).unwrap().len(), 2);
+    assert_eq!(super::read("calls.log", "calls", twice.as_bytes()).unwrap().len(), 2);
 }
 
 #[test]
@@ -126,13 +126,13 @@ fn a_missing_start_is_made_up_and_said_and_a_missing_stop_is_a_broken_socket() {
     let headless = one(&lines()[2..].join("\n"));
     let Message::Start(start) = &headless.messages[1] else { panic!("{:?}", headless.messages) };
     assert_eq!((start.tracks.len(), start.account_sid.as_str(), start.stream_sid.as_str()), (2, "AC1", "MZ1"));
-    let expected = "there is no start message of stream MZ1; one was made up for the tracks seen: inbound, outbound";
+    let expected = "x.log: there is no start message of stream MZ1; one was made up for the tracks seen: inbound, outbound";
     assert_eq!(headless.notes, [expected]);
     assert_eq!(headless.messages[2..], one(&lines().join("\n")).messages[2..]);
     let endless = one(&lines()[..6].join("\n"));
     assert!(endless.messages.iter().all(|message| !matches!(message, Message::Stop { .. })) && endless.notes.is_empty());
     let more = one(&format!("{}\n{}", lines().join("\n"), media("MZ1", 9, "inbound", 7)));
-    assert_eq!(more.notes, ["1 messages of stream MZ1 come after its stop and were left out"]);
+    assert_eq!(more.notes, ["x.log: 1 messages of stream MZ1 come after its stop and were left out"]);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_last_line_that_is_cut_off_is_left_out_with_its_number() {
         ("wrapped", format!("{}\n{{\"data\":\"{{\\\"event\\\":\\\"media\\\",\\\"se", lines()[..6].join("\n")), 7),
     ] {
         let read = one(&text);
-        assert_eq!(read.notes, [format!("line {line}: the last message is cut off and was left out")], "{name}");
+        assert_eq!(read.notes, [format!("x.log:{line}: the last message is cut off and was left out")], "{name}");
     }
 }
 
@@ -178,7 +178,7 @@ fn what_is_wrong_is_named_with_its_line() {
 #[test]
 fn a_text_without_messages_is_no_call() {
     for text in ["", "hello\n", "{\"type\":\"call.started\",\"data\":{}}", "[1,2,{\"event\":\"login\"}]", "{{{{\"\"\"\""] {
-        assert_eq!(read("x", text.as_bytes()).unwrap().len(), 0, "{text}");
+        assert_eq!(read("x.log", "x", text.as_bytes()).unwrap().len(), 0, "{text}");
     }
 }
 
@@ -189,6 +189,6 @@ proptest::proptest! {
         let at = at % text.len();
         text[at] = byte;
         text.truncate(length);
-        let _ = read("x", &text);
+        let _ = read("x.log", "x", &text);
     }
 }
