@@ -12,6 +12,7 @@ mod limits;
 mod log;
 mod main_job;
 mod phone;
+mod replay;
 mod restart;
 mod stage;
 mod twilio;
