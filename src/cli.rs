@@ -142,7 +142,11 @@ pub fn usage_line(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
     let facts = rendered.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let facts = facts.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
-    let line = facts.map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: ")).collect::<Vec<_>>().join("; ");
+    let line = facts
+        .map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: "))
+        .collect::<Vec<_>>()
+        .join("; ")
+        .replace(":; ", ": ");
     let line =
         if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand { "no command given".to_owned() } else { line };
     let command = rendered.lines().find_map(|line| line.trim().strip_prefix("Usage: pulse-bridge "));

@@ -59,7 +59,7 @@ pub fn neutral(events: Vec<Value>) -> Vec<Neutral> {
 /// The same as lines of a file.
 #[must_use]
 pub fn lines(events: &[Neutral]) -> String {
-    events.iter().map(|neutral| format!("{}\n", neutral.event)).collect()
+    events.iter().flat_map(|neutral| [neutral.event.to_string(), "\n".to_owned()]).collect()
 }
 
 /// Reads such a file.

@@ -102,3 +102,51 @@ fn read(path: &Path) -> anyhow::Result<Vec<Neutral>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     expect::read(&text).map_err(|(line, problem)| anyhow!("{}:{line}: {problem}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recording(name: &str) -> Recording {
+        Recording { name: name.to_owned(), messages: Vec::new(), notes: Vec::new() }
+    }
+
+    #[test]
+    fn a_recording_s_file_is_found_in_each_of_its_places_and_its_own_log_is_none() {
+        let folder = std::env::temp_dir().join(format!("pulse-bridge-expected-{}", crate::clock::ulid()));
+        fs::create_dir_all(folder.join("a")).unwrap();
+        let event = |kind: &str| format!("{{\"type\":\"{kind}\",\"data\":{{}}}}\n");
+        let found = |recordings: &[Recording], name: &str| {
+            let all = Expectations::find(&folder, recordings, false).map_err(|why| why.to_string())?;
+            Ok::<_, String>(all.of(name).unwrap()[0].event["type"].as_str().unwrap().to_owned())
+        };
+        let (one, two) = ([recording("a")], [recording("a"), recording("b")]);
+        let missing = found(&one, "a").unwrap_err();
+        assert!(missing.contains("a/expected.jsonl, ") && missing.ends_with("read what that writes, and keep it"), "{missing}");
+        fs::write(folder.join("expected.jsonl"), event("last")).unwrap();
+        assert_eq!(found(&one, "a").as_deref(), Ok("last"));
+        assert!(found(&two, "a").unwrap_err().starts_with("nothing says what is expected of a: "), "it could be of either");
+        fs::write(folder.join("a.jsonl"), "{\"event\":\"connected\"}\n").unwrap();
+        assert_eq!(found(&one, "a").as_deref(), Ok("last"), "that is a log");
+        fs::write(folder.join("a.jsonl"), event("second")).unwrap();
+        assert_eq!(found(&one, "a").as_deref(), Ok("second"));
+        fs::write(folder.join("a/expected.jsonl"), event("first")).unwrap();
+        assert_eq!(found(&one, "a").as_deref(), Ok("first"));
+        fs::write(folder.join("a/expected.jsonl"), event("first") + "{}").unwrap();
+        assert!(
+            found(&one, "a").unwrap_err().ends_with("a/expected.jsonl:2: is no event; each line has a \"type\" and a \"data\"")
+        );
+        let twice = Expectations::find(&folder, &[recording("a"), recording("a")], true).unwrap_err().to_string();
+        assert!(twice.starts_with("two recordings are called a"), "{twice}");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn it_is_written_where_it_lies_else_beside_the_fixture_else_into_a_folder_of_its_own() {
+        let folder = Path::new("nowhere");
+        assert_eq!(to_write(folder, "a", true), Path::new("nowhere/a/expected.jsonl"));
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pay-by-card");
+        assert_eq!(to_write(&fixture, "pay-by-card", true), fixture.join("expected.jsonl"));
+        assert_eq!(to_write(&fixture, "a", false), fixture.join("a/expected.jsonl"));
+    }
+}

@@ -86,3 +86,79 @@ fn is_called(path: &Path, endings: &[&str]) -> bool {
 fn name_of(path: &Path) -> String {
     path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::test_file;
+
+    const MEDIA: &str = r#"{"event":"media","sequenceNumber":"2","streamSid":"MZ1","media":{"track":"inbound","chunk":"1","timestamp":"0","payload":"//7+/w=="}}"#;
+
+    /// A folder of a test's own with these files.
+    fn folder(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("pulse-bridge-load-{name}-{}", crate::clock::ulid()));
+        for (name, bytes) in files {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        folder
+    }
+
+    fn refused(path: &Path) -> String {
+        format!("{:#}", load(path).unwrap_err())
+    }
+
+    #[test]
+    fn a_folder_is_any_mix_of_fixtures_logs_and_wavs_and_passes_over_the_rest() {
+        let wav = test_file(7, 8, 8000, 1, &[9; 320]);
+        let (start, stop) = (
+            r#"{"event":"start","sequenceNumber":"1","streamSid":"M","start":{"callSid":"C","streamSid":"M","tracks":["inbound"]}}"#,
+            "",
+        );
+        let folder = folder(
+            "mix",
+            &[
+                ("fixture/messages.jsonl", format!("{start}\n{MEDIA}\n{stop}").as_bytes()),
+                ("fixture/expected.jsonl", b"{}"),
+                ("sound.WAV", &wav),
+                ("call.log", MEDIA.as_bytes()),
+                ("expected.jsonl", br#"{"type":"call.started","data":{}}"#),
+                ("truth.json", b"{\"tracks\":{}}"),
+                ("README.md", MEDIA.as_bytes()),
+                ("deeper/call.log", MEDIA.as_bytes()),
+            ],
+        );
+        let recordings = load(&folder).unwrap();
+        let frames: Vec<(&str, u64)> =
+            recordings.iter().map(|recording| (recording.name.as_str(), recording.media_messages())).collect();
+        assert_eq!(frames, [("call", 1), ("fixture", 1), ("sound", 2)]);
+        let expected = format!("{}/call.log: there is no start message of stream MZ1", folder.display());
+        assert!(recordings[0].notes[0].starts_with(&expected), "{:?}", recordings[0].notes);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_played_is_refused_by_file_and_line() {
+        let folder = folder(
+            "bad",
+            &[
+                ("empty/x.txt", b"hello"),
+                ("none.log", b"hello"),
+                ("torn.log", format!("{MEDIA}\n{}\n{MEDIA}", &MEDIA[..80]).as_bytes()),
+                ("silent.wav", &test_file(7, 8, 8000, 1, &[])),
+                ("float.wav", &test_file(3, 32, 8000, 1, &[0; 8])),
+                ("sound", &test_file(7, 8, 8000, 1, &[9; 8])),
+            ],
+        );
+        let at = |name: &str| folder.join(name).display().to_string();
+        assert!(refused(&folder.join("empty")).ends_with("holds neither fixtures nor logs of Twilio messages nor WAV files"));
+        assert!(refused(&folder.join("none.log")).starts_with(&format!("{} holds no Twilio message", at("none.log"))));
+        assert!(refused(&folder.join("torn.log")).starts_with(&format!("{}:2: a message is not JSON", at("torn.log"))));
+        assert_eq!(refused(&folder.join("silent.wav")), format!("{} holds no sound", at("silent.wav")));
+        assert!(refused(&folder.join("float.wav")).starts_with(&format!("{} is floating point", at("float.wav"))));
+        assert!(refused(&folder.join("nope")).starts_with(&format!("cannot read {}", at("nope"))));
+        assert_eq!(load(&folder.join("sound")).unwrap()[0].media_messages(), 1, "a WAV file under any name");
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

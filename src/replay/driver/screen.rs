@@ -40,10 +40,12 @@ impl<'a, W: Write> Screen<'a, W> {
 
     /// A line on stderr, unless all is JSON.
     pub(super) fn say(&self, line: &str) {
+        // Nobody may be reading; that is no reason to stop.
+        let write = || drop(writeln!(std::io::stderr(), "{line}"));
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            Some(bar) => bar.suspend(write),
             None if self.json => {}
-            None => eprintln!("{line}"),
+            None => write(),
         }
     }
 
@@ -59,12 +61,15 @@ impl<'a, W: Write> Screen<'a, W> {
 
     /// Data on stdout, whole lines.
     pub(super) fn print(&mut self, text: &str) -> anyhow::Result<()> {
-        let out = &mut self.out;
+        let out = &mut *self.out;
         let written = match &self.bar {
             Some(bar) => bar.suspend(|| writeln!(out, "{text}")),
             None => writeln!(out, "{text}"),
         };
-        written.and_then(|()| self.out.flush()).context("failed to print")
+        match written.and_then(|()| self.out.flush()) {
+            Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(why).context("failed to print"),
+            _ => Ok(()),
+        }
     }
 
     /// How far everything is, if it is time to say so.

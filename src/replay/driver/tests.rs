@@ -11,6 +11,7 @@ use axum::{
     routing::get,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use secrecy::SecretString;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -137,6 +138,49 @@ async fn the_handshake_carries_a_signature_over_the_url_dialled_or_given() {
     let seen = seen.lock().unwrap();
     assert_eq!(seen[0].signature, Some(crate::dialect::signature::sign(&token().unwrap(), url.as_str(), &[])));
     assert_eq!(seen[1].signature.as_deref(), Some("pdNh/PVQcUqJrppuXVeC/tngji4="));
+}
+
+/// A certificate for localhost that nobody else trusts, with its key.
+const LOCALHOST: &[u8] = include_bytes!("../../net/tests/localhost.pem");
+
+#[tokio::test]
+async fn over_tls_and_with_a_token_in_the_path_the_whole_address_is_signed() {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    use tokio_tungstenite::{accept_hdr_async, tungstenite::handshake::server::Request};
+
+    let certificate = CertificateDer::from_pem_slice(LOCALHOST).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivateKeyDer::from_pem_slice(LOCALHOST).unwrap();
+    let server = server.with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = Url::parse(&format!("wss://localhost:{}/media/twilio/s3cret", listener.local_addr().unwrap().port())).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let token = SecretString::from("0123456789abcdef0123456789abcdef");
+    let settings = Settings {
+        dialler: net::Dialler::trusting(net::Reach::Anywhere, roots),
+        sign_with: Some(token.clone()),
+        ..at_max(to.clone())
+    };
+    let serving = async {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let tls = tokio_rustls::TlsAcceptor::from(Arc::new(server)).accept(tcp).await.unwrap();
+        let mut asked = None;
+        let note = |request: &Request, response| {
+            let signature = request.headers()["x-twilio-signature"].to_str().unwrap().to_owned();
+            asked = Some((request.uri().path().to_owned(), signature));
+            Ok(response)
+        };
+        let mut socket = accept_hdr_async(tls, note).await.unwrap();
+        while socket.next().await.is_some_and(|frame| frame.is_ok()) {}
+        asked.unwrap()
+    };
+    let recording = recording("mid-word");
+    let progress = Progress::default();
+    let (played, asked) = tokio::join!(play(&recording, &settings, &progress), serving);
+    assert_eq!(played.error, None);
+    assert_eq!(asked, ("/media/twilio/s3cret".to_owned(), signature::sign(&token, to.as_str(), &[])));
 }
 
 #[tokio::test]
