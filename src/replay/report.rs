@@ -53,8 +53,8 @@ impl Tally {
     /// What a person may want to do now.
     pub(super) fn next(&self) -> &'static str {
         match (self.verdict(), self.compared) {
-            (None, 0) => "next     --expect DIR --write-expected    keep the events of this call, to compare later ones with",
-            (None, _) => "next     the same line without --write-expected belongs into your CI",
+            (None, 0) => "next     --expect DIR --write-expected    keep what came out, to compare later calls with",
+            (None, _) => "next     --faults FILE    play the same calls over a bad line",
             (Some(_), _) => "next     pulse-bridge doctor    check the bridge's settings",
         }
     }

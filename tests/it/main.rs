@@ -8,6 +8,7 @@ mod bad_input;
 mod expected;
 mod fixtures;
 mod http;
+mod late_question;
 mod limits;
 mod log;
 mod main_job;

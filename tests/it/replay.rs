@@ -214,13 +214,13 @@ async fn a_call_that_is_never_completed_is_told_as_that() {
     stage.end().await;
 }
 
-/// The command as `replay PATH --speed max --expect DIR` and what else is set; what it says, and why it fails if it does.
+/// The command as `replay PATH --speed 4 --expect DIR` and what else is set; what it says, and why it fails if it does.
 async fn run(stage: &Stage, path: &Path, expect: &Path, set: impl FnOnce(&mut Arguments)) -> (Result<(), String>, String) {
     let recordings = replay::load(path).unwrap();
     let files = Expectations::find(expect, &recordings, true).unwrap();
     let files = Expectations::find(expect, &recordings, false).unwrap_or(files);
     let mut arguments = Arguments {
-        pace: Pace::Max,
+        pace: Pace::Times(4.0),
         sign_with: Some(SecretString::from(AUTH_TOKEN)),
         expect: Some(Expect::new(files)),
         ..Arguments::new(recordings, stage.media())

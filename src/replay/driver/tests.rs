@@ -143,6 +143,7 @@ async fn the_handshake_carries_a_signature_over_the_url_dialled_or_given() {
 /// A certificate for localhost that nobody else trusts, with its key.
 const LOCALHOST: &[u8] = include_bytes!("../../net/tests/localhost.pem");
 
+#[expect(clippy::result_large_err, reason = "the library's callback answers with a whole response")]
 #[tokio::test]
 async fn over_tls_and_with_a_token_in_the_path_the_whole_address_is_signed() {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
