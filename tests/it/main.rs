@@ -5,6 +5,7 @@
 mod api;
 mod auth;
 mod bad_input;
+mod bad_line;
 mod expected;
 mod fixtures;
 mod http;
