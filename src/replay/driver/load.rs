@@ -11,6 +11,7 @@ use super::super::{Recording, log};
 use crate::{
     audio::{MAX_WAV_BYTES, Wav},
     fixture::{self, Fixture},
+    media::Track,
 };
 
 /// What a log in a folder may be called; others are no logs, whatever is in them.
@@ -26,6 +27,9 @@ pub fn load(path: &Path) -> anyhow::Result<Vec<Recording>> {
     }
     if path.is_dir() {
         return load_folder(path);
+    }
+    if let Some(folder) = fixture_around(path) {
+        return load(folder);
     }
     if is_called(path, &["wav"]) || begins_as_wav(path) {
         return load_wav(path).map(|recording| vec![recording]);
@@ -53,6 +57,13 @@ fn load_folder(path: &Path) -> anyhow::Result<Vec<Recording>> {
     }
     ensure!(!recordings.is_empty(), "{} holds neither fixtures nor logs of Twilio messages nor WAV files", path.display());
     Ok(recordings)
+}
+
+/// The fixture whose message log this is; the audio lies beside it.
+fn fixture_around(path: &Path) -> Option<&Path> {
+    let folder = path.parent().filter(|_| path.file_name().is_some_and(|name| name == fixture::MESSAGES))?;
+    let has_audio = Track::ALL.iter().any(|track| folder.join(format!("{track}.ulaw")).exists());
+    has_audio.then_some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
 }
 
 fn load_log(path: &Path) -> anyhow::Result<Vec<Recording>> {
@@ -136,6 +147,13 @@ mod tests {
         let expected = format!("{}/call.log: there is no start message of stream MZ1", folder.display());
         assert!(recordings[0].notes[0].starts_with(&expected), "{:?}", recordings[0].notes);
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_fixture_s_message_log_stands_for_its_folder() {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mid-word");
+        let loaded = load(&fixture.join(fixture::MESSAGES)).unwrap();
+        assert_eq!((loaded[0].name.as_str(), &loaded[0].messages), ("mid-word", &load(&fixture).unwrap()[0].messages));
     }
 
     #[test]
