@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
 pub use command::{Arguments, Expect, command};
 pub use expected::Expectations;
 use futures_util::{
@@ -46,9 +47,10 @@ use crate::{
 
 /// How long the handshake may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// How long the bridge may take to answer our close.
+/// How long the bridge may take to answer our close, beside the recording's own length: at the greatest speed it reads no faster than it
+/// can hand the audio on.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a stream without a `stop` stays open after its last message, so that a bridge which refused it can say so.
+/// How long a stream without a `stop` stays open after its last message was read, so that a bridge which refused it can say so.
 const REFUSAL_PATIENCE: Duration = Duration::from_millis(200);
 /// At the greatest speed, messages written before the socket is flushed.
 const FLUSHED_AT_ONCE: u64 = 64;
@@ -187,16 +189,27 @@ async fn converse(socket: Socket, speaking: &Speaking<'_>, sent: &mut Sent) -> a
         spoken = speaking.run(&mut writer, sent) => spoken,
         ended = listen(&mut reader) => bail!("the bridge ended the stream: {ended}"),
     };
-    let (outcome, patience) = match spoken {
-        // The bridge may take its time; what it owes us is on its way to the webhook, not here.
-        Ok(()) if sent.stopped => (writer.close().await.context("failed to close the stream"), CLOSE_DEADLINE),
-        Ok(()) => (Ok(()), REFUSAL_PATIENCE),
-        Err(broken) => (Err(broken), REFUSAL_PATIENCE),
-    };
     // At the greatest speed everything may be written before the bridge's refusal arrives; where it does, it is why.
-    match timeout(patience, listen(&mut reader)).await {
+    if let Err(broken) = spoken {
+        let ended = timeout(REFUSAL_PATIENCE, listen(&mut reader)).await.ok();
+        return ended.filter(Ended::is_refusal).map_or(Err(broken), |ended| bail!("the bridge ended the stream: {ended}"));
+    }
+    let all_taken = if sent.stopped {
+        writer.close().await.context("failed to close the stream")
+    } else {
+        // What is on its way when a socket breaks may be lost; its answer says that everything before it was read.
+        writer.send(Frame::Ping(Bytes::new())).await.context("the stream broke")
+    };
+    // The bridge may take its time; what it owes us is on its way to the webhook, not here.
+    let patience = CLOSE_DEADLINE + Duration::from_millis(speaking.recording.length_ms());
+    let mut ended = timeout(patience, listen(&mut reader)).await;
+    if matches!(ended, Ok(Ended::Answered)) {
+        ended = timeout(REFUSAL_PATIENCE, listen(&mut reader)).await.or(Ok(Ended::Answered));
+    }
+    match ended {
         Ok(ended) if ended.is_refusal() => bail!("the bridge ended the stream: {ended}"),
-        _ => outcome,
+        Ok(_) => all_taken,
+        Err(_) => bail!("the bridge has not read the whole call {} s after its last message", patience.as_secs()),
     }
 }
 
@@ -262,12 +275,14 @@ impl Sent {
     }
 }
 
-/// How the bridge ended a stream.
+/// How the bridge ended a stream, if it did.
 enum Ended {
     /// With a close frame; 1005 where it gave no code.
     Closed { code: u16, reason: String },
     /// Without one.
     Broken(Error),
+    /// Not at all: it answered our ping.
+    Answered,
 }
 
 impl Ended {
@@ -283,11 +298,12 @@ impl fmt::Display for Ended {
         match self {
             Self::Closed { code, reason } => f.write_str(format!("{code} {reason}").trim_end()),
             Self::Broken(why) => why.fmt(f),
+            Self::Answered => f.write_str("not yet"),
         }
     }
 }
 
-/// Reads, which also answers pings, until the stream ends; says how it did.
+/// Reads, which also answers pings, until the stream ends or our own ping is answered; says how it did.
 async fn listen(reader: &mut SplitStream<Socket>) -> Ended {
     loop {
         match reader.next().await {
@@ -296,6 +312,7 @@ async fn listen(reader: &mut SplitStream<Socket>) -> Ended {
                     frame.map_or((CloseCode::Status, String::new()), |frame| (frame.code, frame.reason.to_string()));
                 return Ended::Closed { code: code.into(), reason };
             }
+            Some(Ok(Frame::Pong(_))) => return Ended::Answered,
             Some(Ok(_)) => {}
             Some(Err(error)) => return Ended::Broken(error),
             None => return Ended::Broken(Error::ConnectionClosed),
