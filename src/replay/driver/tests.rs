@@ -108,6 +108,32 @@ async fn a_recording_without_stop_ends_by_a_broken_socket() {
 }
 
 #[tokio::test]
+async fn a_phone_does_not_leave_before_all_it_said_was_read() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = Url::parse(&format!("ws://{}/media/twilio", listener.local_addr().unwrap())).unwrap();
+    let (let_read, may_read) = tokio::sync::oneshot::channel::<()>();
+    let slow = tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(tcp).await.unwrap();
+        may_read.await.unwrap();
+        let mut read = 0;
+        while let Some(Ok(frame)) = socket.next().await {
+            read += u64::from(frame.is_text());
+        }
+        read
+    });
+    let mut short = recording("mid-word");
+    short.messages.truncate(20);
+    let (settings, progress) = (at_max(to), Progress::default());
+    let mut playing = std::pin::pin!(play(&short, &settings, &progress));
+    assert!(timeout(2 * REFUSAL_PATIENCE, &mut playing).await.is_err(), "it waits");
+    let_read.send(()).unwrap();
+    let played = playing.await;
+    assert_eq!((played.ended, played.error), ("disconnect", None));
+    assert_eq!(slow.await.unwrap(), 20);
+}
+
+#[tokio::test]
 async fn many_calls_have_ids_of_their_own_and_given_ids_are_kept() {
     let (url, seen, mut endings) = bridge(None).await;
     let played = play_all(&[&recording("mid-word"); 5], &at_max(url.clone()), &Progress::default()).await;
