@@ -51,7 +51,7 @@ pub enum Command {
     /// Redact transcripts: JSON lines in, the same redacted out (not in this version yet)
     #[command(before_help = "Example:  pulse-bridge redact calls.jsonl --explain")]
     Redact(Redact),
-    /// Say what is wrong with the settings and everything they name, and what to do (but for --ready, not in this version yet)
+    /// Say what is wrong with the settings and everything they name, and what to do
     #[command(before_help = "Example:  pulse-bridge doctor")]
     Doctor(Doctor),
     /// Write completions for a shell
@@ -92,7 +92,6 @@ impl Command {
             Self::Calls(_) => Some("the calls command"),
             Self::Deliveries(_) => Some("the deliveries command"),
             Self::Redact(_) => Some("the redact command"),
-            Self::Doctor(Doctor { ready: false, .. }) => Some("doctor without --ready"),
             Self::Emulate(Emulate { engine: Some(EngineName::Local), .. }) => Some("emulate --engine local"),
             Self::Replay(replay) if replay.dialect != "twilio" => Some("replay --dialect with anything but twilio"),
             _ => None,
@@ -107,13 +106,21 @@ pub struct Failure {
     pub code: u8,
     /// Why; shown as one line.
     pub why: anyhow::Error,
+    /// Whether what the command printed has said it already.
+    pub is_told: bool,
 }
 
 impl Failure {
     /// Bad usage or settings: exit code 2.
     #[must_use]
     pub fn usage(why: impl Into<anyhow::Error>) -> Self {
-        Self { code: 2, why: why.into() }
+        Self { code: 2, why: why.into(), is_told: false }
+    }
+
+    /// For a command whose data is its verdict: nothing more is to be said.
+    #[must_use]
+    pub fn told(code: u8) -> Self {
+        Self { code, why: anyhow::anyhow!("see what was printed"), is_told: true }
     }
 
     /// The line, as it goes to stderr.
@@ -126,7 +133,7 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(why: anyhow::Error) -> Self {
-        Self { code: 1, why }
+        Self { code: 1, why, is_told: false }
     }
 }
 

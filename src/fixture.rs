@@ -1,7 +1,8 @@
 //! A recorded call on disk: the message log, the audio of each track, and the truth of what was said.
 //!
 //! Promises: a [`Fixture`] that loaded is whole: every media message has its bytes, every byte of a track has its message, and
-//! the truth names only tracks that are there. What is wrong is said with file and line. The format is in fixtures/README.md.
+//! the truth names only tracks that are there. A line that stands for many messages is many messages here, and takes no more memory
+//! than the tracks' bytes allow. What is wrong is said with file and line. The format is in fixtures/README.md.
 
 use std::{
     collections::BTreeMap,
@@ -9,12 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+pub use self::{log::MOST_TIMES, place::SentWord};
 use crate::media::Track;
+
+mod log;
+mod place;
 
 /// Name of the message log in a fixture's folder.
 pub const MESSAGES: &str = "messages.jsonl";
@@ -116,7 +119,8 @@ pub struct Truth {
     pub words: Vec<TruthWord>,
 }
 
-/// A word that was really said; times from the track's first byte, in milliseconds.
+/// A word that was really said; times in milliseconds on the sender's media clock, which is that of the log's timestamps. Where audio
+/// never came this is not where the word lies in the track's bytes: see [`Fixture::sent_words`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TruthWord {
     /// As spoken, without punctuation.
@@ -139,7 +143,7 @@ impl Fixture {
         let name = path.canonicalize().ok().and_then(|full| Some(full.file_name()?.to_string_lossy().into_owned()));
         let tracks = load_tracks(path)?;
         let log = path.join(MESSAGES);
-        let messages = parse_log(&log, &read_text(&log)?, &tracks)?;
+        let messages = log::parse(&log, &read_text(&log)?, &tracks)?;
         let truth = load_truth(path, &tracks)?;
         Ok(Self { name: name.unwrap_or_else(|| path.display().to_string()), messages, tracks, truth })
     }
@@ -151,6 +155,13 @@ impl Fixture {
             Message::Start(start) => Some(start),
             _ => None,
         })
+    }
+
+    /// The words of a track that can be heard in what was sent, with the bytes that they take in the track's file.
+    #[must_use]
+    pub fn sent_words(&self, track: Track) -> Vec<SentWord> {
+        let words = self.truth.get(&track).map_or(&[][..], |truth| &truth.words);
+        place::sent_words(words, &place::stretches(&self.messages, track))
     }
 
     /// Whether the call ends with `stop` rather than by a broken socket.
@@ -204,80 +215,6 @@ fn load_truth(folder: &Path, tracks: &BTreeMap<Track, Bytes>) -> Result<BTreeMap
         }
     }
     Ok(file.tracks)
-}
-
-fn parse_log(path: &Path, text: &str, tracks: &BTreeMap<Track, Bytes>) -> Result<Vec<Message>, FixtureError> {
-    let mut taken: BTreeMap<Track, usize> = BTreeMap::new();
-    let mut messages = Vec::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let fail = |problem: String| malformed(path, index + 1, problem);
-        let value: Value = serde_json::from_str(line).map_err(|error| fail(format!("is not JSON: {error}")))?;
-        messages.push(match value["event"].as_str() {
-            Some("connected") => Message::Connected,
-            Some("start") => Message::Start(parse_start(&value).map_err(fail)?),
-            Some("media") => Message::Media(parse_media(&value, tracks, &mut taken).map_err(fail)?),
-            Some("stop") => Message::Stop { sequence: number(&value, "sequenceNumber").map_err(fail)? },
-            Some(_) => Message::Other(line.to_owned()),
-            None => return Err(fail("has no \"event\"; each line is one message as Twilio sends it".to_owned())),
-        });
-    }
-    for (track, audio) in tracks {
-        let (at, length) = (taken.get(track).copied().unwrap_or(0), audio.len());
-        if at < length {
-            let problem = format!("{track}.ulaw has {length} bytes, but the media messages take {at}");
-            return Err(malformed(path, 0, problem));
-        }
-    }
-    Ok(messages)
-}
-
-fn parse_start(value: &Value) -> Result<Start, String> {
-    let start = &value["start"];
-    let text = |key: &str| start[key].as_str().map(str::to_owned).ok_or_else(|| format!("\"start.{key}\" is missing"));
-    let tracks = serde_json::from_value(start["tracks"].clone()).map_err(|error| format!("\"start.tracks\": {error}"))?;
-    let parameters = match &start["customParameters"] {
-        Value::Null => BTreeMap::new(),
-        given => serde_json::from_value(given.clone()).map_err(|error| format!("\"start.customParameters\": {error}"))?,
-    };
-    Ok(Start {
-        sequence: number(value, "sequenceNumber")?,
-        account_sid: text("accountSid").unwrap_or_default(),
-        call_sid: text("callSid")?,
-        stream_sid: text("streamSid")?,
-        tracks,
-        parameters,
-    })
-}
-
-fn parse_media(value: &Value, tracks: &BTreeMap<Track, Bytes>, taken: &mut BTreeMap<Track, usize>) -> Result<Media, String> {
-    let media = &value["media"];
-    let track: Track = serde_json::from_value(media["track"].clone()).map_err(|error| format!("\"media.track\": {error}"))?;
-    let audio = if let Some(payload) = media["payload"].as_str() {
-        BASE64_STANDARD.decode(payload).map_err(|error| format!("\"media.payload\": {error}"))?.into()
-    } else {
-        let length = usize::try_from(number(media, "bytes")?).map_err(|error| error.to_string())?;
-        let file = tracks.get(&track).ok_or_else(|| format!("takes bytes of {track}, but there is no {track}.ulaw"))?;
-        let from = taken.entry(track).or_default();
-        let to = from.checked_add(length).filter(|to| *to <= file.len());
-        let to = to.ok_or_else(|| format!("{track}.ulaw has only {} bytes", file.len()))?;
-        file.slice(std::mem::replace(from, to)..to)
-    };
-    Ok(Media {
-        sequence: number(value, "sequenceNumber")?,
-        track,
-        chunk: number(media, "chunk")?,
-        timestamp_ms: number(media, "timestamp")?,
-        audio,
-    })
-}
-
-/// A counter: a JSON number or decimal digits in a string.
-fn number(value: &Value, key: &str) -> Result<u64, String> {
-    let found = match &value[key] {
-        Value::String(digits) => digits.parse().ok(),
-        other => other.as_u64(),
-    };
-    found.ok_or_else(|| format!("\"{key}\" is not a whole number"))
 }
 
 #[cfg(test)]

@@ -73,18 +73,35 @@ impl MasterKeys {
     /// # Errors
     /// If the file cannot be read or made, or others can read it.
     pub fn open_or_make(data_dir: &Path) -> Result<Self, BadKey> {
+        if let Some(keys) = Self::open(data_dir)? {
+            return Ok(keys);
+        }
+        let path = data_dir.join(KEY_FILE);
+        make(data_dir, &path).map_err(|error| BadKey::File(path.display().to_string(), error))?;
+        Self::open(data_dir)?.ok_or_else(|| BadKey::File(path.display().to_string(), io::ErrorKind::NotFound.into()))
+    }
+
+    /// Reads [`KEY_FILE`] in `data_dir`, if there is one.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or others can read it.
+    pub fn open(data_dir: &Path) -> Result<Option<Self>, BadKey> {
         let path = data_dir.join(KEY_FILE);
         let name = path.display().to_string();
         match fs::metadata(&path) {
             Ok(meta) if meta.permissions().mode() & 0o077 != 0 => return Err(BadKey::Exposed(name)),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make(data_dir, &path).map_err(|error| BadKey::File(name.clone(), error))?;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(BadKey::File(name, error)),
         }
         let text = fs::read_to_string(&path).map_err(|error| BadKey::File(name, error))?;
-        Self::parse(&SecretString::from(text))
+        Self::parse(&SecretString::from(text)).map(Some)
+    }
+
+    /// The id of the key that wraps.
+    #[must_use]
+    pub fn first_id(&self) -> &str {
+        self.0.first().map_or("", |(id, _)| id)
     }
 
     /// Also unwraps with the key that was made in `data_dir` before one was set, if there is one: calls that were live then are sealed with it.

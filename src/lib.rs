@@ -13,6 +13,7 @@ pub mod config;
 pub mod demo;
 pub mod dialect;
 pub mod doctor;
+mod draw;
 pub mod emulate;
 pub mod event;
 pub mod fixture;

@@ -51,7 +51,9 @@ fn answer(error: &clap::Error) -> ExitCode {
 }
 
 fn end(failure: &Failure, is_json: bool) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{}", failure.line(is_json));
+    if !failure.is_told {
+        let _ = writeln!(std::io::stderr(), "{}", failure.line(is_json));
+    }
     ExitCode::from(failure.code)
 }
 
@@ -88,12 +90,16 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Receive(arguments) => {
             logs_of_a_tool();
-            runtime()?.block_on(tools::receive(arguments))
+            passed(runtime()?.block_on(tools::receive(arguments))?, "not every event came as it should; see the lines above")
         }
-        Command::Doctor(arguments) => {
+        Command::Doctor(arguments) if arguments.ready => {
             let config = config::driver::read(arguments.settings.config.as_deref())?;
             let body = runtime()?.block_on(doctor::ready(config.listen))?;
             Ok(tools::print(body.as_bytes())?)
+        }
+        Command::Doctor(arguments) => {
+            logs_of_a_tool();
+            tools::doctor(&arguments, runtime()?)
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

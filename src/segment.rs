@@ -124,6 +124,8 @@ pub struct Heard {
     pub recovered: bool,
     /// When the message came.
     pub heard_at: Instant,
+    /// Where the audio sent by then ended, on the call's clock.
+    pub sent_ms: u64,
     /// Where the time went so far.
     pub latency: Latency,
 }

@@ -178,7 +178,11 @@ fn origins(config: &Config, address: SocketAddr) -> Result<Vec<Url>> {
     hosts.iter().map(|host| Url::parse(host).context("failed to make an address of the listener's")).collect()
 }
 
-fn endpoints(config: &Config) -> Result<Endpoints> {
+/// Every endpoint of the settings.
+///
+/// # Errors
+/// Names the endpoint that is set wrongly.
+pub(crate) fn endpoints(config: &Config) -> Result<Endpoints> {
     let one = |endpoint: &crate::config::EndpointConfig| {
         let (name, url, events) = (endpoint.name.clone(), endpoint.url.clone(), endpoint.events.clone());
         Endpoint::new(name, url, &endpoint.secrets, events, endpoint.ordered)
@@ -199,7 +203,11 @@ fn master_keys(config: &Config) -> Result<MasterKeys> {
     })
 }
 
-fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metrics>) -> Result<Upstream> {
+/// Where speech goes, with what is asked of it.
+///
+/// # Errors
+/// A parameter that is none; no address.
+pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metrics>) -> Result<Upstream> {
     let set = &config.upstream;
     let mut parameters = Parameters::default();
     for (name, value) in &set.parameters {
@@ -208,7 +216,7 @@ fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metrics>) -> Re
     for (name, value) in &set.extra {
         parameters.set_extra(name, value).with_context(|| format!("upstream.extra.{name}"))?;
     }
-    let settings = LinkSettings { close_deadline: set.close_deadline, ..LinkSettings::default() };
+    let settings = LinkSettings { close_deadline: set.close_deadline, replay_speed: set.replay_speed, ..LinkSettings::default() };
     Ok(Upstream {
         url: set.speech_url().context("there is no address of a speech service: set SMALLEST_API_KEY or upstream.url")?,
         api_key: set.api_key.clone(),

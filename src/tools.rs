@@ -10,6 +10,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     net::TcpListener,
+    runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use crate::{
     cli::{self, Failure},
     clock,
     config::{self, Config},
+    doctor::{self, Report},
     emulate::{self, Emulator},
     receive,
     replay::{self, Expect, Expectations, faults::Faults},
@@ -68,9 +70,11 @@ pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
 
 /// `receive`.
 ///
+/// Gives whether every event that should have come did, and nothing forged.
+///
 /// # Errors
 /// A secret that is none; what could not be started.
-pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
+pub async fn receive(arguments: cli::Receive) -> Result<bool, Failure> {
     if let Some(secret) = &arguments.secret {
         SigningKey::parse(secret).context("--secret").map_err(Failure::usage)?;
     }
@@ -84,16 +88,13 @@ pub async fn receive(arguments: cli::Receive) -> Result<(), Failure> {
         eprintln!("secret  {}  made for this run; give it to the bridge as PULSE_BRIDGE_WEBHOOK_SECRET", secret.expose_secret());
     }
     eprintln!("receiver ready on http://{address}");
-    let settings = receive::Settings { secrets: vec![secret], fail: arguments.fail.unwrap_or_default() };
+    let settings = receive::Settings { secrets: vec![secret], fail: arguments.fail.into_iter().collect() };
     let given = receive::Arguments { settings, json: arguments.json };
     let shutdown = CancellationToken::new();
     let mut stdout = std::io::stdout();
-    let counts = until_told(receive::command(listener, given, shutdown.clone(), &mut stdout), shutdown, signals).await?;
-    eprintln!(
-        "{} deliveries, {} accepted, {} duplicates, {} forged",
-        counts.deliveries, counts.accepted, counts.duplicates, counts.forged
-    );
-    Ok(())
+    let summary = until_told(receive::command(listener, given, shutdown.clone(), &mut stdout), shutdown, signals).await?;
+    eprintln!("{summary}");
+    Ok(summary.passed)
 }
 
 /// Runs a service to its end: the first signal asks it to end, the second does not wait for it.
@@ -111,6 +112,21 @@ async fn until_told<T>(
         ended = running => Ok(ended?),
         () = signals.next() => Err(anyhow!("stopped at once; a client still held its connection").into()),
     }
+}
+
+/// `doctor` without `--ready`: its report is its data, so a fault is told there and nowhere else.
+///
+/// # Errors
+/// Exit code 2 for settings that cannot be read, 1 for everything else that fails.
+pub fn doctor(arguments: &cli::Doctor, runtime: Runtime) -> Result<(), Failure> {
+    let (report, code) = match config::driver::read(arguments.settings.config.as_deref()) {
+        Ok(config) => (runtime.block_on(doctor::driver::examine(&config)), 1),
+        Err(why) => (Report::unreadable(&why), 2),
+    };
+    // A name that still resolves or a disk that hangs has had its time.
+    runtime.shutdown_background();
+    print(if arguments.json { report.to_json() } else { report.to_text() }.as_bytes())?;
+    if report.is_well() { Ok(()) } else { Err(Failure::told(code)) }
 }
 
 /// What `replay` was given, as the phone takes it.

@@ -50,9 +50,7 @@ fn what_a_tool_is_given_and_cannot_use_exits_2_before_anything_starts() {
 
 #[test]
 fn what_this_version_does_not_have_exits_2_and_says_so() {
-    for arguments in
-        [&["engine", "install"][..], &["calls"], &["deliveries"], &["redact"], &["doctor"], &["emulate", "--engine", "local"]]
-    {
+    for arguments in [&["engine", "install"][..], &["calls"], &["deliveries"], &["redact"], &["emulate", "--engine", "local"]] {
         let refused = bridge(arguments, &[]);
         assert_eq!(code(&refused), 2, "{arguments:?}");
         let line = stderr(&refused);
@@ -188,6 +186,25 @@ fn with_json_what_a_tool_says_on_stdout_is_json() {
     let running = Running::start(Command::new(program()).args(["emulate", "--json", "--listen", "127.0.0.1:0"]), "ready");
     let ready: serde_json::Value = serde_json::from_str(&running.lines).expect("one object");
     assert_eq!(ready, serde_json::json!({"ready": format!("ws://{}/waves/v1/stt/live", running.address)}));
+}
+
+#[test]
+fn a_receiver_ends_with_its_verdict_and_its_exit_code() {
+    let forged = "POST /hook HTTP/1.0\r\ncontent-length: 2\r\n\r\n{}";
+    for (said, expected, verdict) in [("", 0, "passed  0 deliveries"), (forged, 1, "failed  1 deliveries · 0 accepted")] {
+        let running = Running::start(Command::new(program()).args(["receive", "--json", "--listen", "127.0.0.1:0"]), "ready");
+        if !said.is_empty() {
+            let mut client = TcpStream::connect(&running.address).unwrap();
+            client.write_all(said.as_bytes()).unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert!(answer.contains(" 401 "), "{answer}");
+        }
+        signal(&running.child, "TERM");
+        let (code, told) = running.ended();
+        assert_eq!(code, Some(expected), "{told}");
+        assert!(told.contains(verdict) && told.contains(r#"{"summary":{""#), "{told}");
+    }
 }
 
 #[test]

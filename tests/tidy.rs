@@ -30,7 +30,7 @@ const SHELLS: [&str; 15] = [
     "api",
     "net",
     "demo",
-    "doctor",
+    "doctor/ready",
     "fixture",
 ];
 /// Who may print: commands whose data goes to stdout.

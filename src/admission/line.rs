@@ -15,7 +15,7 @@ use crate::{
     call::{Received, driver::Input},
     clock,
     dialect::Dialect,
-    media::{Chunk, EndReason, Offset, Track, bytes_to_ms},
+    media::{Chunk, EndReason, Gap, GapReason, Offset, Track, bytes_to_ms},
     metrics::Metrics,
     registry::Entry,
     segment::TrackKey,
@@ -23,8 +23,9 @@ use crate::{
     stream::{
         Closing, StreamTotals,
         driver::{self, StreamStart},
+        order::FILL_CAP_MS,
     },
-    upstream::Command,
+    upstream::{Command, QUEUE_MS},
 };
 
 /// The way in for the streams of one door: one socket, with the one-time token that stood in its path.
@@ -53,8 +54,9 @@ impl driver::Calls for Door {
     }
 }
 
-/// A link's queue with less room than this many chunks counts as full.
-const LEAST_ROOM: usize = 16;
+/// A link's queue with less room than this share of it counts as full: 6 s of its 15, as one frame behind a gap brings its silence with it.
+const LEAST_ROOM: (usize, usize) = (2, 5);
+const _: () = assert!(FILL_CAP_MS < QUEUE_MS * LEAST_ROOM.0 as u64 / LEAST_ROOM.1 as u64, "a filled gap has to fit");
 /// A sender whose audio is further ahead of the time that has passed is no phone, and can wait.
 const AHEAD: Duration = Duration::from_secs(5);
 /// Longest wait for room at a time, so that the socket's other business is not forgotten.
@@ -149,14 +151,22 @@ impl driver::Admission for Admission {
         }
     }
 
+    fn lost(&mut self, track: Track, from_ms: u64, to_ms: u64) {
+        let gap = Gap { from_ms, to_ms, reason: GapReason::Disconnected };
+        if self.entry.line.inputs.try_send(Input::Lost { track, gap }).is_err() {
+            self.calls.0.parts.metrics.ignored("session_queue_full", 1);
+        }
+    }
+
     async fn make_room(&mut self) {
-        let full = |(_, _, open): &&(Track, u64, OpenTrack)| open.commands.capacity() < LEAST_ROOM;
+        let least = |commands: &mpsc::Sender<Command>| commands.max_capacity() * LEAST_ROOM.0 / LEAST_ROOM.1;
+        let full = |(_, _, open): &&(Track, u64, OpenTrack)| open.commands.capacity() < least(&open.commands);
         while let Some((_, end_ms, open)) = self.tracks.iter().find(full) {
             let spoken = Duration::from_millis(end_ms.saturating_sub(self.opened.base_ms));
             if clock::now().saturating_duration_since(self.since) + AHEAD > spoken {
                 return;
             }
-            if tokio::time::timeout(ROOM_WAIT, open.commands.reserve_many(LEAST_ROOM)).await.is_err() {
+            if tokio::time::timeout(ROOM_WAIT, open.commands.reserve_many(least(&open.commands))).await.is_err() {
                 return;
             }
         }

@@ -94,7 +94,9 @@ impl Denied {
                     2 => "fits neither of 2 tokens".to_owned(),
                     more => format!("fits none of {more} tokens"),
                 };
-                return format!("X-Twilio-Signature {fits} for {address}; if Twilio dials another address set public_url");
+                return format!(
+                    "X-Twilio-Signature {fits} for {address}; if Twilio dials another address set public_url, then run \"pulse-bridge doctor\""
+                );
             }
             Self::BadToken => {
                 "bring an ingest token as Authorization: Bearer or Basic; a stream may also have it, or a fresh one-time token, \

@@ -17,7 +17,7 @@ use crate::{
     backoff::Backoff,
     clock,
     event::{Data, Event},
-    media::{EndReason, StreamSid, Track},
+    media::{EndReason, Gap, StreamSid, Track},
     metrics::Metrics,
     outbox::driver::Passing,
     redact::Note,
@@ -64,6 +64,13 @@ pub enum Input {
         at_ms: u64,
         /// Which.
         digit: char,
+    },
+    /// Audio was lost on its way to the bridge.
+    Lost {
+        /// On which track.
+        track: Track,
+        /// Which, on the call's clock.
+        gap: Gap,
     },
     /// A stream is over.
     StreamEnded {
@@ -192,9 +199,10 @@ impl Session {
             }
             Input::TrackOpened { key, commands, spool } => {
                 self.desk.tracks.add(key, commands, spool);
-                call.handle_track_opened(key);
+                call.handle_track_opened(key, now);
             }
             Input::Digit { track, at_ms, digit } => call.handle_digit(track, at_ms, digit, now),
+            Input::Lost { track, gap } => call.handle_lost(track, gap, now),
             Input::StreamEnded { stream, reason, received, last_audio } => {
                 tracing::info!(stream, reason = reason.as_str(), "a stream ended");
                 call.handle_stream_ended(stream, reason, &received, last_audio, now);

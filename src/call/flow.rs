@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Call, Output, Phase, Unit, announce};
+use super::{Call, Output, Phase, Unit, announce, in_order::Item};
 use crate::{redact::Out, segment::Release, transcript::Said};
 
 impl Call {
@@ -13,20 +13,41 @@ impl Call {
                 Said::Interim(segment) => self.gate.handle_interim(segment, now),
                 Said::Final(segment) => {
                     self.tracks.coverage(segment.key).expect(&segment.id, segment.covers);
-                    self.gate.handle_final(segment, now);
+                    self.in_order.push_final(segment, now);
                 }
                 Said::Covered(key, to) => self.silence(key, to, now),
             }
         }
-        self.release();
+        if let Phase::Draining { .. } = self.phase {
+            self.in_order.handle_ending();
+        }
+        self.pass(now);
         if let Phase::Draining { reason, .. } = self.phase
             && self.tracks.all_done()
         {
+            self.in_order.handle_end();
+            self.pass(now);
             self.gate.handle_end(now);
             self.release();
             self.phase = Phase::Concluding { reason };
             self.outputs.push_back(Output::Conclude);
         }
+    }
+
+    /// Hands on to the gate, and from there, what has its turn.
+    fn pass(&mut self, now: Instant) {
+        while let Some(item) = self.in_order.pop(now) {
+            match item {
+                Item::Final(segment) => self.gate.handle_final(*segment, now),
+                Item::Digit { track, at_ms, digit } => {
+                    let role = self.facts.role(track).clone();
+                    self.gate.handle_digit(track, &role, at_ms, digit, now);
+                }
+                Item::Gap(track, gap) => self.gap(track, gap),
+            }
+            self.release();
+        }
+        self.release();
     }
 
     fn release(&mut self) {

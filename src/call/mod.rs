@@ -11,6 +11,7 @@ mod coverage;
 pub mod driver;
 mod facts;
 mod flow;
+mod in_order;
 mod resume;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use std::{
 };
 
 pub use facts::{Facts, Remembered, direction_named};
+use in_order::{InOrder, Item};
 pub use resume::{Resumed, ResumedTrack};
 pub use tracks::Sums;
 use tracks::Tracks;
@@ -91,6 +93,7 @@ pub struct Call {
     facts: Facts,
     phase: Phase,
     transcript: Transcript,
+    in_order: InOrder,
     gate: Gate,
     tracks: Tracks,
     next_seq: u64,
@@ -111,7 +114,7 @@ impl Call {
     pub fn started(facts: Facts, gate: Gate, now: Instant) -> Self {
         let mut call = Self::bare(facts, gate, Phase::Live, now);
         for track in call.facts.tracks.clone() {
-            call.tracks.open(TrackKey { stream: 0, track });
+            call.open(TrackKey { stream: 0, track }, 0, now);
         }
         let parameters = call.clean_parameters();
         let data = announce::call_started(&call.facts, parameters);
@@ -128,6 +131,7 @@ impl Call {
             facts,
             phase,
             transcript,
+            in_order: InOrder::default(),
             gate,
             tracks: Tracks::default(),
             next_seq: 1,
@@ -177,7 +181,7 @@ impl Call {
         let base_ms = ended_ms.saturating_add(u64::try_from(away).unwrap_or(u64::MAX));
         self.streams += 1;
         for track in tracks {
-            self.tracks.open(TrackKey { stream, track: *track });
+            self.open(TrackKey { stream, track: *track }, base_ms, now);
         }
         let opens = Opening { stream, stream_sid: Some(stream_sid), tracks: tracks.to_vec(), base_ms };
         self.store(Unit { opens: Some(opens), ..Unit::default() });
@@ -188,8 +192,8 @@ impl Call {
     }
 
     /// A track that nobody announced has audio.
-    pub fn handle_track_opened(&mut self, key: TrackKey) {
-        if self.tracks.open(key) {
+    pub fn handle_track_opened(&mut self, key: TrackKey, now: Instant) {
+        if self.open(key, self.tracks.end_ms(), now) {
             let opens = Opening { stream: key.stream, stream_sid: None, tracks: vec![key.track], base_ms: 0 };
             self.store(Unit { opens: Some(opens), ..Unit::default() });
         }
@@ -200,8 +204,16 @@ impl Call {
         if self.is_concluding() {
             return;
         }
-        let role = self.facts.role(track).clone();
-        self.gate.handle_digit(track, &role, at_ms, digit, now);
+        self.in_order.push_other(Item::Digit { track, at_ms, digit }, at_ms, now);
+        self.proceed(now);
+    }
+
+    /// Audio was lost on its way to the bridge.
+    pub fn handle_lost(&mut self, track: Track, gap: Gap, now: Instant) {
+        if self.is_concluding() {
+            return;
+        }
+        self.in_order.push_other(Item::Gap(track, gap), gap.to_ms, now);
         self.proceed(now);
     }
 
@@ -251,7 +263,8 @@ impl Call {
             return;
         }
         // A link may be faster than the word that its track was opened.
-        self.handle_track_opened(key);
+        self.handle_track_opened(key, now);
+        self.in_order.handle_report(key, &report, now);
         let role = self.facts.role(key.track).clone();
         match report {
             Report::Interim(heard) => self.transcript.handle_interim(key, &role, heard),
@@ -260,7 +273,7 @@ impl Call {
             Report::SpeechStarted { at_ms } => self.show(announce::speech(key.track, at_ms, true)),
             Report::SpeechEnded { at_ms } => self.show(announce::speech(key.track, at_ms, false)),
             Report::Gap(gap) => self.gap(key.track, gap),
-            Report::State(_) => {}
+            Report::State(_) | Report::Behind { .. } | Report::CaughtUp => {}
             Report::Done(totals) => self.tracks.done(key, totals),
         }
         self.proceed(now);
@@ -306,7 +319,14 @@ impl Call {
         self.proceed(now);
     }
 
+    /// Says whether the track is new.
+    fn open(&mut self, key: TrackKey, base_ms: u64, now: Instant) -> bool {
+        self.in_order.open(key, base_ms, now);
+        self.tracks.open(key)
+    }
+
     fn give_up(&mut self) {
+        self.in_order.handle_end();
         for (track, gap) in self.tracks.give_up() {
             self.gap(track, gap);
         }
@@ -319,7 +339,7 @@ impl Call {
             Phase::Live | Phase::Concluding { .. } | Phase::Ended => None,
         };
         let silent = self.silent_since.map(|since| since + SILENT_MARK_EVERY);
-        [phase, self.gate.poll_timeout(), silent].into_iter().flatten().min()
+        [phase, self.gate.poll_timeout(), self.in_order.poll_timeout(), silent].into_iter().flatten().min()
     }
 
     /// The next thing to do; nothing more while a unit is being stored.

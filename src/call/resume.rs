@@ -80,6 +80,9 @@ impl Call {
         call.tracks.tell_again(resumed.gaps, &resumed.redactions);
         for track in &resumed.tracks {
             call.tracks.resume(track);
+            if track.has_link {
+                call.in_order.open(track.key, 0, now);
+            }
         }
         crash_gaps.into_iter().for_each(|(track, gap)| call.gap(track, gap));
         call.proceed(now);

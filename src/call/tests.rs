@@ -135,7 +135,8 @@ fn a_track_that_speaks_before_it_is_opened_is_stored_with_its_row_all_the_same()
     desk.settle();
     let late = TrackKey { stream: 0, track: Track::Mixed };
     desk.call.handle_report(late, Report::Final(heard("good morning", 0, 900)), desk.now);
-    desk.call.handle_track_opened(late);
+    desk.call.handle_track_opened(late, desk.now);
+    desk.call.handle_report(late, Report::Done(totals(900)), desk.now);
     desk.hang_up(EndReason::Stop);
     let opened = desk.units.iter().position(|unit| unit.opens.as_ref().is_some_and(|opens| opens.tracks == [Track::Mixed]));
     let marked = desk.units.iter().position(|unit| unit.marks.iter().any(|(key, _)| *key == late));
@@ -217,7 +218,11 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let now = crate::clock::now();
-        Self::around(Call::started(facts(), gate(), now), now)
+        let mut call = Call::started(facts(), gate(), now);
+        for key in [IN, OUT] {
+            call.handle_report(key, Report::CaughtUp, now);
+        }
+        Self::around(call, now)
     }
 
     fn around(call: Call, now: Instant) -> Self {

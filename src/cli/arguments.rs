@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 use crate::{
-    receive::Fail,
+    receive,
     replay::{self, Pace},
 };
 
@@ -140,7 +140,7 @@ pub struct Emulate {
     /// Really recognise, with the built-in engine (not in this version yet)
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineName>,
-    /// Plan of what goes wrong when
+    /// Plan of what goes wrong when (docs/tools.md)
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
     /// One JSON object a line on stdout, errors too
@@ -164,9 +164,9 @@ pub struct Receive {
     /// Signing secret to verify with; none: one is made and printed
     #[arg(long, value_name = "whsec_…")]
     pub secret: Option<SecretString>,
-    /// How to fail, e.g. `status=503,count=3` for the first three
+    /// How to fail, e.g. `status=503,count=3` for the first three (docs/tools.md); may come several times
     #[arg(long, value_name = "SPEC")]
-    pub fail: Option<Fail>,
+    pub fail: Vec<receive::Spec>,
     /// One JSON object a line on stdout, errors too
     #[arg(long)]
     pub json: bool,

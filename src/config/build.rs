@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Config, ConfigError, Drain, EndpointConfig, Ingest, Log, LogFormat, Origin, Redaction, Twilio, Upstream, Webhook, check,
+    Config, ConfigError, Drain, EndpointConfig, Ingest, Log, LogFormat, Redaction, Twilio, Upstream, Webhook, check,
     load::Settings,
     table::{self, KEYS},
     value::{self, Raw, Value},
@@ -48,6 +48,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             url: from.url("upstream.url"),
             api_key: from.secret("upstream.api_key"),
             chunk_ms: from.int("upstream.chunk_ms"),
+            replay_speed: u32::try_from(from.int("upstream.replay_speed")).expect("the table bounds it"),
             close_deadline: from.span("upstream.close_deadline"),
             parameters: parameters(&settings),
             extra: match settings.get("upstream.extra") {
@@ -133,10 +134,7 @@ fn endpoints(settings: &Settings) -> Result<Vec<EndpointConfig>, ConfigError> {
     let origin = settings.origin("webhook.endpoints");
     if let Some(Value::Endpoints(items)) = settings.get("webhook.endpoints") {
         for (line, fields) in items {
-            let origin = match &origin {
-                Origin::File { name, .. } => Origin::File { name: name.clone(), line: *line },
-                other => other.clone(),
-            };
+            let origin = origin.at_line(*line);
             let made = endpoint(fields).and_then(|made| add(&mut endpoints, "webhook.endpoints", made));
             made.map_err(|what| ConfigError::new(&origin, what))?;
         }

@@ -3,11 +3,11 @@
 //! Promises: the environment wins over the file and the file over the default; an empty variable counts as unset (compose files
 //! hand on what is not there as empty); two variables for one key are an error; what this version does not do is refused by name.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use super::{
     ConfigError, Origin, file,
-    nearest::nearest,
+    nearest::{near_misses, nearest},
     table::{KEYS, Key, Kind, PREFIX},
     value::{self, Raw, Value},
 };
@@ -29,20 +29,28 @@ pub struct Sources<'a> {
 
 /// Every key's value with its origin; a key with neither value nor default is absent.
 #[derive(Clone, Default)]
-pub(super) struct Settings(BTreeMap<&'static str, (Value, Origin)>);
+pub(super) struct Settings {
+    values: BTreeMap<&'static str, (Value, Origin)>,
+    file: Option<Arc<str>>,
+}
 
 impl Settings {
+    /// The name of the settings file, if there is one.
+    pub(super) fn file(&self) -> Option<&str> {
+        self.file.as_deref()
+    }
+
     pub(super) fn get(&self, path: &'static str) -> Option<&Value> {
         debug_assert!(super::table::find(path).is_some(), "{path} is in the table");
-        self.0.get(path).map(|(value, _)| value)
+        self.values.get(path).map(|(value, _)| value)
     }
 
     pub(super) fn origin(&self, path: &str) -> Origin {
-        self.0.get(path).map_or(Origin::Default, |(_, origin)| origin.clone())
+        self.values.get(path).map_or(Origin::Default, |(_, origin)| origin.clone())
     }
 
     pub(super) fn set(&mut self, path: &'static str, value: Value, origin: Origin) {
-        self.0.insert(path, (value, origin));
+        self.values.insert(path, (value, origin));
     }
 }
 
@@ -58,14 +66,15 @@ pub(super) fn load(sources: &Sources<'_>) -> Result<Settings, ConfigError> {
         settings.set(key.path, default, Origin::Default);
     }
     if let Some((name, text)) = sources.file {
+        settings.file = Some(name.into());
         for entry in file::read(name, text)? {
             lay(&mut settings, entry.key, entry.raw, Origin::File { name: name.into(), line: entry.line })?;
         }
     }
     check_names(sources.env_names)?;
     for key in KEYS {
-        if let Some((name, text)) = variable(key, sources)? {
-            lay(&mut settings, key, Raw::Words(text), Origin::Environment(name))?;
+        if let Some((origin, text)) = variable(key, sources)? {
+            lay(&mut settings, key, Raw::Words(text), origin)?;
         }
     }
     Ok(settings)
@@ -90,18 +99,23 @@ fn not_built(key: &Key) -> String {
 }
 
 /// The one variable that sets `key`, directly or by the file it names.
-fn variable(key: &Key, sources: &Sources<'_>) -> Result<Option<(String, String)>, ConfigError> {
-    let mut found: Option<(String, String)> = None;
+fn variable(key: &Key, sources: &Sources<'_>) -> Result<Option<(Origin, String)>, ConfigError> {
+    let mut found: Option<(String, Origin, String)> = None;
     for (name, is_file) in names(key) {
         let Some(text) = (sources.env)(&name).filter(|text| !text.trim().is_empty()) else { continue };
-        let origin = Origin::Environment(name.clone());
-        if let Some((other, _)) = &found {
+        let path = text.trim().to_owned();
+        let origin = if is_file {
+            Origin::NamedFile { variable: name.clone(), path: path.clone() }
+        } else {
+            Origin::Environment(name.clone())
+        };
+        if let Some((other, ..)) = &found {
             return Err(ConfigError::new(&origin, format!("{other} is set too; keep one of the two")));
         }
-        let text = if is_file { read_file(sources, &origin, text.trim())? } else { text };
-        found = Some((name, text));
+        let text = if is_file { read_file(sources, &origin, &path)? } else { text };
+        found = Some((name, origin, text));
     }
-    Ok(found)
+    Ok(found.map(|(_, origin, text)| (origin, text)))
 }
 
 fn read_file(sources: &Sources<'_>, origin: &Origin, path: &str) -> Result<String, ConfigError> {
@@ -117,6 +131,16 @@ fn names(key: &Key) -> Vec<(String, bool)> {
     let plain = key.variables().into_iter().map(|name| (name, false));
     let files = key.variables().into_iter().filter(|_| key.is_secret()).map(|name| (format!("{name}_FILE"), true));
     plain.chain(files).collect()
+}
+
+/// Variables that set nothing and look like one that would, each with that one. They may be another program's, so they are no error.
+#[must_use]
+pub fn misspelt(env_names: &[String]) -> Vec<(String, String)> {
+    let alias =
+        |key: &Key| names(key).into_iter().map(|(name, _)| name).filter(|name| !name.starts_with(PREFIX)).collect::<Vec<_>>();
+    let known: Vec<String> = KEYS.iter().flat_map(alias).collect();
+    let misses = near_misses(env_names, &known).into_iter();
+    misses.map(|(name, meant)| (name.to_owned(), meant.to_owned())).collect()
 }
 
 /// A misspelt `PULSE_BRIDGE_…` must not pass for a default.

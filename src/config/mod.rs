@@ -9,7 +9,7 @@ mod check;
 pub mod driver;
 mod file;
 mod load;
-mod nearest;
+pub(crate) mod nearest;
 mod reference;
 pub mod table;
 mod value;
@@ -19,7 +19,12 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use secrecy::SecretString;
 use url::Url;
 
-pub use self::{check::NO_STREAM, load::Sources, reference::reference, value::mask};
+pub use self::{
+    check::NO_STREAM,
+    load::{Sources, misspelt},
+    reference::reference,
+    value::{mask, masked, show_url},
+};
 use crate::media::EndpointName;
 
 /// Everything that can be set. Field names are those of the settings file.
@@ -89,6 +94,8 @@ pub struct Upstream {
     pub api_key: Option<SecretString>,
     /// Milliseconds of audio in one message, 20 to 500.
     pub chunk_ms: u64,
+    /// How fast audio goes that waited, in multiples of real time, 1 to 16.
+    pub replay_speed: u32,
     /// How long the last final is waited for.
     pub close_deadline: Duration,
     /// What is asked of the service, by its own names (protocols/pulse.md section 4), in the table's order; what is not here is left to
@@ -172,10 +179,27 @@ pub enum Origin {
         /// From 1.
         line: usize,
     },
-    /// An environment variable, the `…_FILE` form included.
+    /// An environment variable.
     Environment(String),
+    /// The file that a `…_FILE` variable names.
+    NamedFile {
+        /// The variable.
+        variable: String,
+        /// What it says.
+        path: String,
+    },
     /// The command line.
     Argument(&'static str),
+}
+
+impl Origin {
+    /// The same file at another line.
+    fn at_line(&self, line: usize) -> Self {
+        match self {
+            Self::File { name, .. } => Self::File { name: Arc::clone(name), line },
+            other => other.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -184,6 +208,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { name, line } => write!(f, "{name}:{line}"),
             Self::Environment(name) => write!(f, "environment {name}"),
+            Self::NamedFile { variable, .. } => write!(f, "file named by {variable}"),
             Self::Argument(name) => f.write_str(name),
         }
     }
@@ -202,7 +227,7 @@ impl ConfigError {
         match origin {
             Origin::Default => Self { what },
             Origin::File { name, line } => Self { what: format!("{name}:{line}: {what}") },
-            Origin::Environment(name) => Self { what: format!("{name}: {what}") },
+            Origin::Environment(name) | Origin::NamedFile { variable: name, .. } => Self { what: format!("{name}: {what}") },
             Origin::Argument(name) => Self { what: format!("{name}: {what}") },
         }
     }
@@ -212,10 +237,10 @@ impl ConfigError {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Effective {
     /// The setting.
-    pub key: &'static str,
+    pub key: String,
     /// Its value, secrets masked; `-` for none.
     pub value: String,
-    /// `default`, `FILE:LINE`, `environment NAME` or an argument.
+    /// `default`, `FILE:LINE`, `environment NAME`, `file named by NAME` or an argument.
     pub origin: String,
 }
 
@@ -248,15 +273,39 @@ impl Config {
         self.settings.set("listen", value::Value::Listen(listen), Origin::Argument("--listen"));
     }
 
-    /// Every setting in effect, in the table's order: safe to show to anyone.
+    /// The settings file that was read, as it was named.
+    #[must_use]
+    pub fn settings_file(&self) -> Option<&str> {
+        self.settings.file()
+    }
+
+    /// Where each value comes from that is not a default, in the table's order.
+    pub fn origins(&self) -> impl Iterator<Item = (&'static table::Key, Origin)> {
+        let origins = table::KEYS.iter().map(|key| (key, self.settings.origin(key.path)));
+        origins.filter(|(_, origin)| *origin != Origin::Default)
+    }
+
+    /// Every setting in effect, in the table's order, each endpoint of the file on a line of its own: safe to show to anyone.
     #[must_use]
     pub fn effective(&self) -> Vec<Effective> {
         let line = |key: &'static table::Key| Effective {
-            key: key.path,
+            key: key.path.to_owned(),
             value: self.settings.get(key.path).map_or_else(|| "-".to_owned(), |value| value::show(key, value)),
             origin: self.settings.origin(key.path).to_string(),
         };
-        table::KEYS.iter().filter(|key| key.kind != table::Kind::Section).map(line).collect()
+        let lines = table::KEYS.iter().filter(|key| key.kind != table::Kind::Section);
+        lines.flat_map(|key| [line(key)].into_iter().chain(self.endpoints_of(key))).collect()
+    }
+
+    /// The endpoints of the file, which stand before the one that `webhook.url` makes.
+    fn endpoints_of(&self, key: &'static table::Key) -> Vec<Effective> {
+        let Some(value::Value::Endpoints(items)) = self.settings.get(key.path) else { return Vec::new() };
+        let line = |(item, endpoint): (&(usize, _), &EndpointConfig)| Effective {
+            key: format!("{}.{}", key.path, endpoint.name),
+            value: format!("{}, secret {}", show_url(&endpoint.url), masked(&endpoint.secrets)),
+            origin: self.settings.origin(key.path).at_line(item.0).to_string(),
+        };
+        items.iter().zip(&self.webhook.endpoints).map(line).collect()
     }
 }
 

@@ -60,6 +60,27 @@ fn an_unknown_variable_is_an_error_with_the_nearest_one() {
 }
 
 #[test]
+fn a_name_of_the_services_own_that_is_nearly_right_is_noticed_and_no_error() {
+    let names = [
+        "TWILIO_AUTH_TOKENS",
+        "TWILIO_AUTH_TOKEN",
+        "SMALLEST_KEY",
+        "SMALLEST_API_KEY_FLIE",
+        "TWILIO_ACCOUNT_SID",
+        "TWILIO_API_KEY",
+        "TWILIO_API_SECRET",
+        "HOME",
+        "OPENAI_API_KEY",
+    ];
+    from_env(&names.map(|name| (name, "x"))).unwrap();
+    let found = misspelt(&names.map(str::to_owned));
+    let found: Vec<String> = found.into_iter().map(|(name, meant)| format!("{name} {meant}")).collect();
+    let expected =
+        ["TWILIO_AUTH_TOKENS TWILIO_AUTH_TOKEN", "SMALLEST_KEY SMALLEST_API_KEY", "SMALLEST_API_KEY_FLIE SMALLEST_API_KEY_FILE"];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn names_set_by_the_platform_are_not_taken_for_settings() {
     from_env(&[("PULSE_BRIDGE_SERVICE_HOST", "10.0.0.1"), ("PULSE_BRIDGE_PORT", "tcp://10.0.0.1:8080"), ("PULSE", "x")]).unwrap();
 }
@@ -159,7 +180,7 @@ fn every_secret_comes_from_a_file_under_each_of_its_names() {
             let secret = [("PULSE_BRIDGE_WEBHOOK_SECRET", SECRET)];
             let env = if key.path == "webhook.secret" { env.to_vec() } else { [env.as_slice(), &secret].concat() };
             let config = load(None, &env, &[("/run/secret", &format!("{value}\n"))]).unwrap();
-            assert_eq!(config.origin(key.path).to_string(), format!("environment {variable}"));
+            assert_eq!(config.origin(key.path).to_string(), format!("file named by {variable}"));
         }
     }
 }

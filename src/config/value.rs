@@ -13,6 +13,11 @@ use super::table::{Key, Kind, NO_ENGINE};
 /// Shortest secret of which the last four characters are shown.
 const SHOWN_FROM: usize = 12;
 
+/// Longest part of an address's path that is shown.
+const LONGEST_WORD: usize = 20;
+/// Most digits in one: `v1`, `stt-24`.
+const MOST_DIGITS: usize = 2;
+
 /// A value as it was written, before its kind is known.
 #[derive(Clone)]
 pub(super) enum Raw {
@@ -191,6 +196,12 @@ pub fn mask(secret: &SecretString) -> String {
     format!("…{shown}")
 }
 
+/// Each of them masked.
+#[must_use]
+pub fn masked(secrets: &[SecretString]) -> String {
+    secrets.iter().map(mask).collect::<Vec<_>>().join(", ")
+}
+
 /// A value as the speech service is told it: its own words, lists by commas.
 pub(super) fn send(value: &Value) -> String {
     match value {
@@ -215,17 +226,35 @@ pub(super) fn show(key: &Key, value: &Value) -> String {
         Value::Listen(address) => address.to_string(),
         Value::Url(url) => show_url(url),
         Value::List(list) => format!("{} set", list.len()),
-        Value::Secrets(secrets) => secrets.iter().map(mask).collect::<Vec<_>>().join(", "),
+        // Of a master key its name is what is looked for.
+        Value::Secrets(keys) if key.path == "key" => keys.iter().map(id_of).collect::<Vec<_>>().join(", "),
+        Value::Secrets(secrets) => masked(secrets),
         Value::Extra(pairs) => pairs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
         Value::Endpoints(items) => format!("{} set", items.len()),
     }
 }
 
-/// An address without what may be secret in it: the query.
-pub(super) fn show_url(url: &Url) -> String {
-    let mut shown = url.clone();
-    let cut = if shown.query().is_some() { "?…" } else { "" };
-    shown.set_query(None);
-    shown.set_fragment(None);
-    format!("{}{cut}", shown.as_str().trim_end_matches('/'))
+/// `id:base64` without what is behind the colon; what has none may all be key.
+fn id_of(key: &SecretString) -> String {
+    key.expose_secret().split_once(':').map_or_else(|| "…".to_owned(), |(id, _)| format!("{id}:…"))
+}
+
+/// An address without what may be secret in it: no query, and of the path only what reads as words.
+#[must_use]
+pub fn show_url(url: &Url) -> String {
+    let path: Vec<&str> = url.path().split('/').map(|part| if reads_as_a_word(part) { part } else { "…" }).collect();
+    let cut = if url.query().is_some() { "?…" } else { "" };
+    format!("{}{}{cut}", origin(url), path.join("/").trim_end_matches('/'))
+}
+
+/// Scheme, host and port.
+fn origin(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+/// Some services give out addresses whose path is the secret; those are long, or have many digits or capitals.
+fn reads_as_a_word(part: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    part.len() <= LONGEST_WORD && part.bytes().all(plain) && part.bytes().filter(u8::is_ascii_digit).count() <= MOST_DIGITS
 }

@@ -148,6 +148,7 @@ mod tests {
             signature,
             order: Some(order),
             status: 200,
+            failed: None,
             body: Bytes::new(),
             headers: Vec::new(),
         };

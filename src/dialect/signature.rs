@@ -81,6 +81,12 @@ pub fn check_form<'h>(
     check(&given, &messages, tokens)
 }
 
+/// Every form of a stream's address for which a signature is taken, the usual one first; `path` as in [`Request`].
+#[must_use]
+pub fn candidates(public_url: &Url, path: &str) -> Vec<String> {
+    addresses(Request { public_url, path, query: None }, sockets(public_url))
+}
+
 /// The header's value as Twilio would make it for exactly this URL and form; for acting as the phone.
 #[must_use]
 pub fn sign(token: &SecretString, url: &str, form: &[(String, String)]) -> String {

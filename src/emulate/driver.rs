@@ -1,35 +1,35 @@
 //! The emulator's sockets: HTTP for admission, batch and the log, `WebSocket`s for sessions.
 
+mod converse;
+mod quiet;
+
 use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context;
 use axum::{
     Json, Router,
     body::{Body, to_bytes},
-    extract::{
-        State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, WebSocket, rejection::WebSocketUpgradeRejection},
-    },
+    extract::{Request as HttpRequest, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, post},
     serve::ListenerExt,
 };
-use tokio::{net::TcpListener, time::timeout};
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::converse::Conversation;
 use super::{
     admit::{Auth, ROUTES, Refusal, Route, admit},
     batch,
-    faults::{Fault, Faults},
+    faults::{Fault, Faults, Manner, Suffered},
     log::{HeardLog, Request},
     script::Script,
-    session::{Output, Session},
+    session::Session,
     wire::Parameters,
 };
 use crate::{
@@ -37,13 +37,6 @@ use crate::{
     fixture::{self, Fixture},
     hex::hex,
 };
-
-/// The largest message taken; clients are known to send bursts of 32 KiB.
-const MAX_MESSAGE_BYTES: usize = 1 << 20;
-/// How long a client that does not read may hold a session up.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-/// How long the other side may take to answer a close frame.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// An emulator, ready to serve.
 #[derive(Clone, Default)]
@@ -140,7 +133,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/waves/v1/health", get(|| async { Json(serde_json::json!({"status": "ok"})) }));
     for route in ROUTES {
         let handler = if route.is_stream {
-            get(async move |shared, uri: Uri, headers: HeaderMap, upgrade| stream(route, shared, &uri, &headers, upgrade))
+            get(move |shared, request| stream(route, shared, request))
         } else {
             post(move |shared, uri, headers, body| answer_batch(route, shared, uri, headers, body))
         };
@@ -153,32 +146,36 @@ async fn show_log(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     Json(serde_json::json!({"connections": shared.emulator.log.connections()}))
 }
 
-fn stream(
-    route: Route,
-    State(shared): State<Arc<Shared>>,
-    uri: &Uri,
-    headers: &HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let (number, asked, faults) = match begin(route, &shared, uri, headers) {
+async fn stream(route: Route, State(shared): State<Arc<Shared>>, request: HttpRequest) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let (number, asked, faults) = match begin(route, &shared, &parts.uri, &parts.headers) {
         Ok(begun) => begun,
         Err(refusal) => return refuse(refusal),
     };
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
+    // Taken now, so that a shutdown between here and the upgrade waits for the session.
+    let token = shared.sessions.token();
+    let manner = Manner::of(&faults);
+    if let Some(wait) = manner.accepts_after {
+        tokio::select! {
+            () = converse::wait(wait) => {}
+            () = shared.shutdown.cancelled() => {}
+        }
+    }
+    let (upgrade, answer) = match converse::handshake(&mut parts).await {
+        Ok(both) => both,
         Err(rejection) => {
             shared.emulator.log.note_refused(number, rejection.status().as_u16());
-            return rejection.into_response();
+            return rejection;
         }
     };
     let session = Session::new(session_id(), asked, faults, &shared.emulator.script);
-    // Taken now, so that a shutdown between here and the upgrade waits for the session.
-    let token = shared.sessions.token();
-    upgrade.max_message_size(MAX_MESSAGE_BYTES).max_frame_size(MAX_MESSAGE_BYTES).on_upgrade(move |socket| async move {
-        let how = converse(socket, session, number, &shared).await;
-        shared.emulator.log.note_ended(number, how);
+    tokio::spawn(async move {
+        let log = &shared.emulator.log;
+        let conversation = Conversation { session, manner, number, log, shutdown: &shared.shutdown };
+        log.note_ended(number, conversation.hold(upgrade).await);
         drop(token);
-    })
+    });
+    answer
 }
 
 async fn answer_batch(route: Route, State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
@@ -203,7 +200,7 @@ async fn answer_batch(route: Route, State(shared): State<Arc<Shared>>, uri: Uri,
 }
 
 /// Notes a request and decides about it.
-fn begin(route: Route, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Result<(u32, Parameters, Vec<Fault>), Refusal> {
+fn begin(route: Route, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Result<(u32, Parameters, Vec<Suffered>), Refusal> {
     let emulator = &shared.emulator;
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
@@ -220,7 +217,7 @@ fn begin(route: Route, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Resul
     });
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let faults = emulator.faults.of_connection(number, attempt, &asked.external_session_id);
-    let refused = faults.iter().find_map(|fault| match fault {
+    let refused = faults.iter().find_map(|suffered| match &suffered.fault {
         Fault::Refuse { status, retry_after } => Some(Refusal::of_status(*status, *retry_after)),
         _ => None,
     });
@@ -236,68 +233,6 @@ fn refuse(refusal: Refusal) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
-}
-
-/// Holds one session's socket to its end; says how it ended, in the log's words.
-async fn converse(mut socket: WebSocket, mut session: Session, number: u32, shared: &Shared) -> &'static str {
-    let log = &shared.emulator.log;
-    loop {
-        while let Some(output) = session.poll_output() {
-            if let Some(how) = perform(&mut socket, output, number, log).await {
-                return how;
-            }
-        }
-        tokio::select! {
-            message = socket.recv() => match message {
-                Some(Ok(Message::Binary(audio))) => {
-                    log.note_audio(number, &audio);
-                    session.handle_audio(&audio);
-                }
-                Some(Ok(Message::Text(text))) => {
-                    log.note_control(number, &text);
-                    session.handle_text(&text);
-                }
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_))) => {
-                    // One more read sends our half of the handshake.
-                    let _ = timeout(CLOSE_DEADLINE, socket.recv()).await;
-                    return "client";
-                }
-                Some(Err(_)) | None => return "lost",
-            },
-            () = shared.shutdown.cancelled() => {
-                close(&mut socket, 1001).await;
-                return "shutdown";
-            }
-        }
-    }
-}
-
-/// Does what the session wants; says how the connection ended, if that ended it.
-async fn perform(socket: &mut WebSocket, output: Output, number: u32, log: &HeardLog) -> Option<&'static str> {
-    let message = match output {
-        Output::Message(message) => message,
-        Output::Final { message, text } => {
-            log.note_final(number, text);
-            message
-        }
-        Output::Close(code) => {
-            close(socket, code).await;
-            return Some(if code == 1000 { "server" } else { "fault" });
-        }
-        Output::Drop => return Some("fault"),
-    };
-    let sent = timeout(WRITE_DEADLINE, socket.send(Message::Text(message.into()))).await;
-    (!matches!(sent, Ok(Ok(())))).then_some("lost")
-}
-
-/// Sends a close frame and waits, boundedly, for the other side's.
-async fn close(socket: &mut WebSocket, code: u16) {
-    let reason = if code == 1008 { "concurrency limit reached" } else { "" };
-    let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-    if timeout(CLOSE_DEADLINE, socket.send(frame)).await.is_ok_and(|sent| sent.is_ok()) {
-        let _ = timeout(CLOSE_DEADLINE, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
-    }
 }
 
 /// A UUID, as sessions of the live service have.

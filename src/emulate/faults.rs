@@ -2,10 +2,14 @@
 //!
 //! Promises: pure; without rules it behaves. A rule names its connections by number, by how often the same
 //! `external_session_id` has connected, or by a part of that id; what it does not name it does not hold back.
-//! The kinds are those of protocols/pulse.md section 11 item 8.
+//! The kinds are those of protocols/pulse.md section 11 item 8, and what else a service may do to a client; docs/tools.md lists them.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::config::nearest::nearest;
 
 /// The plan: `{"faults":[{"attempts":[0],"session":".inbound","kind":"drop","after_bytes":80000}]}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -27,6 +31,10 @@ pub struct Rule {
     /// A part of the `external_session_id`; absent: any.
     #[serde(default)]
     pub session: Option<String>,
+    /// Only once the connection has said so many finals with words in them; absent: from the beginning. Not for what is decided before
+    /// anything is said.
+    #[serde(default)]
+    pub after_finals: Option<u64>,
     /// What goes wrong.
     #[serde(flatten)]
     pub fault: Fault,
@@ -47,11 +55,13 @@ pub enum Fault {
     /// The connection is gone without a close frame.
     Drop {
         /// When.
+        #[serde(default)]
         after_bytes: u64,
     },
-    /// A close frame, 1008 where nothing else is said.
+    /// A close frame, 1008 where nothing else is said; 1005 is one without a code.
     Close {
         /// When.
+        #[serde(default)]
         after_bytes: u64,
         /// The close code.
         #[serde(default = "policy")]
@@ -60,6 +70,7 @@ pub enum Fault {
     /// An error frame, then a close with 1011.
     Error {
         /// When.
+        #[serde(default)]
         after_bytes: u64,
         /// The error's words.
         #[serde(default = "decode_failed")]
@@ -68,6 +79,7 @@ pub enum Fault {
     /// From here on it says nothing more, yet keeps the connection and takes what comes.
     Stall {
         /// When.
+        #[serde(default)]
         after_bytes: u64,
     },
     /// Every final comes twice.
@@ -86,6 +98,121 @@ pub enum Fault {
     StringSpeaker,
     /// Voice activity comes after the final it should have come before.
     LateVad,
+    /// The handshake is answered late, or never.
+    LateAccept {
+        /// Milliseconds; absent: never.
+        #[serde(default)]
+        ms: Option<u64>,
+    },
+    /// The connection is gone without a close frame after so long by the clock, whatever was said.
+    Flap {
+        /// Milliseconds from the handshake.
+        after_ms: u64,
+    },
+    /// From here on it reads slowly, or not at all.
+    Slow {
+        /// When.
+        #[serde(default)]
+        after_bytes: u64,
+        /// 0: not at all.
+        #[serde(default)]
+        bytes_per_second: u64,
+    },
+    /// Each message comes up to so much later; their order stays.
+    Jitter {
+        /// Milliseconds.
+        ms: u64,
+        /// What the delays are drawn with.
+        #[serde(default)]
+        seed: u64,
+    },
+    /// Messages that mean nothing come in between: no JSON, wrong types, unknown types, binary ones, a long one.
+    Garbage {
+        /// How often, in bytes of audio.
+        #[serde(default = "half_a_second")]
+        every_bytes: u64,
+    },
+    /// One message that is longer than a client should take.
+    Huge {
+        /// When.
+        #[serde(default)]
+        after_bytes: u64,
+        /// How long, in bytes; at most 16 MiB.
+        #[serde(default = "mebibyte")]
+        bytes: u64,
+    },
+    /// Bytes that are no WebSocket frame.
+    BadFrame {
+        /// When.
+        #[serde(default)]
+        after_bytes: u64,
+    },
+    /// Times count from zero again.
+    ResetClock {
+        /// When.
+        #[serde(default)]
+        after_bytes: u64,
+    },
+    /// The speaker has another number.
+    Relabel {
+        /// Which.
+        #[serde(default = "one")]
+        speaker: u32,
+    },
+    /// Every number of a final is a string.
+    StringNumbers,
+    /// No answer to WebSocket pings.
+    PingSilence,
+}
+
+/// A fault of one connection, and from which final on it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Suffered {
+    pub(super) fault: Fault,
+    pub(super) after_finals: u64,
+}
+
+impl From<Fault> for Suffered {
+    fn from(fault: Fault) -> Self {
+        Self { fault, after_finals: 0 }
+    }
+}
+
+/// How long something does not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    For(Duration),
+    ForEver,
+}
+
+/// What a connection suffers by the clock and in its socket, whatever is said on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Manner {
+    /// The handshake waits so long.
+    pub(super) accepts_after: Option<Wait>,
+    /// From the handshake.
+    pub(super) drops_after: Option<Duration>,
+    /// The longest delay of a message, and the seed.
+    pub(super) jitter: Option<(Duration, u64)>,
+    pub(super) answers_no_pings: bool,
+}
+
+impl Manner {
+    pub(super) fn of(faults: &[Suffered]) -> Self {
+        let mut manner = Self::default();
+        for suffered in faults {
+            match suffered.fault {
+                Fault::LateAccept { ms } => {
+                    manner.accepts_after = Some(ms.map_or(Wait::ForEver, |ms| Wait::For(Duration::from_millis(ms))));
+                }
+                Fault::Flap { after_ms } => manner.drops_after = Some(Duration::from_millis(after_ms)),
+                Fault::Jitter { ms, seed } => manner.jitter = Some((Duration::from_millis(ms), seed)),
+                Fault::PingSilence => manner.answers_no_pings = true,
+                _ => {}
+            }
+        }
+        manner
+    }
 }
 
 const fn policy() -> u16 {
@@ -94,6 +221,19 @@ const fn policy() -> u16 {
 
 fn decode_failed() -> String {
     "Invalid audio".to_owned()
+}
+
+/// In bytes of 8 kHz mu-law.
+const fn half_a_second() -> u64 {
+    4000
+}
+
+const fn mebibyte() -> u64 {
+    1 << 20
+}
+
+const fn one() -> u32 {
+    1
 }
 
 impl Faults {
@@ -107,7 +247,7 @@ impl Faults {
         let plan: Self = serde_json::from_str(json).map_err(none)?;
         let rules = given["faults"].as_array().into_iter().flatten();
         for (number, (given, rule)) in rules.zip(&plan.faults).enumerate() {
-            rule.knows_keys_of(given).map_err(|unknown| format!("has in rule {} {unknown}", number + 1))?;
+            rule.knows_keys_of(given).map_err(|problem| format!("has in rule {} {problem}", number + 1))?;
         }
         Ok(plan)
     }
@@ -115,39 +255,50 @@ impl Faults {
     /// One fault on every connection; for tests.
     #[must_use]
     pub fn always(fault: Fault) -> Self {
-        Self { faults: vec![Rule { connections: None, attempts: None, session: None, fault }] }
+        Self { faults: vec![Rule::always(fault)] }
     }
 
     /// This plan and one more rule: a fault on some attempts of each session.
     #[must_use]
     pub fn and_on_attempts(mut self, attempts: &[u32], fault: Fault) -> Self {
-        self.faults.push(Rule { connections: None, attempts: Some(attempts.to_vec()), session: None, fault });
+        self.faults.push(Rule { attempts: Some(attempts.to_vec()), ..Rule::always(fault) });
         self
     }
 
     /// What this connection suffers.
-    pub(super) fn of_connection(&self, connection: u32, attempt: u32, session: &str) -> Vec<Fault> {
+    pub(super) fn of_connection(&self, connection: u32, attempt: u32, session: &str) -> Vec<Suffered> {
         let named = |list: &Option<Vec<u32>>, number| list.as_ref().is_none_or(|list| list.contains(&number));
         let fits = |rule: &&Rule| {
             named(&rule.connections, connection)
                 && named(&rule.attempts, attempt)
                 && rule.session.as_ref().is_none_or(|part| session.contains(part.as_str()))
         };
-        self.faults.iter().filter(fits).map(|rule| rule.fault.clone()).collect()
+        let suffered = |rule: &Rule| Suffered { fault: rule.fault.clone(), after_finals: rule.after_finals.unwrap_or(0) };
+        self.faults.iter().filter(fits).map(suffered).collect()
     }
 }
 
 impl Rule {
+    /// A fault on every connection, from the beginning.
+    const fn always(fault: Fault) -> Self {
+        Self { connections: None, attempts: None, session: None, after_finals: None, fault }
+    }
+
     /// Checks the names in the rule as it was given: flattening keeps serde from doing so, and a misspelt condition would
     /// let the rule hold everywhere.
     fn knows_keys_of(&self, given: &Value) -> Result<(), String> {
         let known = serde_json::to_value(self).expect("a rule is plain data");
         let names = |value: &Value| value.as_object().map_or_else(Vec::new, |fields| fields.keys().cloned().collect());
         let known = names(&known);
-        names(given)
-            .into_iter()
-            .find(|name| !known.contains(name))
-            .map_or(Ok(()), |unknown| Err(format!("an unknown key \"{unknown}\"; keys of this kind are: {}", known.join(", "))))
+        if let Some(unknown) = names(given).into_iter().find(|name| !known.contains(name)) {
+            let near = nearest(&unknown, known.iter().map(String::as_str)).unwrap_or_default();
+            let all = known.join(", ");
+            return Err(format!("an unknown key \"{unknown}\"; did you mean \"{near}\"? Keys of this kind are: {all}"));
+        }
+        if self.after_finals.is_some() && self.fault.is_of_the_socket() {
+            return Err("after_finals, but what this kind does is decided before anything is said".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -158,55 +309,23 @@ impl Fault {
             Self::Drop { after_bytes }
             | Self::Close { after_bytes, .. }
             | Self::Error { after_bytes, .. }
-            | Self::Stall { after_bytes } => Some(*after_bytes),
-            Self::Refuse { .. }
-            | Self::DuplicateFinal
-            | Self::SplitEntity
-            | Self::MidWordFinal
-            | Self::NeverLast
-            | Self::TextOnLast
-            | Self::PongSilence
-            | Self::StringSpeaker
-            | Self::LateVad => None,
+            | Self::Stall { after_bytes }
+            | Self::Slow { after_bytes, .. }
+            | Self::Huge { after_bytes, .. }
+            | Self::BadFrame { after_bytes }
+            | Self::ResetClock { after_bytes } => Some(*after_bytes),
+            _ => None,
         }
+    }
+
+    /// Whether it is a matter of the socket and not of what is said.
+    const fn is_of_the_socket(&self) -> bool {
+        matches!(
+            self,
+            Self::Refuse { .. } | Self::LateAccept { .. } | Self::Flap { .. } | Self::Jitter { .. } | Self::PingSilence
+        )
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rule_holds_on_the_connections_it_names() {
-        let plan = r#"{"faults":[{"attempts":[0],"session":".inbound","kind":"drop","after_bytes":800},{"kind":"duplicate_final"},
-            {"connections":[3],"kind":"refuse","status":429,"retry_after":2}]}"#;
-        let faults = Faults::of_json(plan).unwrap();
-        let dropped = Fault::Drop { after_bytes: 800 };
-        assert_eq!(faults.of_connection(0, 0, "CA1.inbound"), [dropped, Fault::DuplicateFinal]);
-        assert_eq!(faults.of_connection(1, 0, "CA1.outbound"), [Fault::DuplicateFinal]);
-        assert_eq!(faults.of_connection(2, 1, "CA1.inbound"), [Fault::DuplicateFinal]);
-        assert_eq!(faults.of_connection(3, 2, "")[1], Fault::Refuse { status: 429, retry_after: Some(2) });
-    }
-
-    #[test]
-    fn a_plan_that_is_none_is_refused() {
-        for bad in [
-            "[]",
-            r#"{"faults":[{"kind":"explode"}]}"#,
-            r#"{"fault":[]}"#,
-            r#"{"faults":[{"atempts":[0],"kind":"never_last"}]}"#,
-            r#"{"faults":[{"kind":"stall","after_bytes":1,"code":1008}]}"#,
-        ] {
-            assert!(Faults::of_json(bad).is_err(), "{bad}");
-        }
-        assert_eq!(
-            Faults::of_json(r#"{"faults":[{"kind":"late_vad"},{"atempts":[0],"kind":"never_last"}]}"#).unwrap_err(),
-            r#"has in rule 2 an unknown key "atempts"; keys of this kind are: attempts, connections, kind, session"#
-        );
-    }
-
-    #[test]
-    fn without_a_plan_nothing_goes_wrong() {
-        assert_eq!(Faults::default().of_connection(0, 0, ""), []);
-    }
-}
+mod tests;

@@ -12,8 +12,8 @@ use super::{
 
 /// The share of a word's bytes, as a fraction, that must have come in for it to be heard.
 const ENOUGH: (u64, u64) = (4, 5);
-/// A word whose audio stopped this many ticks ago gets no more of it: 200 ms.
-const STALE: u64 = 1600;
+/// A word whose audio stopped this many ticks ago gets no more of it: 450 ms, so that a hole of 400 ms does not part a word in two.
+const STALE: u64 = 3600;
 
 /// What turns one connection's audio into words.
 pub(super) struct Hearing {
@@ -161,7 +161,10 @@ const fn is_enough(covered: u64, word: &Spoken) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fixture::Fixture, media::Track};
+    use crate::{
+        fixture::{Fixture, Message, TruthWord},
+        media::Track,
+    };
 
     fn fixture(name: &str) -> Fixture {
         Fixture::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)).unwrap()
@@ -215,6 +218,29 @@ mod tests {
         let audio = &fixture.tracks[&Track::Inbound];
         let heard = hear(&fixture, &[&audio[..2480 * 8], &[0xFF; 160], &audio[2500 * 8..4000 * 8]]);
         assert_eq!(texts(&heard), "hi I'd like to pay my bill");
+    }
+
+    #[test]
+    fn words_are_heard_over_holes_at_the_times_of_what_came_and_lost_ones_are_not() {
+        let fixture = fixture("packet-gaps");
+        let mut line: Vec<u8> = Vec::new();
+        for message in &fixture.messages {
+            if let Message::Media(media) = message
+                && media.track == Track::Outbound
+            {
+                line.resize(usize::try_from(media.timestamp_ms * 8).unwrap(), 0xFF);
+                line.extend_from_slice(&media.audio);
+            }
+        }
+        let heard = hear(&fixture, &[&line]);
+        let truth = &fixture.truth[&Track::Outbound].words;
+        let expected: Vec<&TruthWord> =
+            truth.iter().filter(|word| !["working", "somebody"].contains(&word.text.as_str())).collect();
+        assert_eq!(texts(&heard), expected.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" "));
+        for ((text, start, end), word) in heard.iter().zip(expected) {
+            assert!(start.abs_diff(word.start_ms) <= 20, "{text} from {start}");
+            assert!(text == "already" || end.abs_diff(word.end_ms) <= 20, "{text} to {end}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod align;
 mod batch;
 mod driver;
 mod faults;
+mod garbage;
 mod hearing;
 mod log;
 mod script;

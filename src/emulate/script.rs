@@ -73,12 +73,8 @@ impl Script {
     pub fn of_fixtures<'a>(fixtures: impl IntoIterator<Item = &'a Fixture>) -> Self {
         let references = fixtures.into_iter().flat_map(|fixture| {
             fixture.tracks.iter().map(|(track, audio)| {
-                let truth = fixture.truth.get(track).map_or(&[][..], |truth| &truth.words);
-                let words = truth.iter().map(|word| Spoken {
-                    text: word.text.clone(),
-                    start: ms_to_bytes(word.start_ms),
-                    end: ms_to_bytes(word.end_ms),
-                });
+                let words = fixture.sent_words(*track).into_iter();
+                let words = words.map(|word| Spoken { text: word.text, start: word.from, end: word.to });
                 Reference { audio: audio.clone(), words: words.collect() }
             })
         });

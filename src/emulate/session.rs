@@ -4,10 +4,11 @@
 //! count, by silence in audio time, by `finalize` (exactly one final, even an empty one) and by `close_stream`, which ends with
 //! `is_last` and a close with 1000. All times count this connection's audio, so no clock is needed.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    faults::Fault,
+    faults::{Fault, Suffered, Wait},
+    garbage,
     hearing::Hearing,
     script::{Script, Spoken},
     wire::{self, Control, Marks, Parameters, TICKS},
@@ -22,6 +23,9 @@ const SPLIT_AFTER_DIGITS: usize = 6;
 /// Letters a word must have for [`Fault::MidWordFinal`] to cut it.
 const SPLIT_WORD_OF: usize = 6;
 
+/// The longest message of [`Fault::Huge`], in bytes.
+const MAX_HUGE: u64 = 16 << 20;
+
 /// What the driver has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Output {
@@ -29,7 +33,11 @@ pub(super) enum Output {
     Message(String),
     /// Send this text frame; it is a final of these words.
     Final { message: String, text: String },
-    /// Send a close frame.
+    /// Send this binary frame.
+    Binary(Vec<u8>),
+    /// Send bytes that are no frame.
+    BadFrame,
+    /// Send a close frame; 1005: without a code.
     Close(u16),
     /// Let the connection break without one.
     Drop,
@@ -48,12 +56,19 @@ enum State {
 pub(super) struct Session {
     id: String,
     asked: Parameters,
-    faults: Vec<Fault>,
+    faults: Vec<Suffered>,
+    /// Bytes read a second from now on; 0: none.
+    reads: Option<u64>,
     hearing: Hearing,
     /// Audio bytes as they came.
     received: u64,
     /// The same in ticks of 125 us.
     position: u64,
+    /// Where times count from, in the same ticks.
+    zero: u64,
+    /// Finals with words in them.
+    finals: u64,
+    garbage: u64,
     /// Half a sample left over from the last frame.
     half_sample: Option<u8>,
     segment: Vec<Spoken>,
@@ -73,14 +88,18 @@ pub(super) struct Session {
 
 impl Session {
     /// A session with this id for a client that asked for this.
-    pub(super) fn new(id: String, asked: Parameters, faults: Vec<Fault>, script: &Script) -> Self {
+    pub(super) fn new(id: String, asked: Parameters, faults: Vec<Suffered>, script: &Script) -> Self {
         Self {
             id,
             asked,
             faults,
+            reads: None,
             hearing: Hearing::new(script),
             received: 0,
             position: 0,
+            zero: 0,
+            finals: 0,
+            garbage: 0,
             half_sample: None,
             segment: Vec::new(),
             continues: false,
@@ -125,6 +144,12 @@ impl Session {
         }
     }
 
+    /// How long to wait before reading on, after a frame of so many bytes.
+    pub(super) fn rest_after(&self, bytes: usize) -> Option<Wait> {
+        let rest = |rate: u64| Duration::from_millis(bytes as u64 * 1000).checked_div(u32::try_from(rate).unwrap_or(u32::MAX));
+        self.reads.map(|rate| rest(rate).map_or(Wait::ForEver, Wait::For))
+    }
+
     /// What to do next.
     pub(super) fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -138,6 +163,7 @@ impl Session {
         self.take_words();
         self.last_sound = self.hearing.speaking().map_or(self.last_sound, |(_, end)| end.max(self.last_sound));
         self.note_voice();
+        self.talk_nonsense();
         let quiet = self.position - self.last_sound.min(self.position);
         if !self.segment.is_empty() && quiet >= self.asked.eou_timeout_ms * TICKS / 1000 {
             self.cut(Marks::default());
@@ -200,9 +226,16 @@ impl Session {
             self.full_transcript.push_str(if first { text.trim_start() } else { &text });
         }
         (self.continues, self.shown, self.last_interim) = (false, 0, self.position);
-        let string_speaker = self.has(&Fault::StringSpeaker);
-        let marks = Marks { string_speaker, full_transcript: &self.full_transcript, ..marks };
-        let message = wire::final_of(&self.id, &text, &spoken, &self.asked, marks);
+        let relabelled = self.suffered(|fault| if let Fault::Relabel { speaker } = fault { Some(*speaker) } else { None });
+        let marks = Marks {
+            speaker: relabelled.unwrap_or(0),
+            string_speaker: self.has(&Fault::StringSpeaker),
+            string_numbers: self.has(&Fault::StringNumbers),
+            full_transcript: &self.full_transcript,
+            ..marks
+        };
+        let timed: Vec<Spoken> = spoken.iter().map(|word| self.by_the_clock(word)).collect();
+        let message = wire::final_of(&self.id, &text, &timed, &self.asked, marks);
         let output = Output::Final { message, text: plain };
         if self.has(&Fault::DuplicateFinal) && !spoken.is_empty() {
             self.say(output.clone());
@@ -211,6 +244,14 @@ impl Session {
         for held in std::mem::take(&mut self.held_voice) {
             self.say(Output::Message(held));
         }
+        self.finals += u64::from(!spoken.is_empty());
+        self.strike();
+    }
+
+    /// A word as the service's clock has it, which may have been set back.
+    fn by_the_clock(&self, word: &Spoken) -> Spoken {
+        let at = |tick: u64| tick.saturating_sub(self.zero);
+        Spoken { text: word.text.clone(), start: at(word.start), end: at(word.end) }
     }
 
     fn close(&mut self) {
@@ -219,7 +260,7 @@ impl Session {
         if !self.segment.is_empty() && !text_on_last {
             self.cut(Marks::default());
         }
-        if !self.has(&Fault::NeverLast) {
+        if self.state != State::Over && !self.has(&Fault::NeverLast) {
             self.cut(Marks { is_last: true, ..Marks::default() });
             self.say(Output::Close(1000));
         }
@@ -232,9 +273,9 @@ impl Session {
         }
         let began = self.segment.first().map(|word| word.start).or(self.hearing.speaking().map(|(start, _)| start));
         let event = match began {
-            Some(start) if !self.voice => wire::voice(&self.id, "speech_started", start),
+            Some(start) if !self.voice => wire::voice(&self.id, "speech_started", start.saturating_sub(self.zero)),
             _ if self.voice && self.position >= self.last_sound + VOICE_ENDS_AFTER => {
-                wire::voice(&self.id, "speech_ended", self.last_sound)
+                wire::voice(&self.id, "speech_ended", self.last_sound.saturating_sub(self.zero))
             }
             _ => return,
         };
@@ -246,23 +287,40 @@ impl Session {
         }
     }
 
-    fn next_strike(&self) -> Option<u64> {
-        self.faults.iter().filter_map(Fault::strikes_at).filter(|at| *at > self.received).min()
+    fn talk_nonsense(&mut self) {
+        let every = self.suffered(|fault| if let Fault::Garbage { every_bytes } = fault { Some(*every_bytes) } else { None });
+        while every.is_some_and(|every| self.received / every.max(1) > self.garbage) {
+            self.say(garbage::message(self.garbage));
+            self.garbage += 1;
+        }
     }
 
-    /// Lets happen what is due after the bytes received so far.
+    fn next_strike(&self) -> Option<u64> {
+        self.faults.iter().filter_map(|suffered| suffered.fault.strikes_at()).filter(|at| *at > self.received).min()
+    }
+
+    /// Lets happen what is due after the bytes received and the finals said so far.
     fn strike(&mut self) {
-        let is_due = |fault: &Fault| fault.strikes_at().is_some_and(|at| self.received >= at);
-        let Some(index) = self.faults.iter().position(is_due) else { return };
-        match self.faults.remove(index) {
-            Fault::Drop { .. } => self.end(Output::Drop),
-            Fault::Close { code, .. } => self.end(Output::Close(code)),
-            Fault::Error { message, .. } => {
-                self.say(Output::Message(wire::error(&message)));
-                self.end(Output::Close(1011));
+        let (received, finals) = (self.received, self.finals);
+        let is_due =
+            |suffered: &Suffered| suffered.fault.strikes_at().is_some_and(|at| received >= at) && finals >= suffered.after_finals;
+        while self.state != State::Over
+            && let Some(index) = self.faults.iter().position(is_due)
+        {
+            match self.faults.remove(index).fault {
+                Fault::Drop { .. } => self.end(Output::Drop),
+                Fault::Close { code, .. } => self.end(Output::Close(code)),
+                Fault::Error { message, .. } => {
+                    self.say(Output::Message(wire::error(&message)));
+                    self.end(Output::Close(1011));
+                }
+                Fault::Huge { bytes, .. } => self.say(garbage::huge(bytes.min(MAX_HUGE))),
+                Fault::BadFrame { .. } => self.end(Output::BadFrame),
+                Fault::Stall { .. } => self.state = State::Stalled,
+                Fault::Slow { bytes_per_second, .. } => self.reads = Some(bytes_per_second),
+                Fault::ResetClock { .. } => self.zero = self.position,
+                other => unreachable!("{other:?} strikes at no byte"),
             }
-            Fault::Stall { .. } => self.state = State::Stalled,
-            other => unreachable!("{other:?} strikes at no byte"),
         }
     }
 
@@ -278,7 +336,13 @@ impl Session {
     }
 
     fn has(&self, fault: &Fault) -> bool {
-        self.faults.contains(fault)
+        self.suffered(|suffered| (suffered == fault).then_some(())).is_some()
+    }
+
+    /// The first of the faults that hold now of which this can be said.
+    fn suffered<T>(&self, said: impl Fn(&Fault) -> Option<T>) -> Option<T> {
+        let holding = self.faults.iter().filter(|suffered| self.finals >= suffered.after_finals);
+        holding.map(|suffered| &suffered.fault).find_map(said)
     }
 }
 

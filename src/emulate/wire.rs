@@ -2,7 +2,8 @@
 //!
 //! Promises: pure; unknown query names are ignored, as the service does; only the exact word `true` switches something on.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::script::Spoken;
 
@@ -136,19 +137,32 @@ struct Utterance<'a> {
 }
 
 /// Live an integer; a string where the fault says so.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(untagged)]
-enum Speaker {
-    Number(u32),
-    Text(&'static str),
+#[derive(Debug, Clone, Copy)]
+struct Speaker {
+    number: u32,
+    as_string: bool,
+}
+
+impl Serialize for Speaker {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.as_string {
+            serializer.collect_str(&format_args!("speaker_{}", self.number))
+        } else {
+            serializer.serialize_u32(self.number)
+        }
+    }
 }
 
 /// What a final carries beside its text.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the wire or a fault of its own")]
 pub(super) struct Marks<'a> {
     pub(super) is_last: bool,
     pub(super) from_finalize: bool,
     pub(super) string_speaker: bool,
+    pub(super) speaker: u32,
+    /// Every number is written as a string.
+    pub(super) string_numbers: bool,
     pub(super) full_transcript: &'a str,
 }
 
@@ -178,8 +192,7 @@ fn text_of<'a>(session_id: &'a str, text: &'a str) -> Transcript<'a> {
 
 /// A final with everything that was asked for.
 pub(super) fn final_of(session_id: &str, text: &str, spoken: &[Spoken], asked: &Parameters, marks: Marks<'_>) -> String {
-    let number = if marks.string_speaker { Speaker::Text("speaker_0") } else { Speaker::Number(0) };
-    let speaker = asked.diarize.then_some(number);
+    let speaker = asked.diarize.then_some(Speaker { number: marks.speaker, as_string: marks.string_speaker });
     let word = |word| word_of(word, speaker);
     let utterance = spoken.first().zip(spoken.last()).map(|(first, last)| Utterance {
         text: text.trim(),
@@ -187,7 +200,7 @@ pub(super) fn final_of(session_id: &str, text: &str, spoken: &[Spoken], asked: &
         end: seconds(last.end),
         speaker,
     });
-    json(&Transcript {
+    let message = Transcript {
         is_final: true,
         is_last: marks.is_last,
         from_finalize: Some(marks.from_finalize),
@@ -198,7 +211,22 @@ pub(super) fn final_of(session_id: &str, text: &str, spoken: &[Spoken], asked: &
         utterances: asked.utterances.then(|| utterance.into_iter().collect()),
         redacted_entities: asked.redact.then_some([]),
         ..text_of(session_id, text)
-    })
+    };
+    if marks.string_numbers {
+        json(&strings_for_numbers(serde_json::to_value(&message).unwrap_or_default()))
+    } else {
+        json(&message)
+    }
+}
+
+/// The same with every number as a string.
+fn strings_for_numbers(value: Value) -> Value {
+    match value {
+        Value::Number(number) => Value::String(number.to_string()),
+        Value::Array(values) => values.into_iter().map(strings_for_numbers).collect(),
+        Value::Object(members) => members.into_iter().map(|(key, value)| (key, strings_for_numbers(value))).collect(),
+        other => other,
+    }
 }
 
 fn word_of(word: &Spoken, speaker: Option<Speaker>) -> Word<'_> {

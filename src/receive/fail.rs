@@ -1,111 +1,163 @@
-//! Failing on demand: which deliveries are refused, and how.
+//! Failing on demand: which deliveries fail, and how. The grammar of `--fail` is in docs/tools.md.
 //!
-//! Promises: pure; without a spec nothing fails. A delivery that fails on purpose is not accepted, so it must come again.
+//! Promises: pure; without a spec nothing fails; the first spec that a delivery meets decides; the same specs, seeds and deliveries
+//! give the same failures. What fails on purpose is not accepted, so it must come again.
 
-use std::{str::FromStr, time::Duration};
+mod parse;
 
-/// Why a `--fail` spec was not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no way to fail; give e.g. status=503,count=3 (keys: status, count, every, type, retry_after, delay_ms)")]
-pub struct BadSpec(String);
+use std::time::Duration;
 
-/// Which deliveries fail, and how: `status=503,count=3`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Fail {
-    /// The status answered; absent: only the delay is done.
-    status: Option<u16>,
-    /// The first so many deliveries that fit fail; absent: all.
-    count: Option<u64>,
-    /// Every so-manieth delivery that fits fails; 1: each.
-    every: Option<u64>,
-    /// Only deliveries of this event type.
-    kind: Option<String>,
+pub use parse::BadSpec;
+
+use crate::draw;
+
+/// What a `--fail` spec may give beside conditions: how a delivery is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Way {
+    /// As if nothing were wrong; only the delay counts.
+    Usual,
+    /// This status without a body.
+    Status(u16),
+    /// The connection is reset: without an answer, or in the middle of one.
+    Reset {
+        /// Behind the header and half of the body.
+        midway: bool,
+    },
+    /// A body of this many MiB without a content-length.
+    Huge {
+        status: u16,
+        mib: u32,
+    },
+    Redirect {
+        status: u16,
+        to: String,
+    },
+    /// A body of a byte at a time, so long apart.
+    Drip {
+        status: u16,
+        pause: Duration,
+    },
+}
+
+impl Way {
+    /// The word that reports use.
+    pub(super) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Usual => "delay",
+            Self::Status(_) => "status",
+            Self::Reset { .. } => "reset",
+            Self::Huge { .. } => "huge",
+            Self::Redirect { .. } => "redirect",
+            Self::Drip { .. } => "drip",
+        }
+    }
+
+    /// The status answered; `None` if the connection goes away without one.
+    pub(super) const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Usual => Some(204),
+            Self::Reset { midway: true } => Some(200),
+            Self::Reset { midway: false } => None,
+            Self::Status(status) | Self::Huge { status, .. } | Self::Redirect { status, .. } | Self::Drip { status, .. } => {
+                Some(*status)
+            }
+        }
+    }
+
+    /// Whether the sender gets a whole answer that says yes.
+    pub(super) const fn accepts(&self) -> bool {
+        match self {
+            Self::Usual | Self::Status(200..=299) | Self::Huge { status: 200..=299, .. } => true,
+            Self::Status(_) | Self::Huge { .. } | Self::Reset { .. } | Self::Redirect { .. } | Self::Drip { .. } => false,
+        }
+    }
+}
+
+/// One `--fail`: which deliveries fail, and how; `status=503,count=3`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    way: Way,
     retry_after: Option<u32>,
     delay: Option<Duration>,
+    /// Only deliveries of this event type.
+    kind: Option<String>,
+    /// Only deliveries with this `seq`.
+    seq: Option<u64>,
+    /// The first so many that fit pass.
+    after: u64,
+    /// Every so-manieth that fits fails; 1: each.
+    every: u64,
+    /// This share of those fails, 0 to 1.
+    share: Option<f64>,
+    /// What the share is drawn with.
+    seed: u64,
+    /// At most so many fail; absent: no end.
+    count: Option<u64>,
+}
+
+/// How deliveries fail: each spec by itself, the first that hits decides.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Fail(Vec<Spec>);
+
+impl FromIterator<Spec> for Fail {
+    fn from_iter<I: IntoIterator<Item = Spec>>(specs: I) -> Self {
+        Self(specs.into_iter().collect())
+    }
 }
 
 /// What to do with a delivery.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Planned {
-    pub(super) status: Option<u16>,
+    pub(super) way: Way,
     pub(super) retry_after: Option<u32>,
     pub(super) delay: Option<Duration>,
 }
 
-impl FromStr for Fail {
-    type Err = BadSpec;
+/// The specs and how far each has got.
+#[derive(Debug, Default)]
+pub(super) struct Plan(Vec<(Spec, Progress)>);
 
-    fn from_str(spec: &str) -> Result<Self, BadSpec> {
-        let mut fail = Self::default();
-        for part in spec.split(',').filter(|part| !part.is_empty()) {
-            let bad = || BadSpec(part.to_owned());
-            let (key, value) = part.split_once('=').ok_or_else(bad)?;
-            let number = || value.parse::<u64>().map_err(|_| bad());
-            match key {
-                "status" => fail.status = Some(value.parse().ok().filter(|status| (100..600).contains(status)).ok_or_else(bad)?),
-                "count" => fail.count = Some(number()?),
-                "every" => fail.every = Some(number()?.max(1)),
-                "type" => fail.kind = Some(value.to_owned()),
-                "retry_after" => fail.retry_after = Some(value.parse().map_err(|_| bad())?),
-                "delay_ms" => fail.delay = Some(Duration::from_millis(number()?)),
-                _ => return Err(bad()),
+#[derive(Debug, Default)]
+struct Progress {
+    fitting: u64,
+    hits: u64,
+}
+
+impl Plan {
+    pub(super) fn new(fail: Fail) -> Self {
+        Self(fail.0.into_iter().map(|spec| (spec, Progress::default())).collect())
+    }
+
+    /// What happens to the next delivery; `None`: nothing out of the ordinary. Every spec counts it that it fits.
+    pub(super) fn decide(&mut self, kind: &str, seq: Option<u64>) -> Option<Planned> {
+        let mut planned = None;
+        for (spec, progress) in &mut self.0 {
+            if !spec.fits(kind, seq) {
+                continue;
+            }
+            let hit = spec.hits(progress);
+            progress.fitting += 1;
+            if hit && planned.is_none() {
+                progress.hits += 1;
+                planned = Some(Planned { way: spec.way.clone(), retry_after: spec.retry_after, delay: spec.delay });
             }
         }
-        Ok(fail)
+        planned
     }
 }
 
-impl Fail {
-    /// What happens to the delivery; `fitting` counts those of its kind before it, from 0.
-    pub(super) fn plan(&self, fitting: u64) -> Planned {
-        let within = self.count.is_none_or(|count| fitting < count);
-        let hit = (fitting + 1).is_multiple_of(self.every.unwrap_or(1));
-        if within && hit {
-            Planned { status: self.status, retry_after: self.retry_after, delay: self.delay }
-        } else {
-            Planned::default()
-        }
+impl Spec {
+    fn fits(&self, kind: &str, seq: Option<u64>) -> bool {
+        self.kind.as_deref().is_none_or(|only| only == kind) && self.seq.is_none_or(|only| seq == Some(only))
     }
 
-    /// Whether a delivery of this event type is counted.
-    pub(super) fn fits(&self, kind: &str) -> bool {
-        self.kind.as_ref().is_none_or(|only| only == kind)
+    fn hits(&self, progress: &Progress) -> bool {
+        let Some(number) = progress.fitting.checked_sub(self.after) else { return false };
+        self.count.is_none_or(|count| progress.hits < count)
+            && (number + 1).is_multiple_of(self.every)
+            && self.share.is_none_or(|share| draw::share(self.seed, number) < share)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn statuses(spec: &str) -> Vec<Option<u16>> {
-        let fail: Fail = spec.parse().unwrap();
-        (0..5).map(|number| fail.plan(number).status).collect()
-    }
-
-    #[test]
-    fn a_spec_says_which_deliveries_fail() {
-        let down = Some(503);
-        assert_eq!(statuses("status=503,count=3"), [down, down, down, None, None]);
-        assert_eq!(statuses("status=503,every=2"), [None, down, None, down, None]);
-        assert_eq!(statuses("status=503"), [down; 5]);
-        assert_eq!(statuses(""), [None; 5]);
-    }
-
-    #[test]
-    fn a_spec_may_be_for_one_type_and_carry_a_delay_or_a_wish() {
-        let fail: Fail = "status=429,retry_after=2,delay_ms=5,type=transcript.final".parse().unwrap();
-        assert!(fail.fits("transcript.final") && !fail.fits("call.started"));
-        let delay = Some(Duration::from_millis(5));
-        assert_eq!(fail.plan(0), Planned { status: Some(429), retry_after: Some(2), delay });
-    }
-
-    #[test]
-    fn a_spec_that_is_none_is_refused_with_its_part() {
-        for bad in ["503", "status=9", "status=x", "count=-1", "colour=red"] {
-            assert!(
-                format!("status=503,{bad}").parse::<Fail>().unwrap_err().to_string().starts_with(&format!("\"{bad}\"")),
-                "{bad}"
-            );
-        }
-    }
-}
+mod tests;

@@ -30,7 +30,7 @@ mod property_tests;
 #[cfg(test)]
 mod set_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     collections::VecDeque,
@@ -57,7 +57,7 @@ pub struct GateSettings {
     pub interims: bool,
     /// What becomes of keypad digits.
     pub digits: DigitPolicy,
-    /// How long a final with an open tail waits for what follows.
+    /// How long a final with an open tail waits for what follows, by the clock on the wall and by the call's.
     pub hold: Duration,
     /// How many more finals, of any track, it waits for.
     pub hold_finals: usize,
@@ -148,6 +148,9 @@ impl Gate {
     /// A final. It, or what it was holding back, may come out.
     pub fn handle_final(&mut self, segment: Segment<Unredacted>, now: Instant) {
         self.window.remember_typed(self.keypad.entry());
+        if self.window.hear_until(segment.end_ms) {
+            self.settle(now);
+        }
         self.window.push(segment, now);
         self.settle(now);
     }

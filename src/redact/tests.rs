@@ -44,6 +44,16 @@ fn after_six_seconds_an_open_tail_goes_out_masked_and_its_other_half_alike() {
 }
 
 #[test]
+fn six_seconds_of_the_call_are_enough_however_fast_it_is_played() {
+    let mut call = Call::new();
+    assert_eq!(call.says(IN, "so 4 1 1 1 1"), NOTHING);
+    call.at_ms += 5_000;
+    assert_eq!(call.says(OUT, "okay"), NOTHING, "six seconds, not more");
+    assert_eq!(call.says(OUT, "yes"), ["so [NUMBER_1]", "okay", "yes"]);
+    assert_eq!(call.notes, [Note::Forced(Forced::Time)]);
+}
+
+#[test]
 fn three_more_finals_end_the_waiting() {
     let mut call = Call::new();
     assert_eq!(call.says(IN, "my social is 123"), NOTHING);
@@ -315,7 +325,7 @@ fn sentence(text: &str) -> Utterance<Unredacted> {
 }
 
 /// A final of one track, without words.
-pub(super) fn final_on(track: Track, text: &str, start_ms: u64) -> Segment<Unredacted> {
+pub(crate) fn final_on(track: Track, text: &str, start_ms: u64) -> Segment<Unredacted> {
     Segment {
         id: "seg_1".to_owned(),
         key: TrackKey { stream: 0, track },

@@ -6,7 +6,7 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -47,6 +47,8 @@ pub(super) struct Window {
     numbering: Numbering,
     turns: Vec<Turn>,
     held: VecDeque<Held>,
+    /// Where the newest final ends on the call's clock, which may run faster than the one on the wall.
+    heard_ms: u64,
     ended: bool,
     /// Makes the search panic.
     #[cfg(test)]
@@ -59,6 +61,7 @@ impl Window {
             numbering: Numbering::new(key),
             turns: Vec::new(),
             held: VecDeque::new(),
+            heard_ms: 0,
             ended: false,
             #[cfg(test)]
             breaks: false,
@@ -68,6 +71,12 @@ impl Window {
     /// This placeholder is taken.
     pub(super) fn behind(&mut self, placeholder: &str) {
         self.numbering.behind(placeholder);
+    }
+
+    /// A final that ends here is about to come; says whether something is held.
+    pub(super) fn hear_until(&mut self, end_ms: u64) -> bool {
+        self.heard_ms = self.heard_ms.max(end_ms);
+        !self.held.is_empty()
     }
 
     /// Takes a final in.
@@ -185,7 +194,8 @@ impl Window {
     fn forced(&self, settings: &GateSettings, now: Instant) -> Option<Forced> {
         let oldest = self.held.front()?;
         let bytes: usize = self.held.iter().map(|held| held.segment.text.expose().len()).sum();
-        if oldest.since + settings.hold <= now {
+        let spoken = Duration::from_millis(self.heard_ms.saturating_sub(oldest.segment.end_ms));
+        if oldest.since + settings.hold <= now || spoken > settings.hold {
             Some(Forced::Time)
         } else if oldest.behind >= settings.hold_finals {
             Some(Forced::Finals)

@@ -5,6 +5,7 @@
 //! held by the tables, not by the caller's care. Only redacted text gets in.
 
 pub mod driver;
+mod inspect;
 mod read;
 mod rows;
 mod saved;
@@ -12,6 +13,7 @@ mod schema;
 mod write;
 
 pub use driver::Store;
+pub use inspect::{Inspection, inspect};
 pub use rows::*;
 
 use crate::{

@@ -13,6 +13,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Each step from one version of the tables to the next; `user_version` counts those taken.
 const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
 
+/// The tables' newest version.
+pub(super) const VERSION: usize = MIGRATIONS.len();
+
 /// Sets what every connection needs: WAL, a sync before each commit is answered, foreign keys.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     if rusqlite::version_number() < SQLITE_MIN {

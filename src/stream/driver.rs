@@ -5,6 +5,8 @@
 //! [`Admission::ended`], whatever happens; every wait is bounded. While frames come the task only reads: other sources of
 //! events are asked when the socket has nothing, or has had [`FRAMES_IN_A_ROW`].
 
+mod door;
+
 use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
@@ -20,6 +22,9 @@ use tokio_tungstenite::tungstenite::{Error as WireError, error::ProtocolError};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::{debug, info};
 
+use door::{Door, Passed};
+pub use door::{QUEUED_BYTES, QUEUED_ITEMS, QUEUED_TIME};
+
 use super::{
     Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, StreamTotals,
     closing::{NOT_ADMITTED_IN_TIME, SESSION_OVER},
@@ -32,13 +37,6 @@ use crate::{
 
 /// Messages read one after the other before timers and the rest are looked at again.
 pub const FRAMES_IN_A_ROW: u32 = 32;
-/// Most audio kept for a stream that is not let in yet, in bytes: ten seconds of two tracks. A sender that is faster than speech must wait
-/// then; one that is not has sent for [`QUEUED_TIME`].
-pub const QUEUED_BYTES: usize = 160_000;
-/// Most chunks and digits kept for a stream that is not let in yet.
-pub const QUEUED_ITEMS: usize = 2_000;
-/// How long a stream whose queue is full may wait for being let in before it is closed.
-pub const QUEUED_TIME: Duration = Duration::from_secs(10);
 /// How long closing a socket may take, the peer's answer included.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a socket stays open behind a close that the peer cannot be heard to answer, so that it is not lost on the way.
@@ -86,6 +84,8 @@ pub trait Admission: Send + 'static {
     fn audio(&mut self, track: Track, chunk: Chunk);
     /// Takes a pressed key.
     fn digit(&mut self, track: Track, at_ms: u64, digit: char);
+    /// Audio of a track was lost on its way here, from and to these times.
+    fn lost(&mut self, track: Track, from_ms: u64, to_ms: u64);
     /// Waits, for a bounded time, while a sender that is faster than speech has filled what is behind; a phone never waits here.
     fn make_room(&mut self) -> impl Future<Output = ()> + Send;
     /// Whether nobody takes the audio any more; asked at least once between two pings.
@@ -126,6 +126,7 @@ pub async fn run<C: Calls>(
                 }
                 Output::Audio { track, chunk } => door.pass(Passed::Audio(track, chunk)),
                 Output::Digit { track, at_ms, digit } => door.pass(Passed::Digit(track, at_ms, digit)),
+                Output::Lost { track, from_ms, to_ms } => door.pass(Passed::Lost(track, from_ms, to_ms)),
                 Output::Ping => wires.ping(),
                 Output::Close(why) => closing = Some(why),
                 Output::Ended(reason) => ended = Some(reason),
@@ -289,108 +290,6 @@ fn broken(why: axum::Error) -> Option<Broken> {
         Some(WireError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => None,
         Some(WireError::Protocol(_)) => Some(Broken::Protocol),
         _ => None,
-    }
-}
-
-type Asking<A> = Pin<Box<dyn Future<Output = Result<A, Closing>> + Send>>;
-
-/// The way to the call: shut until the start, then asked, then open or refused for good.
-enum Door<A> {
-    Shut,
-    Asked { answer: Asking<A>, since: Instant, queue: Vec<Passed>, bytes: usize },
-    Open(A),
-    Refused,
-}
-
-enum Passed {
-    Audio(Track, Chunk),
-    Digit(Track, u64, char),
-}
-
-impl<A> Door<A> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event<A>> {
-        let Self::Asked { answer, .. } = self else { return Poll::Pending };
-        match ready!(answer.as_mut().poll(cx)) {
-            Ok(admission) => Poll::Ready(Event::Admitted(admission)),
-            Err(why) => {
-                *self = Self::Refused;
-                Poll::Ready(Event::Refused(why))
-            }
-        }
-    }
-
-    /// Until when the queue may stay full; `None` while there is room.
-    fn full_until(&self) -> Option<Instant> {
-        match self {
-            Self::Asked { since, queue, bytes, .. } if *bytes >= QUEUED_BYTES || queue.len() >= QUEUED_ITEMS => {
-                Some(*since + QUEUED_TIME)
-            }
-            _ => None,
-        }
-    }
-}
-
-impl<A: Admission> Door<A> {
-    fn ask<C: Calls<Admission = A>>(&mut self, calls: &C, start: StreamStart) {
-        let calls = calls.clone();
-        let since = start.at;
-        let answer = Box::pin(async move { calls.admit(start).await });
-        *self = Self::Asked { answer, since, queue: Vec::new(), bytes: 0 };
-    }
-
-    fn pass(&mut self, passed: Passed) {
-        match self {
-            Self::Shut | Self::Refused => {}
-            Self::Asked { queue, bytes, .. } => {
-                *bytes += if let Passed::Audio(_, chunk) = &passed { chunk.audio.len() } else { 0 };
-                queue.push(passed);
-            }
-            Self::Open(admission) => hand_over(admission, passed),
-        }
-    }
-
-    /// Lets in, and hands over what waited.
-    fn open(&mut self, mut admission: A) {
-        if let Self::Asked { queue, .. } = self {
-            for passed in std::mem::take(queue) {
-                hand_over(&mut admission, passed);
-            }
-        }
-        *self = Self::Open(admission);
-    }
-
-    async fn make_room(&mut self) {
-        if let Self::Open(admission) = self {
-            admission.make_room().await;
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(self, Self::Open(admission) if admission.is_over())
-    }
-
-    async fn finish(mut self, reason: EndReason, totals: StreamTotals) {
-        if let Self::Asked { answer, .. } = &mut self {
-            match timeout(ADMIT_DEADLINE, answer).await {
-                Ok(Ok(admission)) => self.open(admission),
-                Ok(Err(why)) => info!(why = why.reason, "stream refused behind its end"),
-                Err(_) => info!("stream neither let in nor refused in time"),
-            }
-        }
-        if let Self::Open(admission) = self {
-            admission.ended(reason, totals).await;
-        }
-    }
-}
-
-fn hand_over<A: Admission>(admission: &mut A, passed: Passed) {
-    let base_ms = admission.base_ms();
-    match passed {
-        Passed::Audio(track, mut chunk) => {
-            chunk.at_ms = chunk.at_ms.saturating_add(base_ms);
-            admission.audio(track, chunk);
-        }
-        Passed::Digit(track, at_ms, digit) => admission.digit(track, at_ms.saturating_add(base_ms), digit),
     }
 }
 

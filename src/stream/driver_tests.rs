@@ -68,6 +68,8 @@ impl Admission for Seat {
         self.0.send(Noted::Digit(at_ms, digit)).unwrap();
     }
 
+    fn lost(&mut self, _: Track, _: u64, _: u64) {}
+
     async fn make_room(&mut self) {}
 
     fn is_over(&self) -> bool {

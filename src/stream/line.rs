@@ -126,8 +126,9 @@ impl Line {
         *(if was_filled { &mut self.late } else { &mut self.duplicates }) += 1;
     }
 
-    /// Puts silence into the gap before a media time, and beyond the cap lets the clock jump.
-    pub(super) fn fill_up_to(&mut self, stamp: i64, received: Instant) {
+    /// Puts silence into the gap before a media time, and beyond the cap lets the clock jump. Says from where to where.
+    pub(super) fn fill_up_to(&mut self, stamp: i64, received: Instant) -> (u64, u64) {
+        let begin = self.gather.position();
         let gap = u64::try_from(self.ahead(stamp)).unwrap_or(0);
         let silence = gap.min(ms_to_bytes(FILL_CAP_MS));
         let from = signed(self.gather.position());
@@ -138,6 +139,12 @@ impl Line {
             self.gather.skip(gap - silence);
             self.skipped_bytes += gap - silence;
         }
+        (begin, self.gather.position())
+    }
+
+    /// Bytes from the line's first one to its end.
+    pub(super) fn position(&self) -> u64 {
+        self.gather.position()
     }
 
     /// Follows the sender to another clock, on which the line's end is `stamp`.

@@ -75,6 +75,15 @@ impl Live {
         })
     }
 
+    /// The next stretch of any track that was lost on the way, on the call's clock.
+    pub(super) fn poll_lost(&mut self) -> Option<(Track, u64, u64)> {
+        self.lanes.iter_mut().find_map(|lane| {
+            let (from_ms, to_ms) = lane.order.poll_lost()?;
+            let on_the_clock = |ms: u64| ms.saturating_add_signed(lane.begins_ms.unwrap_or(0));
+            Some((lane.track, on_the_clock(from_ms), on_the_clock(to_ms)))
+        })
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.lanes.iter().filter_map(|lane| lane.order.poll_timeout()).min()
     }

@@ -21,8 +21,11 @@ mod closing;
 mod counters;
 pub mod driver;
 mod gather;
+pub mod holes;
 mod line;
 mod live;
+#[cfg(test)]
+mod lost_tests;
 pub mod order;
 pub mod sequence;
 mod timers;
@@ -94,6 +97,15 @@ pub enum Output {
         at_ms: u64,
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         digit: char,
+    },
+    /// Audio was lost on its way here.
+    Lost {
+        /// Whose.
+        track: Track,
+        /// From here on the stream's clock.
+        from_ms: u64,
+        /// To here.
+        to_ms: u64,
     },
     /// Send a ping.
     Ping,
@@ -347,6 +359,9 @@ impl Stream {
         if let State::Live(live) = &mut self.state {
             while let Some((track, chunk)) = live.poll_chunk() {
                 self.outputs.push_back(Output::Audio { track, chunk });
+            }
+            while let Some((track, from_ms, to_ms)) = live.poll_lost() {
+                self.outputs.push_back(Output::Lost { track, from_ms, to_ms });
             }
         }
     }

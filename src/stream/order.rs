@@ -14,6 +14,7 @@ use std::{
 pub use super::line::{AHEAD_CAP_MS, BEHIND_CAP_MS, FILL_CAP_MS};
 
 use super::{
+    holes::Holes,
     line::{Line, Place, signed, stamp, tolerance},
     sequence::Step,
 };
@@ -80,6 +81,9 @@ pub struct Order {
     quiet_at: Option<Instant>,
     reordered: u64,
     bad_timestamps: u64,
+    /// Messages of the stream known to be missing, and how many of them when this track last had no hole.
+    missing: (u64, u64),
+    holes: Holes,
 }
 
 #[derive(Debug)]
@@ -87,6 +91,8 @@ struct Held {
     stamp: i64,
     audio: Vec<u8>,
     received: Instant,
+    /// Messages known to be missing when it came.
+    missing: u64,
 }
 
 impl Order {
@@ -106,6 +112,8 @@ impl Order {
             quiet_at: None,
             reordered: 0,
             bad_timestamps: 0,
+            missing: (0, 0),
+            holes: Holes::default(),
         }
     }
 
@@ -115,11 +123,15 @@ impl Order {
             return;
         }
         self.quiet_at = Some(now + self.chunk);
+        if frame.step.run.is_some() {
+            self.missing = (frame.step.missing, self.missing.1.min(frame.step.missing));
+        }
         match frame.timestamp_ms {
             None => self.line.put(None, frame.audio, now),
             Some(timestamp_ms) => self.handle_stamped(stamp(timestamp_ms), frame, now),
         }
         self.last_received = Some(now);
+        self.holes.settle(self.line.position());
     }
 
     /// Gives up waiting where the time has come, and lets go of a partial chunk when no more frames come.
@@ -143,6 +155,12 @@ impl Order {
         self.release_all();
         self.quiet_at = None;
         self.line.flush();
+        self.holes.end();
+    }
+
+    /// The next stretch that was lost on the way, as the numbers of the messages prove; in milliseconds from the track's first byte.
+    pub fn poll_lost(&mut self) -> Option<(u64, u64)> {
+        self.holes.pop()
     }
 
     /// The next chunk; its time counts from the track's first byte.
@@ -207,11 +225,11 @@ impl Order {
         match self.line.place(stamp, audio.len(), waited) {
             Place::Fits => self.accept(stamp, frame, now),
             Place::Gap(bytes) if bytes > ms_to_bytes(FILL_CAP_MS) => {
-                self.doubt = Some(Held { stamp, audio: audio.to_vec(), received: now });
+                self.doubt = Some(Held { stamp, audio: audio.to_vec(), received: now, missing: self.missing.0 });
             }
             // Numbers tell what was lost on the way, not what the sender put in another order: a short gap may still be filled by it.
             Place::Gap(bytes) if in_sequence && self.held.is_empty() && (bytes > longest || self.still >= REPEATING_FRAMES) => {
-                self.line.fill_up_to(stamp, now);
+                self.fill_up_to(stamp, now, self.missing.0);
                 self.accept(stamp, frame, now);
             }
             Place::Gap(_) => self.hold(stamp, frame, now),
@@ -247,6 +265,9 @@ impl Order {
         }
         self.fitted = Some(stamp);
         self.run = frame.step.run;
+        if self.held.is_empty() {
+            self.missing.1 = self.missing.0;
+        }
         self.reordered += u64::from(!self.held.is_empty());
         self.line.put(Some(stamp), frame.audio, now);
         self.drain();
@@ -260,7 +281,7 @@ impl Order {
         }
         let at = self.held.partition_point(|other| other.stamp <= stamp);
         self.reordered += u64::from(at < self.held.len());
-        self.held.insert(at, Held { stamp, audio: frame.audio.to_vec(), received: now });
+        self.held.insert(at, Held { stamp, audio: frame.audio.to_vec(), received: now, missing: self.missing.0 });
         if self.held.len() > REORDER_FRAMES {
             self.release();
         }
@@ -270,7 +291,7 @@ impl Order {
     fn release(&mut self) {
         let Some(first) = self.held.pop_front() else { return };
         if self.line.ahead(first.stamp) >= tolerance(first.audio.len()) {
-            self.line.fill_up_to(first.stamp, first.received);
+            self.fill_up_to(first.stamp, first.received, first.missing);
         }
         self.line.put(Some(first.stamp), &first.audio, first.received);
         self.drain();
@@ -279,6 +300,17 @@ impl Order {
     fn release_all(&mut self) {
         while !self.held.is_empty() {
             self.release();
+        }
+    }
+
+    /// Puts silence where nothing came before a frame; that it was lost, rather than not sent, is told only where a message is missing
+    /// that had not come before it, and has not come since.
+    fn fill_up_to(&mut self, stamp: i64, received: Instant, missing: u64) {
+        let (from, to) = self.line.fill_up_to(stamp, received);
+        let missing = missing.min(self.missing.0);
+        if missing > self.missing.1 {
+            self.holes.add(from, to);
+            self.missing.1 = missing;
         }
     }
 
@@ -297,7 +329,7 @@ impl Order {
         let Some(doubt) = self.doubt.take() else { return };
         if believed {
             self.release_all();
-            self.line.fill_up_to(doubt.stamp, doubt.received);
+            self.fill_up_to(doubt.stamp, doubt.received, doubt.missing);
         } else {
             self.bad_timestamps += 1;
         }

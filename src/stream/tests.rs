@@ -59,6 +59,7 @@ impl Bench {
             Output::Start(start) => format!("start {}", start.call()),
             Output::Audio { track, chunk } => format!("{track} {}+{}", chunk.at_ms, chunk.audio.len() / 8),
             Output::Digit { track, at_ms, digit } => format!("{track} {at_ms} key {digit}"),
+            Output::Lost { track, from_ms, to_ms } => format!("{track} lost {from_ms}..{to_ms}"),
             Output::Ping => "ping".to_owned(),
             Output::Close(closing) => format!("close {}", closing.code),
             Output::Ended(reason) => format!("ended {}", reason.as_str()),

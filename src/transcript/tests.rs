@@ -195,6 +195,7 @@ pub(crate) fn heard(text: &str, start_ms: u64, end_ms: u64) -> Heard {
         provisional: false,
         recovered: false,
         heard_at: crate::clock::now(),
+        sent_ms: 0,
         latency: Latency::default(),
     }
 }

@@ -3,13 +3,13 @@
 //! Promises: the service counts seconds from the first byte of this connection (protocols/pulse.md section 7, Time); here
 //! they become offsets on the track, never outside of what was really sent, however absurd the number.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::ruler::Ruler;
+use super::{pace::Pace, ruler::Ruler};
 use crate::media::{BYTES_PER_MS, Chunk, Offset};
 
-/// Bytes of 8 kHz mu-law in a second.
-const BYTES_PER_SECOND: u64 = 1_000 * BYTES_PER_MS;
+/// How often a session is told where a link is that is behind, in bytes of audio.
+const TOLD_EVERY: u64 = 100 * BYTES_PER_MS;
 
 /// The state of an open connection.
 #[derive(Debug)]
@@ -41,14 +41,9 @@ pub(super) struct Connection {
     route: Ruler,
     sent_bytes: u64,
     sent_end: Option<Offset>,
-    /// Set while there is more to send than real time brings.
-    catching_up: Option<CatchUp>,
-}
-
-#[derive(Debug)]
-struct CatchUp {
-    since: Instant,
-    bytes: u64,
+    /// What had been sent when the session was last told.
+    told_bytes: u64,
+    pub(super) pace: Pace,
 }
 
 impl Connection {
@@ -69,20 +64,9 @@ impl Connection {
             route: Ruler::new(0),
             sent_bytes: 0,
             sent_end: None,
-            catching_up: Some(CatchUp { since: now, bytes: 0 }),
+            told_bytes: 0,
+            pace: Pace::new(now),
         }
-    }
-
-    /// When the next chunk may go, if that is not now: what waited goes at `speed` times real time.
-    pub(super) fn paced_until(&self, speed: u32, now: Instant) -> Option<Instant> {
-        let CatchUp { since, bytes } = self.catching_up.as_ref()?;
-        let due = *since + Duration::from_micros(bytes * 1_000_000 / (BYTES_PER_SECOND * u64::from(speed.max(1))));
-        (due > now).then_some(due)
-    }
-
-    /// Nothing waits any more: from here on audio goes as it comes.
-    pub(super) fn caught_up(&mut self) {
-        self.catching_up = None;
     }
 
     pub(super) fn send(&mut self, chunk: &Chunk, now: Instant) {
@@ -93,9 +77,16 @@ impl Connection {
         self.last_sent = now;
         self.last_audio = now;
         self.kept_alive = false;
-        if let Some(catching_up) = &mut self.catching_up {
-            catching_up.bytes += length;
+        self.pace.sent(length, now);
+    }
+
+    /// Whether the session should hear where this connection is: it is behind, and has got on since it last heard.
+    pub(super) fn is_news(&mut self) -> bool {
+        let news = self.pace.is_behind() && self.sent_bytes - self.told_bytes >= TOLD_EVERY;
+        if news {
+            self.told_bytes = self.sent_bytes;
         }
+        news
     }
 
     /// Behind the last byte sent; where nothing was sent, where that would begin.
@@ -132,19 +123,6 @@ mod tests {
 
     fn chunk(offset: u64, length: usize) -> Chunk {
         Chunk { offset: Offset(offset), at_ms: offset / 8, audio: Bytes::from(vec![1; length]), received: crate::clock::now() }
-    }
-
-    #[test]
-    fn what_waited_goes_at_the_given_speed_and_then_as_it_comes() {
-        let start = crate::clock::now();
-        let mut connection = Connection::new(0, Offset(0), Offset(0), start);
-        assert_eq!(connection.paced_until(2, start), None);
-        connection.send(&chunk(0, 480), start);
-        assert_eq!(connection.paced_until(2, start), Some(start + Duration::from_millis(30)));
-        assert_eq!(connection.paced_until(2, start + Duration::from_millis(30)), None);
-        connection.caught_up();
-        connection.send(&chunk(480, 480), start);
-        assert_eq!(connection.paced_until(2, start), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! link has, or when nobody listens to its reports any more.
 
 mod dial;
+mod probe;
 
 use std::{
     collections::VecDeque,
@@ -20,6 +21,8 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::{WebSocketStream, tungstenite};
 use tungstenite::Message;
 use url::Url;
+
+pub use probe::{Probe, Unopened, probe};
 
 use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Report};
 use crate::{

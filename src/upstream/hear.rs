@@ -142,6 +142,7 @@ impl Ear<'_> {
             provisional: false,
             recovered: self.recovered || end <= self.connection.replayed_until,
             heard_at: self.now,
+            sent_ms: self.backlog.end_ms(self.connection.sent_end()),
             latency: if is_final && !self.recovered { self.backlog.latency(end, self.now) } else { Latency::default() },
         }
     }

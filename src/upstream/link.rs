@@ -273,16 +273,22 @@ impl Link {
         let State::Open(connection) = &mut self.state else { return };
         let sent = self.backlog.next_unsent().is_some();
         while let Some(chunk) = self.backlog.next_unsent() {
-            if let Some(due) = connection.paced_until(self.settings.replay_speed, now) {
+            if let Some(due) = connection.pace.due(self.settings.replay_speed, now) {
                 self.timers.set(Timer::Pace, due);
                 return;
             }
             connection.send(chunk, now);
             let is_new = !self.recovered && chunk.end() > self.backlog.first_sent();
             self.outputs.push_back(Output::Audio { audio: chunk.audio.clone(), received: is_new.then_some(chunk.received) });
+            if connection.is_news() {
+                let sent_ms = self.backlog.end_ms(chunk.end());
+                self.outputs.push_back(Output::Report(Box::new(Report::Behind { sent_ms })));
+            }
             self.backlog.sent(now);
         }
-        connection.caught_up();
+        if connection.pace.caught_up(now) {
+            self.outputs.push_back(Output::Report(Box::new(Report::CaughtUp)));
+        }
         if sent && self.interim.is_some() && !self.timers.is_set(Timer::Stall) {
             self.timers.set(Timer::Stall, now + self.settings.stall);
         }

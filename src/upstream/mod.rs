@@ -16,6 +16,7 @@ mod driver;
 mod hear;
 mod join;
 mod link;
+mod pace;
 mod parameters;
 mod refusal;
 mod report;
@@ -25,7 +26,7 @@ mod timers;
 mod wire;
 
 pub use backlog::Backlog;
-pub use driver::{Command, QUEUE_MS, Upstream, run};
+pub use driver::{Command, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
 pub use link::Link;
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
 pub use refusal::{Lost, Reason, Refusal};

@@ -41,6 +41,13 @@ pub enum Report {
     Final(Heard),
     /// Nothing was said up to here.
     Covered(Offset),
+    /// Audio waits for its turn, and what was sent ends here on the call's clock. Told every 100 ms of audio while that is so.
+    Behind {
+        /// On the call's clock.
+        sent_ms: u64,
+    },
+    /// Audio goes as it comes.
+    CaughtUp,
     /// The service's voice activity.
     SpeechStarted {
         /// On the call's clock.

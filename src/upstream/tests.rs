@@ -35,6 +35,8 @@ struct Rig {
     /// Audio as `(ms, bytes)`.
     audio: Vec<(u64, Bytes)>,
     heard: Vec<Heard>,
+    /// Where it was while it was behind; `None` when it caught up.
+    behind: Vec<Option<u64>>,
     totals: Option<Totals>,
 }
 
@@ -55,6 +57,7 @@ impl Rig {
             log: Vec::new(),
             audio: Vec::new(),
             heard: Vec::new(),
+            behind: Vec::new(),
             totals: None,
         };
         rig.drain();
@@ -154,6 +157,14 @@ impl Rig {
                     self.audio.push((at, audio));
                     continue;
                 }
+                Output::Report(report) if let Report::Behind { sent_ms } = *report => {
+                    self.behind.push(Some(sent_ms));
+                    continue;
+                }
+                Output::Report(report) if matches!(*report, Report::CaughtUp) => {
+                    self.behind.push(None);
+                    continue;
+                }
                 Output::Dial => "dial".to_owned(),
                 Output::Ping => "ping".to_owned(),
                 Output::Hangup => "hangup".to_owned(),
@@ -176,6 +187,7 @@ impl Rig {
                 word
             }
             Report::Covered(to) => format!("covered {}", to.0 / 8),
+            Report::Behind { .. } | Report::CaughtUp => unreachable!("kept apart"),
             Report::SpeechStarted { at_ms } => format!("speech from {at_ms}"),
             Report::SpeechEnded { at_ms } => format!("speech to {at_ms}"),
             Report::Gap(gap) => format!("gap {}..{}", gap.from_ms, gap.to_ms),

@@ -7,6 +7,8 @@ mod auth;
 mod bad_input;
 mod bad_line;
 mod expected;
+mod failing;
+mod faults;
 mod fixtures;
 mod http;
 mod late_question;

@@ -15,7 +15,7 @@ const CARD_DIGITS: &str = "4539 1488 0343 6467";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_becomes_numbered_verified_redacted_events() {
     let mut stage = Stage::new().await;
-    let played = stage.call_as("pay-by-card", &stage.steady_phone()).await;
+    let played = stage.call_as("pay-by-card", &stage.phone()).await;
     let events = stage.events_of(&played.call_sid).await;
 
     let started = &events[0]["data"];

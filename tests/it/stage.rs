@@ -75,6 +75,7 @@ impl Stage {
         let mut settings: BTreeMap<&str, String> = BTreeMap::from([
             ("PULSE_BRIDGE_DATA_DIR", data_dir.display().to_string()),
             ("PULSE_BRIDGE_UPSTREAM_URL", speech_url),
+            ("PULSE_BRIDGE_UPSTREAM_REPLAY_SPEED", "8".to_owned()),
             ("SMALLEST_API_KEY", "sk_test".to_owned()),
             ("PULSE_BRIDGE_WEBHOOK_URL", receiver_url),
             ("PULSE_BRIDGE_WEBHOOK_SECRET", SECRET.to_owned()),
@@ -129,9 +130,10 @@ impl Stage {
         replay::Settings { pace: Pace::Max, sign_with, ..replay::Settings::new(self.media()) }
     }
 
-    /// A phone that signs and keeps both parties in step, so that a question is heard before its answer; three times as fast as speech.
+    /// A phone that signs and keeps both parties in step, so that a question is heard before its answer; twice as fast as speech, which is
+    /// as fast as a bridge sends on what had to wait, so that nothing waits.
     pub(crate) fn steady_phone(&self) -> replay::Settings {
-        replay::Settings { pace: Pace::Times(3.0), ..self.phone() }
+        replay::Settings { pace: Pace::Times(2.0), ..self.phone() }
     }
 
     /// Plays a fixture as the usual phone does.
@@ -159,6 +161,18 @@ impl Stage {
                 return events;
             }
         }
+    }
+
+    /// The events of so many calls at once, by call, each up to and with its `call.completed`.
+    pub(crate) async fn events_of_all(&mut self, calls: usize) -> BTreeMap<String, Vec<Value>> {
+        let (mut events, mut completed) = (BTreeMap::<String, Vec<Value>>::new(), 0);
+        while completed < calls {
+            let event = self.next_event().await;
+            completed += usize::from(event["type"] == "call.completed");
+            events.entry(event["data"]["call_sid"].as_str().expect("a call has a name").to_owned()).or_default().push(event);
+        }
+        events.values().for_each(|events| assert_unbroken(events));
+        events
     }
 
     /// The next event of any call.

@@ -171,6 +171,38 @@ fn no_secret_is_shown_or_repeated() {
 }
 
 #[test]
+fn of_an_address_only_what_reads_as_words_is_shown() {
+    for (url, shown) in [
+        ("wss://api.smallest.ai/waves/v1/stt/live", "wss://api.smallest.ai/waves/v1/stt/live"),
+        ("https://hooks.example:8443/services/T024BE7LD/B0/XXXXXXXXXXXXXXXX", "https://hooks.example:8443/services/…/…/…"),
+        ("https://h.example/in/4f2a91bc77d0", "https://h.example/in/…"),
+        ("https://h.example/averylongwordwithoutanyend/", "https://h.example/…"),
+        ("https://h.example/in?token=hunter2", "https://h.example/in?…"),
+        ("http://127.0.0.1:9/", "http://127.0.0.1:9"),
+    ] {
+        assert_eq!(show_url(&url.parse().unwrap()), shown, "{url}");
+    }
+}
+
+#[test]
+fn each_endpoint_of_the_file_is_listed_at_its_line_with_its_secrets_masked() {
+    let one = |name: &str| {
+        format!("[[webhook.endpoints]]\nname = \"{name}\"\nurl = \"https://{name}.example/in\"\nsecrets = [\"{SECRET}\"]\n")
+    };
+    let env = [("PULSE_BRIDGE_WEBHOOK_URL", "https://h.example/"), ("PULSE_BRIDGE_WEBHOOK_SECRET", SECRET)];
+    let config = load(Some(&(one("crm") + &one("log"))), &env, &[]).unwrap();
+    let listed = config.effective().into_iter().filter(|line| line.key.starts_with("webhook."));
+    let listed: Vec<String> = listed.map(|line| format!("{} {} {}", line.key, line.value, line.origin)).collect();
+    insta::assert_snapshot!(listed.join("\n"), @r"
+    webhook.url https://h.example environment PULSE_BRIDGE_WEBHOOK_URL
+    webhook.secret …LaSw environment PULSE_BRIDGE_WEBHOOK_SECRET
+    webhook.endpoints 2 set pulse-bridge.toml:1
+    webhook.endpoints.crm https://crm.example/in, secret …LaSw pulse-bridge.toml:1
+    webhook.endpoints.log https://log.example/in, secret …LaSw pulse-bridge.toml:5
+    ");
+}
+
+#[test]
 fn a_broken_file_is_one_line_without_its_text() {
     let error = from_file("listen = \"127.0.0.1:1\"\napi_token = hunter2\n").unwrap_err().to_string();
     assert!(error.starts_with("pulse-bridge.toml:2: not valid TOML: "), "{error}");

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -217,4 +217,84 @@ fn a_script_is_a_fixture_a_folder_of_them_or_a_file_of_times() {
     assert!(format!("{missing:#}").contains("cannot read"), "{missing:#}");
     let readme = load_script(&fixtures.join("README.md")).err().unwrap();
     assert!(format!("{readme:#}").contains("neither a fixture folder nor"), "{readme:#}");
+}
+
+#[tokio::test]
+async fn a_handshake_may_be_answered_late_or_never() {
+    let late = Duration::from_millis(80);
+    let faults = Faults::default()
+        .and_on_attempts(&[0], Fault::LateAccept { ms: Some(80) })
+        .and_on_attempts(&[1], Fault::LateAccept { ms: None });
+    let rig = Rig::new(Auth::AnyKey, faults).await;
+    let began = clock::now();
+    drop(rig.live().await);
+    assert!(clock::now() - began >= late);
+    assert!(tokio::time::timeout(late, rig.live()).await.is_err(), "it is never answered");
+    rig.shutdown.cancel();
+    rig.task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_may_drop_by_the_clock_whatever_is_said() {
+    let rig = Rig::new(Auth::AnyKey, Faults::always(Fault::Flap { after_ms: 80 })).await;
+    let began = clock::now();
+    let mut client = rig.live().await;
+    let (_, end) = rest(&mut client).await;
+    assert!(!matches!(end, Ok(Some(_))) && clock::now() - began >= Duration::from_millis(80), "no close frame: {end:?}");
+    rig.shutdown.cancel();
+    rig.task.await.unwrap().unwrap();
+    assert_eq!(rig.log.connections()[0].ended, Some("fault"));
+}
+
+#[tokio::test]
+async fn pings_may_stay_without_an_answer_while_everything_else_goes_on() {
+    let rig = Rig::new(Auth::AnyKey, Faults::always(Fault::PingSilence)).await;
+    let mut client = rig.live().await;
+    client.send(Frame::Ping(vec![7].into())).await.unwrap();
+    client.send(Frame::Text(r#"{"type":"keepalive"}"#.into())).await.unwrap();
+    assert_eq!(client.next().await.unwrap().unwrap(), Frame::Text(r#"{"type":"pong"}"#.into()), "and no pong before it");
+    send(&mut client, &rig.audio()[..5000 * 8]).await;
+    client.send(Frame::Text(CLOSE.into())).await.unwrap();
+    let (messages, end) = rest(&mut client).await;
+    assert_eq!((finals(&messages), end.unwrap()), (vec![" hi I'd like to pay my bill", ""], Some(CloseCode::Normal)));
+}
+
+#[tokio::test]
+async fn messages_may_be_late_and_keep_their_order() {
+    let rig = Rig::new(Auth::AnyKey, Faults::always(Fault::Jitter { ms: 20, seed: 1 })).await;
+    let mut client = rig.live().await;
+    send(&mut client, &rig.audio()[..5000 * 8]).await;
+    client.send(Frame::Text(CLOSE.into())).await.unwrap();
+    let (messages, end) = rest(&mut client).await;
+    assert_eq!((finals(&messages), end.unwrap()), (vec![" hi I'd like to pay my bill", ""], Some(CloseCode::Normal)));
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_frame_and_a_close_without_a_code_are_seen_as_such() {
+    let faults = Faults::default()
+        .and_on_attempts(&[0], Fault::BadFrame { after_bytes: 800 })
+        .and_on_attempts(&[1], Fault::Close { after_bytes: 800, code: 1005 });
+    let rig = Rig::new(Auth::AnyKey, faults).await;
+    let mut client = rig.live().await;
+    send(&mut client, &rig.audio()[..960]).await;
+    let end = rest(&mut client).await.1;
+    assert!(matches!(end, Err(Error::Protocol(_))), "{end:?}");
+    let mut client = rig.live().await;
+    send(&mut client, &rig.audio()[..960]).await;
+    assert_eq!(rest(&mut client).await.1.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_leaves_the_writer_with_full_buffers() {
+    let rig = Rig::new(Auth::AnyKey, Faults::always(Fault::Slow { after_bytes: 800, bytes_per_second: 0 })).await;
+    let mut client = rig.live().await;
+    // More than any system keeps for a socket.
+    let mut room: usize = 64 << 20;
+    let piece = vec![0xFF; 1 << 16];
+    while tokio::time::timeout(Duration::from_millis(500), client.send(Frame::Binary(piece.clone().into()))).await.is_ok() {
+        room = room.checked_sub(1 << 16).expect("the writer is held up");
+    }
+    rig.shutdown.cancel();
+    rig.task.await.unwrap().unwrap();
+    assert!(rig.log.connections()[0].bytes <= 2 << 16, "nothing more is read");
 }

@@ -11,7 +11,7 @@ struct Rig(Session);
 impl Rig {
     fn new(query: &str, script: &Script, faults: Vec<Fault>) -> Self {
         let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        Self(Session::new("s".into(), Parameters::of_query(&query), faults, script))
+        Self(Session::new("s".into(), Parameters::of_query(&query), faults.into_iter().map(Suffered::from).collect(), script))
     }
 
     fn on_card_call(query: &str, faults: Vec<Fault>) -> (Self, Vec<u8>) {
@@ -27,7 +27,7 @@ impl Rig {
     fn messages(&mut self) -> Vec<Value> {
         let text = |output| match output {
             Output::Message(text) | Output::Final { message: text, .. } => Some(serde_json::from_str(&text).unwrap()),
-            Output::Close(_) | Output::Drop => None,
+            Output::Binary(_) | Output::BadFrame | Output::Close(_) | Output::Drop => None,
         };
         self.outputs().into_iter().filter_map(text).collect()
     }
@@ -251,4 +251,102 @@ fn finals_suffer_the_smaller_faults() {
     assert_eq!(texts(&run(Fault::TextOnLast).0), [" yes"]);
     assert_eq!(run(Fault::StringSpeaker).0[0]["words"][0]["speaker"], "speaker_0");
     assert!(!run(Fault::PongSilence).1);
+}
+
+/// The finals of ten words of 200 ms each, two seconds apart from the end, under these faults.
+fn run(faults: Vec<Suffered>, query: &str) -> (Rig, Vec<Output>) {
+    let script = says("alpha bravo charlie delta echo foxtrot golf hotel india juliet");
+    let mut rig = Rig::new(&format!("{EVERYTHING}&{query}"), &script, vec![]);
+    rig.0.faults = faults;
+    rig.0.handle_audio(&vec![0; 3000 * 8]);
+    rig.0.handle_text(r#"{"type":"close_stream"}"#);
+    let outputs = rig.outputs();
+    (rig, outputs)
+}
+
+fn finals_of(outputs: &[Output]) -> Vec<Value> {
+    let read = |output: &Output| match output {
+        Output::Final { message, .. } => Some(serde_json::from_str(message).unwrap()),
+        _ => None,
+    };
+    outputs.iter().filter_map(read).collect()
+}
+
+#[test]
+fn a_fault_may_wait_for_finals() {
+    let five = "finalize_on_words=true&max_words=2";
+    let query = format!("encoding=mulaw&sample_rate=8000&{five}");
+    let script = says("a b c d e f g h i j");
+    let mut rig = Rig::new(&query, &script, vec![]);
+    rig.0.faults = vec![Suffered { fault: Fault::Drop { after_bytes: 0 }, after_finals: 2 }];
+    rig.0.handle_audio(&vec![0; 3000 * 8]);
+    let outputs = rig.outputs();
+    assert_eq!(finals_of(&outputs).iter().map(text).collect::<Vec<_>>(), [" a b", " c d"]);
+    assert_eq!(outputs.last(), Some(&Output::Drop));
+
+    let mut rig = Rig::new(&query, &script, vec![]);
+    rig.0.faults = vec![Suffered { fault: Fault::DuplicateFinal, after_finals: 4 }];
+    rig.0.handle_audio(&vec![0; 3000 * 8]);
+    assert_eq!(rig.finals(), [" a b", " c d", " e f", " g h", " i j", " i j"]);
+}
+
+#[test]
+fn the_clock_counts_from_zero_again_where_the_fault_says_so() {
+    let (_, plain) = run(vec![], "");
+    let (_, reset) = run(vec![Fault::ResetClock { after_bytes: 2000 * 8 }.into()], "");
+    let start = |outputs: &[Output]| finals_of(outputs)[0]["words"][9]["start"].as_f64().unwrap();
+    assert!(start(&plain) < 2.0, "spoken before");
+    assert!((start(&reset) - start(&plain)).abs() < 0.001, "what was said before the fault keeps its times");
+    let (_, reset) = run(vec![Fault::ResetClock { after_bytes: 800 }.into()], "");
+    assert!((start(&plain) - start(&reset) - 0.1).abs() < 0.001, "{} {}", start(&plain), start(&reset));
+}
+
+#[test]
+fn speakers_get_other_numbers_and_numbers_become_strings() {
+    let word = |faults: Vec<Fault>| {
+        let (_, outputs) = run(faults.into_iter().map(Suffered::from).collect(), "");
+        finals_of(&outputs)[0]["words"][0].clone()
+    };
+    assert_eq!(word(vec![])["speaker"], 0);
+    assert_eq!(word(vec![Fault::Relabel { speaker: 3 }])["speaker"], 3);
+    assert_eq!(word(vec![Fault::Relabel { speaker: 3 }, Fault::StringSpeaker])["speaker"], "speaker_3");
+    let strings = word(vec![Fault::StringNumbers]);
+    assert_eq!((&strings["speaker"], &strings["start"], &strings["confidence"]), (&"0".into(), &"0.1".into(), &"0.98".into()));
+}
+
+#[test]
+fn garbage_comes_in_between_and_changes_no_word() {
+    let (_, plain) = run(vec![], "");
+    let (_, with) = run(vec![Fault::Garbage { every_bytes: 400 }.into()], "");
+    assert_eq!(finals_of(&with), finals_of(&plain));
+    assert_eq!(with.len() - plain.len(), 3000 * 8 / 400);
+    assert!(with.iter().any(|output| matches!(output, Output::Binary(_))));
+    assert!(with.iter().any(|output| matches!(output, Output::Message(text) if text.len() > 100_000)));
+}
+
+#[test]
+fn a_slow_reader_says_how_long_it_rests_once_it_is_struck() {
+    let mut rig = Rig::new(EVERYTHING, &says("yes"), vec![Fault::Slow { after_bytes: 800, bytes_per_second: 1600 }]);
+    assert_eq!(rig.0.rest_after(480), None);
+    rig.0.handle_audio(&[0; 800]);
+    assert_eq!(rig.0.rest_after(480), Some(Wait::For(Duration::from_millis(300))));
+    let mut rig = Rig::new(EVERYTHING, &says("yes"), vec![Fault::Slow { after_bytes: 800, bytes_per_second: 0 }]);
+    rig.0.handle_audio(&[0; 800]);
+    assert_eq!(rig.0.rest_after(480), Some(Wait::ForEver), "it reads no more");
+}
+
+#[test]
+fn bytes_that_are_no_frame_end_the_session() {
+    let mut rig =
+        Rig::new(EVERYTHING, &says("yes"), vec![Fault::BadFrame { after_bytes: 800 }, Fault::Stall { after_bytes: 800 }]);
+    rig.0.handle_audio(&[0; 1600]);
+    rig.0.handle_text(r#"{"type":"keepalive"}"#);
+    assert_eq!(rig.outputs(), [Output::BadFrame]);
+}
+
+#[test]
+fn one_message_may_be_huge_and_the_session_goes_on() {
+    let (_, outputs) = run(vec![Fault::Huge { after_bytes: 8000, bytes: 1 << 20 }.into()], "");
+    let huge = |output: &&Output| matches!(output, Output::Message(text) if text.len() > 1 << 20);
+    assert_eq!((outputs.iter().filter(huge).count(), outputs.last()), (1, Some(&Output::Close(1000))));
 }

@@ -49,6 +49,15 @@ async fn open(upstream: &Upstream, external_session_id: &str) -> Result<Socket, 
     let request = request(upstream, external_session_id)?;
     let deadline = clock::now() + upstream.settings.connect_timeout;
     let stream = upstream.dialler.connect(&upstream.url, deadline).await.map_err(|error| refused_dial(&error))?;
+    upgrade(upstream, request, stream).await.0
+}
+
+/// Asks for the stream on a connection; beside what came of it, the `Date` of the answer.
+pub(super) async fn upgrade(
+    upstream: &Upstream,
+    request: Request<()>,
+    stream: Box<dyn Stream>,
+) -> (Result<Socket, Refusal>, Option<String>) {
     let (lent, returned) = Lent::lend(stream);
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
@@ -57,16 +66,22 @@ async fn open(upstream: &Upstream, external_session_id: &str) -> Result<Socket, 
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
     match client_async_with_config(request, lent, Some(config)).await {
-        Ok((socket, _)) => Ok(socket),
+        Ok((socket, answer)) => (Ok(socket), date(answer.headers())),
         Err(tungstenite::Error::Http(response)) => {
             let key = upstream.api_key.as_ref().map_or("", |key| key.expose_secret());
-            Err(refused_upgrade(*response, returned, key).await)
+            let date = date(response.headers());
+            (Err(refused_upgrade(*response, returned, key).await), date)
         }
-        Err(error) => Err(Refusal::Unreachable { reason: Reason::before_a_call(upgrade_failure(&error)) }),
+        Err(error) => (Err(Refusal::Unreachable { reason: Reason::before_a_call(upgrade_failure(&error)) }), None),
     }
 }
 
-fn request(upstream: &Upstream, external_session_id: &str) -> Result<Request<()>, Refusal> {
+fn date(headers: &HeaderMap) -> Option<String> {
+    headers.get(header::DATE).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// What is sent to ask for a stream.
+pub(super) fn request(upstream: &Upstream, external_session_id: &str) -> Result<Request<()>, Refusal> {
     let bad_url = |()| Refusal::BadRequest { reason: Reason::before_a_call("upstream.url is no WebSocket address") };
     let mut url = upstream.parameters.url(&upstream.url, external_session_id);
     // A key in the URL would be logged on the way.

@@ -43,6 +43,24 @@ fn what_waited_goes_at_twice_real_time_and_then_live() {
 }
 
 #[test]
+fn a_session_hears_where_a_link_is_that_is_behind_and_when_it_has_caught_up() {
+    let mut rig = Rig::new();
+    rig.talk(300);
+    rig.connect();
+    assert_eq!(rig.behind, []);
+    rig.talk(600);
+    assert_eq!(rig.behind, [Some(120), Some(240), Some(360), None]);
+    rig.talk(6_000);
+    assert_eq!(rig.behind.len(), 4, "live audio is not told of");
+    for _ in 0..20 {
+        rig.chunk(60);
+    }
+    rig.wait(1_000);
+    assert_eq!(rig.behind[4..].last(), Some(&None));
+    assert!(rig.behind[4..].len() > 1, "a sender ahead of real time is held back");
+}
+
+#[test]
 fn keepalive_holds_the_socket_only_while_there_is_no_audio() {
     let mut rig = Rig::open();
     rig.talk(12_000);

@@ -1,0 +1,229 @@
+//! One session's socket, from the upgrade to its end.
+//!
+//! Promises: what the session says goes out in its order; a client that does not read holds it up for [`WRITE_DEADLINE`] at most.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, WebSocketUpgrade},
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Sleep, sleep, sleep_until, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message,
+        handshake::derive_accept_key,
+        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+use super::quiet::Quiet;
+use crate::{
+    clock, draw,
+    emulate::{
+        faults::{Manner, Wait},
+        log::HeardLog,
+        session::{Output, Session},
+    },
+};
+
+/// The largest message taken; clients are known to send bursts of 32 KiB.
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
+/// How long a client that does not read may hold a session up.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the other side may take to answer a close frame.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+/// A frame with every reserved bit set, of a kind that does not exist.
+const BAD_FRAME: [u8; 4] = [0x7F, 0x7F, 0x7F, 0x7F];
+/// The close code that stands for none (RFC 6455 section 7.4.1).
+const NO_CODE: u16 = 1005;
+
+type Socket = WebSocketStream<Quiet<TokioIo<Upgraded>>>;
+
+/// Checks a handshake; gives the socket to come and the answer that lets it come.
+///
+/// # Errors
+/// The answer to what is no handshake.
+pub(super) async fn handshake(parts: &mut Parts) -> Result<(OnUpgrade, Response), Response> {
+    let socket = parts.extensions.get::<OnUpgrade>().cloned();
+    // Axum checks; its own socket would answer every ping, so that it is not taken.
+    let checked = WebSocketUpgrade::from_request_parts(parts, &()).await;
+    checked.map(drop).map_err(IntoResponse::into_response)?;
+    let key = parts.headers.get(header::SEC_WEBSOCKET_KEY);
+    let (Some(socket), Some(key)) = (socket, key) else { return Err(StatusCode::UPGRADE_REQUIRED.into_response()) };
+    let accepted = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).expect("base64 is a header's value");
+    let headers = [
+        (header::CONNECTION, HeaderValue::from_static("upgrade")),
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::SEC_WEBSOCKET_ACCEPT, accepted),
+    ];
+    Ok((socket, (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()))
+}
+
+/// A session's connection.
+pub(super) struct Conversation<'a> {
+    pub(super) session: Session,
+    pub(super) manner: Manner,
+    /// The connection's number in the log.
+    pub(super) number: u32,
+    pub(super) log: &'a HeardLog,
+    pub(super) shutdown: &'a CancellationToken,
+}
+
+impl Conversation<'_> {
+    /// Holds the socket to its end; says how it ended, in the log's words.
+    pub(super) async fn hold(mut self, upgrade: OnUpgrade) -> &'static str {
+        let Ok(upgraded) = upgrade.await else { return "lost" };
+        let io = Quiet::new(TokioIo::new(upgraded), self.manner.answers_no_pings);
+        let bounds = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).max_frame_size(Some(MAX_MESSAGE_BYTES));
+        let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(bounds)).await;
+        let shutdown = self.shutdown;
+        let end = self.manner.drops_after.map(sleep);
+        tokio::select! {
+            how = self.talk(&mut socket) => how,
+            () = until(end) => "fault",
+            () = shutdown.cancelled() => {
+                close(&mut socket, 1001).await;
+                "shutdown"
+            }
+        }
+    }
+
+    async fn talk(&mut self, socket: &mut Socket) -> &'static str {
+        let mut waiting = Waiting::new(self.manner);
+        loop {
+            while let Some(output) = self.session.poll_output() {
+                waiting.push(output);
+            }
+            tokio::select! {
+                biased;
+                output = waiting.next() => if let Some(how) = self.perform(socket, output).await {
+                    return how;
+                },
+                message = socket.next() => if let Some(how) = self.take(socket, message).await {
+                    return how;
+                },
+            }
+        }
+    }
+
+    /// Takes what came; says how the connection ended, if that ended it.
+    async fn take(&mut self, socket: &mut Socket, message: Option<Result<Message, Error>>) -> Option<&'static str> {
+        match message {
+            Some(Ok(Message::Binary(audio))) => {
+                self.log.note_audio(self.number, &audio);
+                self.session.handle_audio(&audio);
+                if let Some(rest) = self.session.rest_after(audio.len()) {
+                    wait(rest).await;
+                }
+            }
+            Some(Ok(Message::Text(text))) => {
+                self.log.note_control(self.number, &text);
+                self.session.handle_text(&text);
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Ok(Message::Close(_))) => {
+                // One more read sends our half of the handshake.
+                let _ = timeout(CLOSE_DEADLINE, socket.next()).await;
+                return Some("client");
+            }
+            Some(Err(_)) | None => return Some("lost"),
+        }
+        None
+    }
+
+    /// Does what the session wants; says how the connection ended, if that ended it.
+    async fn perform(&self, socket: &mut Socket, output: Output) -> Option<&'static str> {
+        let message = match output {
+            Output::Message(message) => Message::text(message),
+            Output::Binary(bytes) => Message::binary(bytes),
+            Output::Final { message, text } => {
+                self.log.note_final(self.number, text);
+                Message::text(message)
+            }
+            Output::BadFrame => {
+                let raw = socket.get_mut();
+                let _ = timeout(WRITE_DEADLINE, async { raw.write_all(&BAD_FRAME).await.and(raw.flush().await) }).await;
+                // The client says what it thinks of that, and goes.
+                let _ = timeout(CLOSE_DEADLINE, async { while let Some(Ok(_)) = socket.next().await {} }).await;
+                return Some("fault");
+            }
+            Output::Close(code) => {
+                close(socket, code).await;
+                return Some(if code == 1000 { "server" } else { "fault" });
+            }
+            Output::Drop => return Some("fault"),
+        };
+        let sent = timeout(WRITE_DEADLINE, socket.send(message)).await;
+        (!matches!(sent, Ok(Ok(())))).then_some("lost")
+    }
+}
+
+/// What the session has said and the jitter still holds back, in its order.
+struct Waiting {
+    outputs: VecDeque<(Instant, Output)>,
+    jitter: Option<(Duration, u64)>,
+    said: u64,
+}
+
+impl Waiting {
+    const fn new(manner: Manner) -> Self {
+        Self { outputs: VecDeque::new(), jitter: manner.jitter, said: 0 }
+    }
+
+    fn push(&mut self, output: Output) {
+        let delay = self.jitter.map_or(Duration::ZERO, |(longest, seed)| longest.mul_f64(draw::share(seed, self.said)));
+        self.said += 1;
+        let due = clock::now() + delay;
+        let due = self.outputs.back().map_or(due, |(before, _)| due.max(*before));
+        self.outputs.push_back((due, output));
+    }
+
+    /// The next one when it is due; never where nothing waits. Safe to drop and ask again.
+    async fn next(&mut self) -> Output {
+        match self.outputs.front() {
+            Some((due, _)) if *due > clock::now() => sleep_until((*due).into()).await,
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+        self.outputs.pop_front().expect("one waits").1
+    }
+}
+
+/// Sends a close frame and waits, boundedly, for the other side's.
+async fn close(socket: &mut Socket, code: u16) {
+    let reason = if code == 1008 { "concurrency limit reached" } else { "" };
+    let frame = (code != NO_CODE).then(|| CloseFrame { code: CloseCode::from(code), reason: reason.into() });
+    if timeout(CLOSE_DEADLINE, socket.send(Message::Close(frame))).await.is_ok_and(|sent| sent.is_ok()) {
+        let _ = timeout(CLOSE_DEADLINE, async { while let Some(Ok(_)) = socket.next().await {} }).await;
+    }
+}
+
+/// Lets so much time pass.
+pub(super) async fn wait(wait: Wait) {
+    match wait {
+        Wait::For(time) => sleep(time).await,
+        Wait::ForEver => std::future::pending().await,
+    }
+}
+
+/// Until then, or for ever.
+async fn until(end: Option<Sleep>) {
+    match end {
+        Some(end) => end.await,
+        None => std::future::pending().await,
+    }
+}
