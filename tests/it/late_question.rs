@@ -9,7 +9,13 @@ use crate::stage::{Plan, Stage, text_of};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_security_code_is_hidden_though_its_question_is_heard_after_it() {
     let fault = Fault::Refuse { status: 503, retry_after: None };
-    let away = Rule { connections: None, attempts: Some(vec![0, 1, 2]), session: Some(".outbound".to_owned()), fault };
+    let away = Rule {
+        connections: None,
+        attempts: Some(vec![0, 1, 2]),
+        session: Some(".outbound".to_owned()),
+        after_finals: None,
+        fault,
+    };
     let mut stage = Stage::with(Plan { faults: Faults { faults: vec![away] }, ..Plan::default() }).await;
     let played = stage.call_as("pay-by-card", &stage.steady_phone()).await;
     let events = stage.events_of(&played.call_sid).await;

@@ -141,7 +141,7 @@ async fn what_is_expected_passes_and_what_was_changed_is_told() {
     assert_eq!(verdict.unwrap_err(), "1 of 1 calls gave other events than expected; see above");
     let differences: Vec<&str> = told.lines().skip(1).take_while(|line| !line.starts_with("differs  1 of")).collect();
     insta::assert_snapshot!(without_seq(&differences.join("\n")), @r#"
-    differs  pay-by-card  3 of 13 events: seq N text, seq N not expected, seq N start_ms
+    differs  pay-by-card  3 of 14 events: seq N text, seq N not expected, seq N start_ms
       changed transcript.final inbound at 0:07, seq N
         data.text
           expected  "it's my card"
