@@ -93,8 +93,6 @@ impl Command {
             Self::Deliveries(_) => Some("the deliveries command"),
             Self::Redact(_) => Some("the redact command"),
             Self::Emulate(Emulate { engine: Some(EngineName::Local), .. }) => Some("emulate --engine local"),
-            Self::Replay(Replay { faults: Some(_), .. }) => Some("replay --faults"),
-            Self::Replay(Replay { expect: Some(_), .. }) => Some("replay --expect"),
             Self::Replay(replay) if replay.dialect != "twilio" => Some("replay --dialect with anything but twilio"),
             _ => None,
         }
@@ -151,7 +149,11 @@ pub fn usage_line(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
     let facts = rendered.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let facts = facts.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
-    let line = facts.map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: ")).collect::<Vec<_>>().join("; ");
+    let line = facts
+        .map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: "))
+        .collect::<Vec<_>>()
+        .join("; ")
+        .replace(":; ", ": ");
     let line =
         if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand { "no command given".to_owned() } else { line };
     let command = rendered.lines().find_map(|line| line.trim().strip_prefix("Usage: pulse-bridge "));

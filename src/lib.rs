@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod net;
 pub mod outbox;
 pub mod pii;
+pub mod plan;
 pub mod receive;
 pub mod redact;
 pub mod registry;

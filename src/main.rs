@@ -82,8 +82,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Replay(arguments) => {
             logs_of_a_tool();
             let arguments = tools::replay(arguments)?;
-            let all = runtime()?.block_on(replay::command(arguments, &mut std::io::stdout()))?;
-            passed(all, "not every call could be played; see the lines above")
+            Ok(runtime()?.block_on(replay::command(arguments, &mut std::io::stdout()))?)
         }
         Command::Emulate(arguments) => {
             logs_of_a_tool();

@@ -3,7 +3,7 @@
 //! Promises: the start line names the real address, so port 0 can be asked for; the first signal ends a command cleanly, the
 //! second at once.
 
-use std::{io::Write, net::SocketAddr};
+use std::{io::Write, net::SocketAddr, path::Path};
 
 use anyhow::{Context, anyhow};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -22,7 +22,9 @@ use crate::{
     config::{self, Config},
     doctor::{self, Report},
     emulate::{self, Emulator},
-    receive, replay, serve,
+    receive,
+    replay::{self, Expect, Expectations, faults::Faults},
+    serve,
     webhook::sign::SigningKey,
 };
 
@@ -130,19 +132,38 @@ pub fn doctor(arguments: &cli::Doctor, runtime: Runtime) -> Result<(), Failure> 
 /// What `replay` was given, as the phone takes it.
 ///
 /// # Errors
-/// A URL that is none, a recording that cannot be read.
+/// A URL that is none; a recording, a plan or an expectation that cannot be read; settings that are wrong, where the API token is looked for there.
 pub fn replay(arguments: cli::Replay) -> Result<replay::Arguments, Failure> {
     let to = Url::parse(&arguments.to).with_context(|| format!("--to {} is not a URL", arguments.to)).map_err(Failure::usage)?;
-    let calls = usize::try_from(arguments.calls).unwrap_or(usize::MAX);
     let recordings = arguments.paths.iter().map(|path| replay::load(path)).collect::<Result<Vec<_>, _>>();
+    let recordings = recordings.map_err(Failure::usage)?.concat();
+    let faults = arguments.faults.as_deref().map(read_faults).transpose().map_err(Failure::usage)?;
+    let expect = match &arguments.expect {
+        Some(folder) => {
+            let files = Expectations::find(folder, &recordings, arguments.write_expected).map_err(Failure::usage)?;
+            let token = match arguments.token {
+                Some(token) => Some(token),
+                None => config::driver::read(arguments.settings.config.as_deref())?.api_token,
+            };
+            let (write, tolerance_ms) = (arguments.write_expected, arguments.tolerance_ms);
+            Some(Expect { write, tolerance_ms, token, ..Expect::new(files) })
+        }
+        None => None,
+    };
     Ok(replay::Arguments {
-        recordings: recordings.map_err(Failure::usage)?.concat(),
-        to,
         pace: arguments.speed,
-        calls,
+        calls: usize::try_from(arguments.calls).unwrap_or(usize::MAX),
         sign_with: arguments.sign_with,
+        faults: faults.unwrap_or_default(),
+        expect,
         json: arguments.json,
+        ..replay::Arguments::new(recordings, to)
     })
+}
+
+fn read_faults(path: &Path) -> anyhow::Result<Faults> {
+    let plan = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Faults::of_json(&plan).map_err(|what| anyhow!("{} {what}", path.display()))
 }
 
 /// Takes the address, or says who may be in the way.

@@ -8,7 +8,7 @@ mod wav;
 use audio_codec_algorithms::{decode_alaw, decode_ulaw, encode_ulaw};
 use rubato::{Fft, FixedSync, Resampler, audioadapter_buffers::direct::SequentialSliceOfVecs};
 
-pub use wav::{BadWav, Coding, Wav};
+pub use wav::{BadWav, Coding, MAX_WAV_BYTES, Wav};
 
 /// Samples a second on the telephone.
 const PHONE_RATE: u32 = 8000;

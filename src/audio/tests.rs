@@ -105,6 +105,41 @@ fn what_is_not_read_is_refused_by_its_reason() {
 }
 
 #[test]
+fn relatives_of_wav_and_other_codings_are_named_as_programs_name_them() {
+    let form = |name: &[u8]| {
+        let mut renamed = file(7, 8, 8000, 1, &[9; 4]).to_vec();
+        renamed[..4].copy_from_slice(name);
+        Wav::parse(&renamed.into()).unwrap_err().to_string()
+    };
+    assert_eq!(form(b"RF64"), "is in the RF64 form of WAV, which is not read; save it as plain WAV");
+    assert_eq!(form(b"RIFX"), "is in the RIFX form of WAV, which is not read; save it as plain WAV");
+    let coding = |tag, bits| Wav::parse(&file(tag, bits, 8000, 1, &[0; 8])).unwrap_err().to_string();
+    assert_eq!(coding(3, 32), "is floating point (format 3) at 32 bits; only 16-bit PCM, A-law and mu-law are read");
+    assert_eq!(coding(1, 24), "is PCM (format 1) at 24 bits; only 16-bit PCM, A-law and mu-law are read");
+    assert_eq!(coding(777, 8), "is format 777 at 8 bits; only 16-bit PCM, A-law and mu-law are read");
+}
+
+#[test]
+fn rates_that_share_nothing_with_the_telephone_s_are_taken_too() {
+    for rate in [4001, 7999, 22_050, 32_000, 96_000, 191_999] {
+        let length = telephone(&Wav::parse(&file(1, 16, rate, 1, &pcm(&tone(500.0, rate)))).unwrap())[0].len();
+        assert_eq!(length, 8000, "{rate}");
+    }
+}
+
+#[test]
+fn parts_may_come_in_any_order_before_the_sound_and_anything_behind_it_is_no_sound() {
+    let plain = file(7, 8, 8000, 1, &[9; 5]).to_vec();
+    let (head, rest) = plain.split_at(12);
+    // `LIST`, of odd length and so padded, before `fmt `; the sound padded too, and a part behind it.
+    let (format, list) = rest.split_at(24);
+    let (list, data) = list.split_at(12);
+    let moved = [head, list, format, data, b"\0", b"id3 \x04\0\0\0\x01\x01\x01\x01"].concat();
+    let wav = Wav::parse(&moved.into()).unwrap();
+    assert_eq!(telephone(&wav), [[9; 5]]);
+}
+
+#[test]
 fn no_cut_of_a_file_panics() {
     let whole = file(1, 16, 16_000, 2, &[3; 64]);
     for length in 0..whole.len() {

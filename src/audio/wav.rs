@@ -5,6 +5,8 @@
 
 use bytes::Bytes;
 
+/// The longest file that is read, in bytes: an hour and a half of two channels at 48 kHz.
+pub const MAX_WAV_BYTES: u64 = 1 << 30;
 /// Sample rates taken, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 4000..=192_000;
 
@@ -14,11 +16,14 @@ pub enum BadWav {
     /// Not RIFF/WAVE.
     #[error("is not a WAV file")]
     NotWav,
+    /// A relative of WAV: sizes of 64 bits, or big-endian.
+    #[error("is in the {0} form of WAV, which is not read; save it as plain WAV")]
+    Form(&'static str),
     /// Ends before its sound begins.
     #[error("has no \"{0}\" part; the file is cut short")]
     Missing(&'static str),
     /// A coding that nobody records phones in.
-    #[error("is coded with format {tag} at {bits} bits; only 16-bit PCM (1), A-law (6) and mu-law (7) are read")]
+    #[error("is {} at {bits} bits; only 16-bit PCM, A-law and mu-law are read", name_of(*tag))]
     Coding {
         /// The format tag.
         tag: u16,
@@ -31,6 +36,26 @@ pub enum BadWav {
     /// No rate at all, or one from outer space.
     #[error("has {0} samples a second; 4,000 to 192,000 are read")]
     Rate(u32),
+}
+
+/// A format tag in the words of those who choose it in a program's menu.
+fn name_of(tag: u16) -> String {
+    let name = match tag {
+        1 => "PCM",
+        2 => "Microsoft ADPCM",
+        3 => "floating point",
+        6 => "A-law",
+        7 => "mu-law",
+        0x11 => "IMA ADPCM",
+        0x31 => "GSM 6.10",
+        0x40 => "G.721 ADPCM",
+        0x50 => "MPEG",
+        0x55 => "MP3",
+        0x65 => "G.722 ADPCM",
+        0xA106 => "AAC",
+        _ => return format!("format {tag}"),
+    };
+    format!("{name} (format {tag})")
 }
 
 /// How a sample is coded.
@@ -71,8 +96,15 @@ impl Wav {
     /// # Errors
     /// What is wrong with it, or not supported.
     pub fn parse(file: &Bytes) -> Result<Self, BadWav> {
-        if file.len() < 12 || &file[..4] != b"RIFF" || &file[8..12] != b"WAVE" {
+        if file.len() < 12 || &file[8..12] != b"WAVE" {
             return Err(BadWav::NotWav);
+        }
+        match &file[..4] {
+            b"RIFF" => {}
+            b"RF64" => return Err(BadWav::Form("RF64")),
+            b"BW64" => return Err(BadWav::Form("BW64")),
+            b"RIFX" => return Err(BadWav::Form("RIFX")),
+            _ => return Err(BadWav::NotWav),
         }
         let mut format = None;
         let mut rest = file.slice(12..);

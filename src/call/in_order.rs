@@ -32,11 +32,7 @@ pub(super) enum Item {
     /// A final.
     Final(Box<Segment<Unredacted>>),
     /// A key was pressed.
-    Digit {
-        track: Track,
-        at_ms: u64,
-        digit: char,
-    },
+    Digit { track: Track, at_ms: u64, digit: char },
     /// Audio will never be transcribed.
     Gap(Track, Gap),
 }

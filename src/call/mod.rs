@@ -23,8 +23,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use in_order::{InOrder, Item};
 pub use facts::{Facts, Remembered, direction_named};
+use in_order::{InOrder, Item};
 pub use resume::{Resumed, ResumedTrack};
 pub use tracks::Sums;
 use tracks::Tracks;

@@ -60,7 +60,7 @@ pub struct Demo {
 /// `replay`.
 #[derive(Args)]
 pub struct Replay {
-    /// Folders with a recorded call (messages.jsonl), folders of such folders, WAV files
+    /// Recorded calls: a fixture's folder, a log of Twilio messages, a WAV file, or a folder of them
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// The bridge's media address
@@ -78,12 +78,24 @@ pub struct Replay {
     /// Auth token to sign the handshake with, as Twilio would
     #[arg(long, value_name = "TOKEN")]
     pub sign_with: Option<SecretString>,
-    /// Plan of frames to lose, double, delay (not in this version yet)
+    /// Plan of frames to lose, double, delay, reorder, and of broken connections
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
-    /// Folder of events to compare with what came out (not in this version yet)
+    /// Folder of expected events; what came out is fetched from the bridge and compared with them
     #[arg(long, value_name = "DIR")]
     pub expect: Option<PathBuf>,
+    /// Write what came out to the folder of --expect
+    #[arg(long, requires = "expect")]
+    pub write_expected: bool,
+    /// How many milliseconds each time may be off what is expected
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "expect")]
+    pub tolerance_ms: u64,
+    /// The bridge's API token, for --expect [default: from the settings]
+    #[arg(long, value_name = "TOKEN", requires = "expect")]
+    pub token: Option<SecretString>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its type says it")]
+    pub settings: Settings,
     /// One JSON object a line on stdout, errors too
     #[arg(long)]
     pub json: bool,

@@ -1,20 +1,26 @@
 //! The phone's sockets, its pace, and the command's output.
 
+mod command;
+mod expected;
+mod load;
+mod questions;
+mod screen;
+
 use std::{
     collections::BTreeMap,
-    fmt, fs,
-    io::Write,
-    path::{Path, PathBuf},
+    fmt,
     sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+pub use command::{Arguments, Expect, command};
+pub use expected::Expectations;
 use futures_util::{
     SinkExt, StreamExt,
     stream::{FuturesUnordered, SplitSink, SplitStream},
 };
-use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tokio_tungstenite::{
@@ -23,12 +29,17 @@ use tokio_tungstenite::{
 };
 use url::Url;
 
-use super::{Ids, Pace, Played, Progress, Recording, Settings, TrackSent, wire};
+pub use load::load;
+
+use super::{
+    Ids, Pace, Played, Progress, Recording, Settings, TrackSent,
+    faults::{Schedule, Step},
+    wire,
+};
 use crate::{
-    audio::Wav,
     clock,
     dialect::signature,
-    fixture::{self, Fixture, Media, Message},
+    fixture::{Media, Message},
     hex::hex,
     media::{MAX_ID_BYTES, Track},
     net,
@@ -36,135 +47,67 @@ use crate::{
 
 /// How long the handshake may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// How long the bridge may take to answer our close.
+/// How long the bridge may take to answer our close, beside the recording's own length: at the greatest speed it reads no faster than it
+/// can hand the audio on.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a stream without a `stop` stays open after its last message, so that a bridge which refused it can say so.
+/// How long a stream without a `stop` stays open after its last message was read, so that a bridge which refused it can say so.
 const REFUSAL_PATIENCE: Duration = Duration::from_millis(200);
 /// At the greatest speed, messages written before the socket is flushed.
 const FLUSHED_AT_ONCE: u64 = 64;
 
 type Socket = WebSocketStream<Box<dyn net::Stream>>;
 
-/// What the `replay` command was given.
-#[derive(Clone)]
-pub struct Arguments {
-    /// What is played, at least one; see [`load`].
-    pub recordings: Vec<Recording>,
-    /// The bridge's media route; the command line's default is [`super::DEFAULT_TO`].
-    pub to: Url,
-    /// How fast.
-    pub pace: Pace,
-    /// How many calls at once, taking the recordings in turn; at least one for each recording.
-    pub calls: usize,
-    /// Signs the handshake with this account token.
-    pub sign_with: Option<SecretString>,
-    /// One JSON object a call in place of a line.
-    pub json: bool,
-}
-
-/// The command: plays, prints a line for each call to `out`; whether all went through.
-///
-/// # Errors
-/// If nothing could be played, in one line that says what to do.
-pub async fn command(arguments: Arguments, out: &mut (impl Write + Send)) -> anyhow::Result<bool> {
-    let recordings = &arguments.recordings;
-    ensure!(!recordings.is_empty(), "nothing to play; name a fixture's folder or a WAV file");
-    let calls = arguments.calls.max(recordings.len());
-    let recordings: Vec<&Recording> = recordings.iter().cycle().take(calls).collect();
-    let settings = Settings { pace: arguments.pace, sign_with: arguments.sign_with, ..Settings::new(arguments.to) };
-    let progress = Progress::default();
-    let played = play_all(&recordings, &settings, &progress);
-    let played = if arguments.json { played.await } else { with_bar(played, &recordings, &progress).await };
-    for call in &played {
-        let line = if arguments.json { serde_json::to_string(call)? } else { call.to_string() };
-        writeln!(out, "{line}").context("failed to print")?;
-    }
-    Ok(played.iter().all(|call| call.error.is_none()))
-}
-
-/// Shows on stderr, if that is a terminal, how far the calls have got.
-async fn with_bar(played: impl Future<Output = Vec<Played>>, recordings: &[&Recording], progress: &Progress) -> Vec<Played> {
-    const PAINTED_EVERY: Duration = Duration::from_millis(200);
-    let bar = indicatif::ProgressBar::new(recordings.iter().map(|recording| recording.media_messages()).sum());
-    tokio::pin!(played);
-    loop {
-        tokio::select! {
-            played = &mut played => {
-                bar.finish_and_clear();
-                return played;
-            }
-            () = tokio::time::sleep(PAINTED_EVERY) => bar.set_position(progress.sent.load(Relaxed)),
-        }
-    }
-}
-
-/// Reads what a path names: a fixture, a folder of fixtures, a WAV file.
-///
-/// # Errors
-/// One line that names the file and what is wrong with it.
-pub fn load(path: &Path) -> anyhow::Result<Vec<Recording>> {
-    if path.join(fixture::MESSAGES).exists() {
-        return Ok(vec![Recording::of_fixture(Fixture::load(path)?)]);
-    }
-    if path.is_dir() {
-        let mut inside: Vec<PathBuf> = fs::read_dir(path)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        inside.retain(|path| path.join(fixture::MESSAGES).exists() || is_wav(path));
-        inside.sort();
-        ensure!(!inside.is_empty(), "{} holds neither fixtures nor WAV files", path.display());
-        let loaded: Vec<Vec<Recording>> = inside.iter().map(|path| load(path)).collect::<Result<_, _>>()?;
-        return Ok(loaded.concat());
-    }
-    let file = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    ensure!(is_wav(path), "{} is neither a fixture's folder (with {}) nor a .wav file", path.display(), fixture::MESSAGES);
-    let wav = Wav::parse(&file.into()).with_context(|| path.display().to_string())?;
-    let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    Ok(vec![Recording::of_wav(name, &wav)])
-}
-
-fn is_wav(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wav"))
-}
-
-/// Plays all recordings at once; the results in the recordings' order.
+/// Plays all recordings at once, as calls 1, 2 and so on; the results in the recordings' order.
 pub async fn play_all(recordings: &[&Recording], settings: &Settings, progress: &Progress) -> Vec<Played> {
     let mut playing: FuturesUnordered<_> = recordings
         .iter()
-        .enumerate()
-        .map(|(index, recording)| async move { (index, play(recording, settings, progress).await) })
+        .zip(1..)
+        .map(|(recording, call)| async move { (call, play_as(call, recording, settings, progress).await) })
         .collect();
     let mut played = BTreeMap::new();
-    while let Some((index, call)) = playing.next().await {
-        played.insert(index, call);
+    while let Some((call, result)) = playing.next().await {
+        played.insert(call, result);
     }
     played.into_values().collect()
 }
 
 /// Plays one call to its end. What goes wrong is in the result.
 pub async fn play(recording: &Recording, settings: &Settings, progress: &Progress) -> Played {
+    play_as(1, recording, settings, progress).await
+}
+
+/// Plays one call of several; the fault plan knows it by this number.
+pub(super) async fn play_as(call: u32, recording: &Recording, settings: &Settings, progress: &Progress) -> Played {
     let ids = settings.ids.clone().unwrap_or_else(fresh_ids);
+    let schedule = Schedule::new(&recording.messages, &settings.faults, call);
     let mut sent = Sent::default();
     let outcome = async {
         ensure!(is_plain(&ids.call_sid) && is_plain(&ids.stream_sid), "a call's ids are 1 to 128 letters, digits, - and _");
         let socket = timeout(CONNECT_DEADLINE, dial(settings)).await;
         let socket = socket.map_err(|_| anyhow::anyhow!("{} did not answer within 10 s", shown(&settings.to)))??;
-        converse(socket, recording, &ids, settings, &mut sent, progress).await
+        let speaking = Speaking { recording, schedule: &schedule, ids: &ids, settings, progress };
+        converse(socket, &speaking, &mut sent).await
     }
     .await;
-    let stopped = recording.messages.iter().any(|message| matches!(message, Message::Stop { .. }));
+    progress.done.fetch_add(1, Relaxed);
+    let took = sent.began.zip(sent.ended).map_or(Duration::ZERO, |(began, ended)| ended.saturating_duration_since(began));
     Played {
         recording: recording.name.clone(),
         call_sid: ids.call_sid,
         stream_sid: ids.stream_sid,
         messages: sent.messages,
         tracks: sent.tracks.into_iter().map(|(track, sent)| (track, sent.into_result())).collect(),
-        ended: if outcome.is_err() {
-            "failed"
-        } else if stopped {
-            "stop"
-        } else {
-            "disconnect"
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        ended: match (&outcome, sent.stopped) {
+            (Err(_), _) => "failed",
+            (Ok(()), true) => "stop",
+            (Ok(()), false) => "disconnect",
         },
+        faults: schedule.done,
+        notes: recording.notes.clone(),
         error: outcome.err().map(|error| format!("{error:#}")),
+        completed_after_ms: None,
+        expect: None,
     }
 }
 
@@ -172,6 +115,9 @@ pub async fn play(recording: &Recording, settings: &Settings, progress: &Progres
 #[derive(Default)]
 struct Sent {
     messages: u64,
+    began: Option<Instant>,
+    ended: Option<Instant>,
+    stopped: bool,
     tracks: BTreeMap<Track, SentTrack>,
 }
 
@@ -228,80 +174,115 @@ fn reason(body: Option<&[u8]>) -> String {
     text.map(|text| format!(" ({text})")).unwrap_or_default()
 }
 
-async fn converse(
-    socket: Socket,
-    recording: &Recording,
-    ids: &Ids,
-    settings: &Settings,
-    sent: &mut Sent,
-    progress: &Progress,
-) -> anyhow::Result<()> {
+/// What is said, and how.
+struct Speaking<'a> {
+    recording: &'a Recording,
+    schedule: &'a Schedule,
+    ids: &'a Ids,
+    settings: &'a Settings,
+    progress: &'a Progress,
+}
+
+async fn converse(socket: Socket, speaking: &Speaking<'_>, sent: &mut Sent) -> anyhow::Result<()> {
     let (mut writer, mut reader) = socket.split();
     let spoken = tokio::select! {
-        spoken = speak(&mut writer, recording, ids, settings, sent, progress) => spoken,
+        spoken = speaking.run(&mut writer, sent) => spoken,
         ended = listen(&mut reader) => bail!("the bridge ended the stream: {ended}"),
     };
-    let (outcome, patience) = match spoken {
-        // The bridge may take its time; what it owes us is on its way to the webhook, not here.
-        Ok(true) => (writer.close().await.context("failed to close the stream"), CLOSE_DEADLINE),
-        Ok(false) => (Ok(()), REFUSAL_PATIENCE),
-        Err(broken) => (Err(broken), REFUSAL_PATIENCE),
-    };
     // At the greatest speed everything may be written before the bridge's refusal arrives; where it does, it is why.
-    match timeout(patience, listen(&mut reader)).await {
+    if let Err(broken) = spoken {
+        let ended = timeout(REFUSAL_PATIENCE, listen(&mut reader)).await.ok();
+        return ended.filter(Ended::is_refusal).map_or(Err(broken), |ended| bail!("the bridge ended the stream: {ended}"));
+    }
+    let all_taken = if sent.stopped {
+        writer.close().await.context("failed to close the stream")
+    } else {
+        // What is on its way when a socket breaks may be lost; its answer says that everything before it was read.
+        writer.send(Frame::Ping(Bytes::new())).await.context("the stream broke")
+    };
+    // The bridge may take its time; what it owes us is on its way to the webhook, not here.
+    let patience = CLOSE_DEADLINE + Duration::from_millis(speaking.recording.length_ms());
+    let mut ended = timeout(patience, listen(&mut reader)).await;
+    if matches!(ended, Ok(Ended::Answered)) {
+        ended = timeout(REFUSAL_PATIENCE, listen(&mut reader)).await.or(Ok(Ended::Answered));
+    }
+    match ended {
         Ok(ended) if ended.is_refusal() => bail!("the bridge ended the stream: {ended}"),
-        _ => outcome,
+        Ok(_) => all_taken,
+        Err(_) => bail!("the bridge has not read the whole call {} s after its last message", patience.as_secs()),
     }
 }
 
-/// Sends the whole recording at its pace; whether it had a `stop`.
-async fn speak(
-    writer: &mut SplitSink<Socket, Frame>,
-    recording: &Recording,
-    ids: &Ids,
-    settings: &Settings,
-    sent: &mut Sent,
-    progress: &Progress,
-) -> anyhow::Result<bool> {
-    let mut account = "";
-    let mut zero: Option<(Instant, u64)> = None;
-    for message in &recording.messages {
-        if let Message::Start(start) = message {
-            account = &start.account_sid;
+impl Speaking<'_> {
+    /// Sends everything that is to be sent, at its pace.
+    async fn run(&self, writer: &mut SplitSink<Socket, Frame>, sent: &mut Sent) -> anyhow::Result<()> {
+        let account = self.recording.messages.iter().find_map(|message| match message {
+            Message::Start(start) => Some(start.account_sid.as_str()),
+            _ => None,
+        });
+        let mut zero: Option<Instant> = None;
+        for step in self.schedule.steps(&self.recording.messages) {
+            let message = &self.recording.messages[step.message];
+            if let Pace::Times(speed) = self.settings.pace {
+                if matches!(message, Message::Media(_)) {
+                    zero.get_or_insert_with(clock::now);
+                }
+                let due = Duration::from_millis(step.due_ms).div_f64(speed);
+                clock::sleep_until(Some(zero.unwrap_or_else(clock::now) + due)).await;
+            }
+            let text = self.text_of(message, &step, account.unwrap_or_default());
+            writer.feed(Frame::Text(text.into())).await.context("the stream broke")?;
+            if self.settings.pace != Pace::Max || sent.messages.is_multiple_of(FLUSHED_AT_ONCE) {
+                writer.flush().await.context("the stream broke")?;
+            }
+            sent.note(message);
+            if matches!(message, Message::Media(_)) {
+                self.progress.sent.fetch_add(1, Relaxed);
+                self.progress.at_ms.fetch_max(step.due_ms, Relaxed);
+            }
         }
-        if let (Message::Media(media), Pace::Times(speed)) = (message, settings.pace) {
-            let (began, first_ms) = *zero.get_or_insert((clock::now(), media.timestamp_ms));
-            let due = Duration::from_millis(media.timestamp_ms.saturating_sub(first_ms)).div_f64(speed);
-            clock::sleep_until(Some(began + due)).await;
-        }
-        let text = wire::text_of(message, account, ids, &settings.parameters);
-        writer.feed(Frame::Text(text.into())).await.context("the stream broke")?;
-        if settings.pace != Pace::Max || sent.messages.is_multiple_of(FLUSHED_AT_ONCE) {
-            writer.flush().await.context("the stream broke")?;
-        }
-        sent.messages += 1;
-        if let Message::Media(media) = message {
-            note(sent, media);
-            progress.sent.fetch_add(1, Relaxed);
+        writer.flush().await.context("the stream broke")
+    }
+
+    fn text_of(&self, message: &Message, step: &Step, account: &str) -> String {
+        let parameters = &self.settings.parameters;
+        match message {
+            Message::Media(media) if step.drift_ms != 0 => {
+                let timestamp_ms = media.timestamp_ms.saturating_add_signed(step.drift_ms);
+                wire::text_of(&Message::Media(Media { timestamp_ms, ..media.clone() }), account, self.ids, parameters)
+            }
+            message => wire::text_of(message, account, self.ids, parameters),
         }
     }
-    writer.flush().await.context("the stream broke")?;
-    Ok(recording.messages.iter().any(|message| matches!(message, Message::Stop { .. })))
 }
 
-fn note(sent: &mut Sent, media: &Media) {
-    let track = sent.tracks.entry(media.track).or_default();
-    track.frames += 1;
-    track.bytes += media.audio.len() as u64;
-    track.audio.update(&media.audio);
+impl Sent {
+    fn note(&mut self, message: &Message) {
+        self.messages += 1;
+        let now = clock::now();
+        self.began.get_or_insert(now);
+        self.ended = Some(now);
+        match message {
+            Message::Stop { .. } => self.stopped = true,
+            Message::Media(media) => {
+                let track = self.tracks.entry(media.track).or_default();
+                track.frames += 1;
+                track.bytes += media.audio.len() as u64;
+                track.audio.update(&media.audio);
+            }
+            Message::Connected | Message::Start(_) | Message::Other(_) => {}
+        }
+    }
 }
 
-/// How the bridge ended a stream.
+/// How the bridge ended a stream, if it did.
 enum Ended {
     /// With a close frame; 1005 where it gave no code.
     Closed { code: u16, reason: String },
     /// Without one.
     Broken(Error),
+    /// Not at all: it answered our ping.
+    Answered,
 }
 
 impl Ended {
@@ -317,11 +298,12 @@ impl fmt::Display for Ended {
         match self {
             Self::Closed { code, reason } => f.write_str(format!("{code} {reason}").trim_end()),
             Self::Broken(why) => why.fmt(f),
+            Self::Answered => f.write_str("not yet"),
         }
     }
 }
 
-/// Reads, which also answers pings, until the stream ends; says how it did.
+/// Reads, which also answers pings, until the stream ends or our own ping is answered; says how it did.
 async fn listen(reader: &mut SplitStream<Socket>) -> Ended {
     loop {
         match reader.next().await {
@@ -330,6 +312,7 @@ async fn listen(reader: &mut SplitStream<Socket>) -> Ended {
                     frame.map_or((CloseCode::Status, String::new()), |frame| (frame.code, frame.reason.to_string()));
                 return Ended::Closed { code: code.into(), reason };
             }
+            Some(Ok(Frame::Pong(_))) => return Ended::Answered,
             Some(Ok(_)) => {}
             Some(Err(error)) => return Ended::Broken(error),
             None => return Ended::Broken(Error::ConnectionClosed),

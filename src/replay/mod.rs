@@ -1,18 +1,32 @@
 //! Being the phone: recorded calls played into any bridge as Twilio would send them (protocols/ingress.md section 3).
 //!
 //! Promises: the recording's bytes go out unchanged and in the recording's order, counters as strings; each call has ids of
-//! its own; a recording without `stop` ends by a broken socket. A [`Played`] says by hash what was sent.
+//! its own; a recording without `stop` ends by a broken socket. Only a fault plan changes that, and says what it did. A [`Played`] says by
+//! hash what was sent.
 
+mod differ;
 mod driver;
+pub mod expect;
+pub mod faults;
+mod log;
+mod report;
+mod scan;
 mod wire;
 
-use std::{collections::BTreeMap, fmt, sync::atomic::AtomicU64};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+};
 
+use bytes::Bytes;
 use secrecy::SecretString;
 use serde::Serialize;
 use url::Url;
 
-pub use driver::{Arguments, command, load, play, play_all};
+pub use driver::{Arguments, Expect, Expectations, command, load, play, play_all};
+
+use self::{expect::Comparison, faults::Faults};
 
 use crate::{
     audio::{Wav, telephone},
@@ -35,6 +49,8 @@ pub struct Recording {
     pub name: String,
     /// What the phone sends, in order.
     pub messages: Vec<Message>,
+    /// What of it is not as it was recorded, in a line each.
+    pub notes: Vec<String>,
 }
 
 /// The ids under which a call is played.
@@ -82,6 +98,8 @@ pub struct Settings {
     pub ids: Option<Ids>,
     /// Custom parameters beside the recorded ones, which they replace by name.
     pub parameters: BTreeMap<String, String>,
+    /// What goes wrong on the way.
+    pub faults: Arc<Faults>,
     /// Connects, with TLS for `wss`.
     pub dialler: Dialler,
 }
@@ -97,6 +115,7 @@ impl Settings {
             sign_url: None,
             ids: None,
             parameters: BTreeMap::new(),
+            faults: Arc::default(),
             dialler: Dialler::new(Reach::Anywhere),
         }
     }
@@ -107,10 +126,14 @@ impl Settings {
 pub struct Progress {
     /// Media messages sent.
     pub sent: AtomicU64,
+    /// Media time of the call that is furthest, in milliseconds.
+    pub at_ms: AtomicU64,
+    /// Calls at their end.
+    pub done: AtomicU64,
 }
 
 /// What one call came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Played {
     /// The recording's name.
     pub recording: String,
@@ -122,10 +145,29 @@ pub struct Played {
     pub messages: u64,
     /// What was sent on each track.
     pub tracks: BTreeMap<Track, TrackSent>,
-    /// `stop`, `disconnect` (as recorded, without a `stop`) or `failed`.
+    /// From the first message sent to the last, in milliseconds.
+    pub took_ms: u64,
+    /// `stop`, `disconnect` (without a `stop`, as recorded or planned) or `failed`.
     pub ended: &'static str,
+    /// How many frames suffered which fault of the plan.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// What of the recording is not as it was recorded.
+    pub notes: Vec<String>,
     /// Why it failed, in one line.
     pub error: Option<String>,
+    /// From the call's end to the moment when its last event was there, in milliseconds, if that was asked for.
+    pub completed_after_ms: Option<u64>,
+    /// How its events compare with what is expected, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Comparison>,
+}
+
+impl Played {
+    /// Whether the call went through, and its events are what is expected.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.error.is_none() && self.expect.as_ref().is_none_or(Comparison::is_same)
+    }
 }
 
 /// What was sent on one track.
@@ -145,6 +187,9 @@ impl fmt::Display for Played {
         for (track, sent) in &self.tracks {
             write!(f, "  {track} {}.{:03} s", sent.bytes / 8000, sent.bytes % 8000 / 8)?;
         }
+        for (number, (fault, count)) in self.faults.iter().enumerate() {
+            write!(f, "{}{fault} {count}", if number == 0 { "  " } else { ", " })?;
+        }
         self.error.as_ref().map_or(Ok(()), |error| write!(f, "  {error}"))
     }
 }
@@ -153,13 +198,13 @@ impl Recording {
     /// A fixture's call.
     #[must_use]
     pub fn of_fixture(fixture: Fixture) -> Self {
-        Self { name: fixture.name, messages: fixture.messages }
+        Self { name: fixture.name, messages: fixture.messages, notes: Vec::new() }
     }
 
     /// A file's sound as a call: one channel is the inbound track, two are both tracks, inbound first.
     #[must_use]
     pub fn of_wav(name: String, wav: &Wav) -> Self {
-        let channels = telephone(wav);
+        let channels: Vec<Bytes> = telephone(wav).into_iter().map(Bytes::from).collect();
         let tracks: Vec<Track> = [Track::Inbound, Track::Outbound].into_iter().take(channels.len()).collect();
         let start = Start {
             sequence: 1,
@@ -174,19 +219,31 @@ impl Recording {
         let mut sequence = 1;
         for number in 0..frames {
             for (track, channel) in tracks.iter().zip(&channels) {
-                let rest = &channel[(number * FRAME_BYTES).min(channel.len())..];
+                let from = (number * FRAME_BYTES).min(channel.len());
                 sequence += 1;
                 messages.push(Message::Media(Media {
                     sequence,
                     track: *track,
                     chunk: number as u64 + 1,
                     timestamp_ms: number as u64 * FRAME_MS,
-                    audio: rest[..rest.len().min(FRAME_BYTES)].to_vec().into(),
+                    audio: channel.slice(from..channel.len().min(from + FRAME_BYTES)),
                 }));
             }
         }
         messages.push(Message::Stop { sequence: sequence + 1 });
-        Self { name, messages }
+        Self { name, messages, notes: Vec::new() }
+    }
+
+    /// How long it is, in milliseconds of media time from its first frame to its last.
+    #[must_use]
+    pub fn length_ms(&self) -> u64 {
+        let stamps = || {
+            self.messages.iter().filter_map(|message| match message {
+                Message::Media(media) => Some(media.timestamp_ms),
+                _ => None,
+            })
+        };
+        stamps().next().map_or(0, |first| stamps().max().unwrap_or(first).saturating_sub(first))
     }
 
     /// How many media messages it has.

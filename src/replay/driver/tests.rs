@@ -11,6 +11,7 @@ use axum::{
     routing::get,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use secrecy::SecretString;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -107,6 +108,32 @@ async fn a_recording_without_stop_ends_by_a_broken_socket() {
 }
 
 #[tokio::test]
+async fn a_phone_does_not_leave_before_all_it_said_was_read() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = Url::parse(&format!("ws://{}/media/twilio", listener.local_addr().unwrap())).unwrap();
+    let (let_read, may_read) = tokio::sync::oneshot::channel::<()>();
+    let slow = tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(tcp).await.unwrap();
+        may_read.await.unwrap();
+        let mut read = 0;
+        while let Some(Ok(frame)) = socket.next().await {
+            read += u64::from(frame.is_text());
+        }
+        read
+    });
+    let mut short = recording("mid-word");
+    short.messages.truncate(20);
+    let (settings, progress) = (at_max(to), Progress::default());
+    let mut playing = std::pin::pin!(play(&short, &settings, &progress));
+    assert!(timeout(2 * REFUSAL_PATIENCE, &mut playing).await.is_err(), "it waits");
+    let_read.send(()).unwrap();
+    let played = playing.await;
+    assert_eq!((played.ended, played.error), ("disconnect", None));
+    assert_eq!(slow.await.unwrap(), 20);
+}
+
+#[tokio::test]
 async fn many_calls_have_ids_of_their_own_and_given_ids_are_kept() {
     let (url, seen, mut endings) = bridge(None).await;
     let played = play_all(&[&recording("mid-word"); 5], &at_max(url.clone()), &Progress::default()).await;
@@ -139,6 +166,50 @@ async fn the_handshake_carries_a_signature_over_the_url_dialled_or_given() {
     assert_eq!(seen[1].signature.as_deref(), Some("pdNh/PVQcUqJrppuXVeC/tngji4="));
 }
 
+/// A certificate for localhost that nobody else trusts, with its key.
+const LOCALHOST: &[u8] = include_bytes!("../../net/tests/localhost.pem");
+
+#[expect(clippy::result_large_err, reason = "the library's callback answers with a whole response")]
+#[tokio::test]
+async fn over_tls_and_with_a_token_in_the_path_the_whole_address_is_signed() {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    use tokio_tungstenite::{accept_hdr_async, tungstenite::handshake::server::Request};
+
+    let certificate = CertificateDer::from_pem_slice(LOCALHOST).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivateKeyDer::from_pem_slice(LOCALHOST).unwrap();
+    let server = server.with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = Url::parse(&format!("wss://localhost:{}/media/twilio/s3cret", listener.local_addr().unwrap().port())).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let token = SecretString::from("0123456789abcdef0123456789abcdef");
+    let settings = Settings {
+        dialler: net::Dialler::trusting(net::Reach::Anywhere, roots),
+        sign_with: Some(token.clone()),
+        ..at_max(to.clone())
+    };
+    let serving = async {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let tls = tokio_rustls::TlsAcceptor::from(Arc::new(server)).accept(tcp).await.unwrap();
+        let mut asked = None;
+        let note = |request: &Request, response| {
+            let signature = request.headers()["x-twilio-signature"].to_str().unwrap().to_owned();
+            asked = Some((request.uri().path().to_owned(), signature));
+            Ok(response)
+        };
+        let mut socket = accept_hdr_async(tls, note).await.unwrap();
+        while socket.next().await.is_some_and(|frame| frame.is_ok()) {}
+        asked.unwrap()
+    };
+    let recording = recording("mid-word");
+    let progress = Progress::default();
+    let (played, asked) = tokio::join!(play(&recording, &settings, &progress), serving);
+    assert_eq!(played.error, None);
+    assert_eq!(asked, ("/media/twilio/s3cret".to_owned(), signature::sign(&token, to.as_str(), &[])));
+}
+
 #[tokio::test]
 async fn refusals_and_closes_are_told_with_their_reason_and_without_the_path() {
     let (url, _seen, _endings) = bridge(Some(3)).await;
@@ -161,15 +232,18 @@ async fn the_command_prints_a_line_or_an_object_for_each_call() {
     let (url, _seen, _endings) = bridge(None).await;
     for json in [false, true] {
         let recordings = vec![recording("mid-word")];
-        let arguments = Arguments { recordings, to: url.clone(), pace: Pace::Max, calls: 2, sign_with: None, json };
+        let arguments = Arguments { pace: Pace::Max, calls: 2, json, ..Arguments::new(recordings, url.clone()) };
         let mut out = Vec::new();
-        assert!(command(arguments, &mut out).await.unwrap());
+        command(arguments, &mut out).await.unwrap();
         let out = String::from_utf8(out).unwrap();
-        assert_eq!(out.lines().count(), 2);
         let line = out.lines().next().unwrap();
         if json {
+            assert_eq!(out.lines().count(), 2);
             assert_eq!(serde_json::from_str::<Value>(line).unwrap()["tracks"]["inbound"]["bytes"], 92_800);
         } else {
+            let verdict = out.lines().nth(2).unwrap();
+            assert_eq!(verdict, "played   2 of 2 calls · 2324 messages · 0:46 of audio");
+            assert!(out.lines().nth(3).unwrap().starts_with("         first message → last message "), "{out}");
             assert!(line.starts_with("disconnect  CA") && line.ends_with("inbound 11.600 s  outbound 11.600 s"), "{line}");
         }
     }

@@ -128,4 +128,3 @@ fn hand_over<A: Admission>(admission: &mut A, passed: Passed) {
         }
     }
 }
-
