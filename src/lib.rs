@@ -25,6 +25,7 @@ pub mod outbox;
 pub mod pii;
 pub mod receive;
 pub mod redact;
+pub mod refusals;
 pub mod registry;
 pub mod replay;
 pub mod segment;

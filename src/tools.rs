@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
+    accept::room,
     cli::{self, Failure},
     clock,
     config::Config,
@@ -29,6 +30,7 @@ use crate::{
 /// # Errors
 /// What could not be started.
 pub async fn serve(config: Config) -> Result<(), Failure> {
+    room::raise_file_limit();
     let listener = bind(config.listen).await?;
     let public = config.public_url.as_ref().map(ToString::to_string);
     let running = serve::start(listener, config).await?;

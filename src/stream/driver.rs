@@ -5,10 +5,13 @@
 //! [`Admission::ended`], whatever happens; every wait is bounded. While frames come the task only reads: other sources of
 //! events are asked when the socket has nothing, or has had [`FRAMES_IN_A_ROW`].
 
+mod door;
+
 use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -20,11 +23,14 @@ use tokio_tungstenite::tungstenite::{Error as WireError, error::ProtocolError};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::{debug, info};
 
+pub use self::door::{ADMIT_DEADLINE, QUEUED_BYTES, QUEUED_ITEMS, QUEUED_TIME};
+use self::door::{Door, Passed};
 use super::{
     Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, StreamTotals,
-    closing::{NOT_ADMITTED_IN_TIME, SESSION_OVER},
+    closing::{GAVE_WAY, NOT_ADMITTED_IN_TIME, SESSION_OVER},
 };
 use crate::{
+    accept::crowd::Place,
     clock,
     dialect::{Dialect, Start},
     media::{CallSid, Chunk, EndReason, Track},
@@ -32,19 +38,10 @@ use crate::{
 
 /// Messages read one after the other before timers and the rest are looked at again.
 pub const FRAMES_IN_A_ROW: u32 = 32;
-/// Most audio kept for a stream that is not let in yet, in bytes: ten seconds of two tracks. A sender that is faster than speech must wait
-/// then; one that is not has sent for [`QUEUED_TIME`].
-pub const QUEUED_BYTES: usize = 160_000;
-/// Most chunks and digits kept for a stream that is not let in yet.
-pub const QUEUED_ITEMS: usize = 2_000;
-/// How long a stream whose queue is full may wait for being let in before it is closed.
-pub const QUEUED_TIME: Duration = Duration::from_secs(10);
 /// How long closing a socket may take, the peer's answer included.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a socket stays open behind a close that the peer cannot be heard to answer, so that it is not lost on the way.
 pub const LINGER: Duration = Duration::from_secs(1);
-/// How long a stream that is over waits for being let in.
-pub const ADMIT_DEADLINE: Duration = Duration::from_secs(30);
 /// Memory for reading, a socket; the default of 128 KiB costs a third more cycles.
 pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 
@@ -53,6 +50,8 @@ pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 pub struct PeerInfo {
     /// From where.
     pub addr: SocketAddr,
+    /// Its place among the sockets without a call; left when its stream is let in.
+    pub place: Arc<Place>,
 }
 
 /// A stream that asks to be let in.
@@ -74,8 +73,10 @@ pub trait Calls: Clone + Send + Sync + 'static {
     type Admission: Admission;
     /// Decides; meanwhile the socket is read on. The future is dropped only after [`ADMIT_DEADLINE`] behind the stream's end.
     fn admit(&self, start: StreamStart) -> impl Future<Output = Result<Self::Admission, Closing>> + Send;
+    /// A socket is being closed by us.
+    fn closed(&self, why: Closing);
     /// A socket is over on which no stream began.
-    fn never_started(&self, totals: &StreamTotals);
+    fn never_started(&self, peer: &PeerInfo, why: &str, totals: &StreamTotals);
 }
 
 /// Where the audio of a stream goes that was let in. Neither method may wait.
@@ -104,7 +105,7 @@ pub fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
         .read_buffer_size(READ_BUFFER_BYTES)
 }
 
-/// Runs one stream from the upgrade to its end.
+/// Runs one stream from the upgrade to its end. Until it is let in it holds its place among those of which nothing is known yet.
 pub async fn run<C: Calls>(
     socket: WebSocket,
     dialect: Dialect,
@@ -114,7 +115,7 @@ pub async fn run<C: Calls>(
     shutdown: CancellationToken,
 ) {
     let mut stream = Stream::new(dialect, limits, clock::now());
-    let mut wires = Wires::new(socket, &shutdown);
+    let mut wires = Wires::new(socket, &shutdown, &peer.place);
     let mut door = Door::Shut;
     let (mut call, mut closing, mut ended) = (None, None, None);
     while ended.is_none() {
@@ -145,11 +146,19 @@ pub async fn run<C: Calls>(
         }
         match event {
             Event::Text(text) => stream.handle_text(&text, now),
-            Event::Binary => stream.handle_binary(),
-            Event::SignOfLife => stream.handle_sign_of_life(),
+            Event::Binary => stream.handle_binary(now),
+            Event::SignOfLife => stream.handle_sign_of_life(now),
             Event::Broken(broken) => stream.handle_broken(broken, now),
             Event::Closed => stream.handle_closed(now),
-            Event::Admitted(admission) => door.open(admission),
+            Event::Admitted(admission) => {
+                door.open(admission);
+                peer.place.leave();
+                wires.gives_way = None;
+            }
+            Event::GaveWay => {
+                wires.in_haste = true;
+                stream.handle_refused(GAVE_WAY, now);
+            }
             Event::Refused(why) => stream.handle_refused(why, now),
             Event::Shutdown => stream.handle_shutdown(now),
             Event::Timeout => stream.handle_timeout(now),
@@ -157,11 +166,15 @@ pub async fn run<C: Calls>(
     }
     let reason = ended.unwrap_or(EndReason::Disconnect);
     let totals = stream.totals();
-    let (code, why) = closing.map_or((1005, "closed by the peer"), |Closing { code, reason }| (code, reason));
-    info!(peer = %peer.addr, call = call.as_ref().map(display), code, why, end = reason.as_str(), "stream ended");
+    let (code, why) = closing.map_or((1005, "closed by the peer"), |Closing { code, reason, .. }| (code, reason));
+    if let Some(call) = &call {
+        info!(peer = %peer.addr, %call, code, why, end = reason.as_str(), "stream ended");
+    } else {
+        calls.never_started(&peer, why, &totals);
+    }
     debug!(?totals, "stream counters");
-    if call.is_none() {
-        calls.never_started(&totals);
+    if let Some(closing) = closing {
+        calls.closed(closing);
     }
     tokio::join!(wires.close(closing), door.finish(reason, totals));
 }
@@ -179,6 +192,7 @@ enum Event<A> {
     Closed,
     Admitted(A),
     Refused(Closing),
+    GaveWay,
     Shutdown,
     Timeout,
 }
@@ -192,16 +206,21 @@ struct Wires {
     silent: bool,
     in_a_row: u32,
     shutdown: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Only until the stream is let in.
+    gives_way: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Others wait for what this socket holds: the peer's answer to our close is not waited for.
+    in_haste: bool,
     alarm: Pin<Box<Sleep>>,
     armed: Option<Instant>,
 }
 
 impl Wires {
-    fn new(socket: WebSocket, shutdown: &CancellationToken) -> Self {
+    fn new(socket: WebSocket, shutdown: &CancellationToken, place: &Place) -> Self {
         // A child of its own, so that waiting takes no lock which another call takes.
         let shutdown = Some(Box::pin(shutdown.child_token().cancelled_owned()));
+        let gives_way = Some(Box::pin(place.gives_way().clone().cancelled_owned()));
         let alarm = Box::pin(tokio::time::sleep(Duration::ZERO));
-        Self { socket, unflushed: false, silent: false, in_a_row: 0, shutdown, alarm, armed: None }
+        Self { socket, unflushed: false, silent: false, in_a_row: 0, shutdown, gives_way, in_haste: false, alarm, armed: None }
     }
 
     fn poll_event<A>(&mut self, cx: &mut Context<'_>, door: &mut Door<A>, deadline: Option<Instant>) -> Poll<Event<A>> {
@@ -219,6 +238,10 @@ impl Wires {
         if self.shutdown.as_mut().is_some_and(|shutdown| shutdown.as_mut().poll(cx).is_ready()) {
             self.shutdown = None;
             return Poll::Ready(Event::Shutdown);
+        }
+        if self.gives_way.as_mut().is_some_and(|gives_way| gives_way.as_mut().poll(cx).is_ready()) {
+            self.gives_way = None;
+            return Poll::Ready(Event::GaveWay);
         }
         if let Some(deadline) = [deadline, full_until].into_iter().flatten().min() {
             if self.armed != Some(deadline) {
@@ -263,10 +286,14 @@ impl Wires {
 
     /// Closes the socket, with a reason of ours or answering the peer's.
     async fn close(mut self, closing: Option<Closing>) {
-        let closed = timeout(CLOSE_DEADLINE, async {
-            if let Some(Closing { code, reason }) = closing {
+        let deadline = if self.in_haste { LINGER } else { CLOSE_DEADLINE };
+        let closed = timeout(deadline, async {
+            if let Some(Closing { code, reason, .. }) = closing {
                 let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
                 if self.socket.send(Message::Close(Some(frame))).await.is_err() {
+                    return;
+                }
+                if self.in_haste {
                     return;
                 }
                 if self.silent {
@@ -289,108 +316,6 @@ fn broken(why: axum::Error) -> Option<Broken> {
         Some(WireError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => None,
         Some(WireError::Protocol(_)) => Some(Broken::Protocol),
         _ => None,
-    }
-}
-
-type Asking<A> = Pin<Box<dyn Future<Output = Result<A, Closing>> + Send>>;
-
-/// The way to the call: shut until the start, then asked, then open or refused for good.
-enum Door<A> {
-    Shut,
-    Asked { answer: Asking<A>, since: Instant, queue: Vec<Passed>, bytes: usize },
-    Open(A),
-    Refused,
-}
-
-enum Passed {
-    Audio(Track, Chunk),
-    Digit(Track, u64, char),
-}
-
-impl<A> Door<A> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event<A>> {
-        let Self::Asked { answer, .. } = self else { return Poll::Pending };
-        match ready!(answer.as_mut().poll(cx)) {
-            Ok(admission) => Poll::Ready(Event::Admitted(admission)),
-            Err(why) => {
-                *self = Self::Refused;
-                Poll::Ready(Event::Refused(why))
-            }
-        }
-    }
-
-    /// Until when the queue may stay full; `None` while there is room.
-    fn full_until(&self) -> Option<Instant> {
-        match self {
-            Self::Asked { since, queue, bytes, .. } if *bytes >= QUEUED_BYTES || queue.len() >= QUEUED_ITEMS => {
-                Some(*since + QUEUED_TIME)
-            }
-            _ => None,
-        }
-    }
-}
-
-impl<A: Admission> Door<A> {
-    fn ask<C: Calls<Admission = A>>(&mut self, calls: &C, start: StreamStart) {
-        let calls = calls.clone();
-        let since = start.at;
-        let answer = Box::pin(async move { calls.admit(start).await });
-        *self = Self::Asked { answer, since, queue: Vec::new(), bytes: 0 };
-    }
-
-    fn pass(&mut self, passed: Passed) {
-        match self {
-            Self::Shut | Self::Refused => {}
-            Self::Asked { queue, bytes, .. } => {
-                *bytes += if let Passed::Audio(_, chunk) = &passed { chunk.audio.len() } else { 0 };
-                queue.push(passed);
-            }
-            Self::Open(admission) => hand_over(admission, passed),
-        }
-    }
-
-    /// Lets in, and hands over what waited.
-    fn open(&mut self, mut admission: A) {
-        if let Self::Asked { queue, .. } = self {
-            for passed in std::mem::take(queue) {
-                hand_over(&mut admission, passed);
-            }
-        }
-        *self = Self::Open(admission);
-    }
-
-    async fn make_room(&mut self) {
-        if let Self::Open(admission) = self {
-            admission.make_room().await;
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(self, Self::Open(admission) if admission.is_over())
-    }
-
-    async fn finish(mut self, reason: EndReason, totals: StreamTotals) {
-        if let Self::Asked { answer, .. } = &mut self {
-            match timeout(ADMIT_DEADLINE, answer).await {
-                Ok(Ok(admission)) => self.open(admission),
-                Ok(Err(why)) => info!(why = why.reason, "stream refused behind its end"),
-                Err(_) => info!("stream neither let in nor refused in time"),
-            }
-        }
-        if let Self::Open(admission) = self {
-            admission.ended(reason, totals).await;
-        }
-    }
-}
-
-fn hand_over<A: Admission>(admission: &mut A, passed: Passed) {
-    let base_ms = admission.base_ms();
-    match passed {
-        Passed::Audio(track, mut chunk) => {
-            chunk.at_ms = chunk.at_ms.saturating_add(base_ms);
-            admission.audio(track, chunk);
-        }
-        Passed::Digit(track, at_ms, digit) => admission.digit(track, at_ms.saturating_add(base_ms), digit),
     }
 }
 

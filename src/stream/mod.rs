@@ -32,7 +32,9 @@ pub use closing::{Broken, Closing};
 pub use counters::{StreamCounters, StreamTotals};
 pub use order::OrderCounters;
 
-use closing::{FORMAT, NO_PONG, NO_START, NOT_UNDERSTOOD, SECOND_START, SHUTDOWN, SILENCE, STOPPED, TOO_LONG_A_CALL, of_start};
+use closing::{
+    FORMAT, NO_PONG, NO_START, NOT_UNDERSTOOD, SAYS_NOTHING, SECOND_START, SHUTDOWN, SILENCE, STOPPED, TOO_LONG_A_CALL, of_start,
+};
 use live::Live;
 use order::Arrival;
 use sequence::{Sequence, Step};
@@ -48,6 +50,9 @@ pub const EARLY_BYTES: usize = 8_000;
 pub const EARLY_FRAMES: usize = 100;
 /// Malformed messages in a row after which the peer is not understood at all.
 pub const MALFORMED_IN_A_ROW: u32 = 100;
+/// Pings, pongs and binary messages in a row, with no text between them, after which the peer is no phone. At a phone's one ping in some
+/// seconds the silence limit comes long before.
+pub const NOTHING_IN_A_ROW: u32 = 1_000;
 /// Pings without any sign of life after which the peer is gone.
 pub const UNANSWERED_PINGS: u32 = 2;
 
@@ -116,6 +121,7 @@ pub struct Stream {
     /// What was wrong with the last start that could not be read; a better one may still come.
     bad_start: Option<Closing>,
     malformed_in_a_row: u32,
+    nothing_in_a_row: u32,
     unanswered_pings: u32,
     counters: StreamCounters,
 }
@@ -144,6 +150,7 @@ impl Stream {
             outputs: VecDeque::new(),
             bad_start: None,
             malformed_in_a_row: 0,
+            nothing_in_a_row: 0,
             unanswered_pings: 0,
             counters: StreamCounters::default(),
         }
@@ -153,6 +160,7 @@ impl Stream {
     pub fn handle_text(&mut self, text: &str, now: Instant) {
         self.counters.messages += 1;
         self.unanswered_pings = 0;
+        self.nothing_in_a_row = 0;
         if text.len() > MAX_MESSAGE_BYTES {
             return self.handle_broken(Broken::TooLong, now);
         }
@@ -177,13 +185,15 @@ impl Stream {
     }
 
     /// Takes note of a binary message: this kind of peer sends none.
-    pub fn handle_binary(&mut self) {
+    pub fn handle_binary(&mut self, now: Instant) {
         self.counters.binary += 1;
+        self.count_nothing(now);
     }
 
     /// Takes note of a ping or pong of the peer.
-    pub fn handle_sign_of_life(&mut self) {
+    pub fn handle_sign_of_life(&mut self, now: Instant) {
         self.unanswered_pings = 0;
+        self.count_nothing(now);
     }
 
     /// The socket gave bytes that are no message.
@@ -323,6 +333,13 @@ impl Stream {
         self.malformed_in_a_row += 1;
         if self.malformed_in_a_row >= MALFORMED_IN_A_ROW {
             self.end(EndReason::Disconnect, Some(NOT_UNDERSTOOD), now);
+        }
+    }
+
+    fn count_nothing(&mut self, now: Instant) {
+        self.nothing_in_a_row += 1;
+        if self.nothing_in_a_row >= NOTHING_IN_A_ROW {
+            self.end(EndReason::Disconnect, Some(SAYS_NOTHING), now);
         }
     }
 

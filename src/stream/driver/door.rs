@@ -1,0 +1,129 @@
+//! The way to the call: what waits while a stream has not been let in yet.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use tokio::time::timeout;
+use tracing::info;
+
+use super::{Admission, Calls, Event, StreamStart};
+use crate::{
+    media::{Chunk, EndReason, Track},
+    stream::{Closing, StreamTotals},
+};
+
+/// Most audio kept for a stream that is not let in yet, in bytes: ten seconds of two tracks. A sender that is faster than speech must wait
+/// then; one that is not has sent for [`QUEUED_TIME`].
+pub const QUEUED_BYTES: usize = 160_000;
+/// Most chunks and digits kept for a stream that is not let in yet.
+pub const QUEUED_ITEMS: usize = 2_000;
+/// How long a stream whose queue is full may wait for being let in before it is closed.
+pub const QUEUED_TIME: Duration = Duration::from_secs(10);
+/// How long a stream that is over waits for being let in.
+pub const ADMIT_DEADLINE: Duration = Duration::from_secs(30);
+
+type Asking<A> = Pin<Box<dyn Future<Output = Result<A, Closing>> + Send>>;
+
+/// The way to the call: shut until the start, then asked, then open or refused for good.
+pub(super) enum Door<A> {
+    Shut,
+    Asked { answer: Asking<A>, since: Instant, queue: Vec<Passed>, bytes: usize },
+    Open(A),
+    Refused,
+}
+
+pub(super) enum Passed {
+    Audio(Track, Chunk),
+    Digit(Track, u64, char),
+}
+
+impl<A> Door<A> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event<A>> {
+        let Self::Asked { answer, .. } = self else { return Poll::Pending };
+        match ready!(answer.as_mut().poll(cx)) {
+            Ok(admission) => Poll::Ready(Event::Admitted(admission)),
+            Err(why) => {
+                *self = Self::Refused;
+                Poll::Ready(Event::Refused(why))
+            }
+        }
+    }
+
+    /// Until when the queue may stay full; `None` while there is room.
+    pub(super) fn full_until(&self) -> Option<Instant> {
+        match self {
+            Self::Asked { since, queue, bytes, .. } if *bytes >= QUEUED_BYTES || queue.len() >= QUEUED_ITEMS => {
+                Some(*since + QUEUED_TIME)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<A: Admission> Door<A> {
+    pub(super) fn ask<C: Calls<Admission = A>>(&mut self, calls: &C, start: StreamStart) {
+        let calls = calls.clone();
+        let since = start.at;
+        let answer = Box::pin(async move { calls.admit(start).await });
+        *self = Self::Asked { answer, since, queue: Vec::new(), bytes: 0 };
+    }
+
+    pub(super) fn pass(&mut self, passed: Passed) {
+        match self {
+            Self::Shut | Self::Refused => {}
+            Self::Asked { queue, bytes, .. } => {
+                *bytes += if let Passed::Audio(_, chunk) = &passed { chunk.audio.len() } else { 0 };
+                queue.push(passed);
+            }
+            Self::Open(admission) => hand_over(admission, passed),
+        }
+    }
+
+    /// Lets in, and hands over what waited.
+    pub(super) fn open(&mut self, mut admission: A) {
+        if let Self::Asked { queue, .. } = self {
+            for passed in std::mem::take(queue) {
+                hand_over(&mut admission, passed);
+            }
+        }
+        *self = Self::Open(admission);
+    }
+
+    pub(super) async fn make_room(&mut self) {
+        if let Self::Open(admission) = self {
+            admission.make_room().await;
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self, Self::Open(admission) if admission.is_over())
+    }
+
+    pub(super) async fn finish(mut self, reason: EndReason, totals: StreamTotals) {
+        if let Self::Asked { answer, .. } = &mut self {
+            match timeout(ADMIT_DEADLINE, answer).await {
+                Ok(Ok(admission)) => self.open(admission),
+                Ok(Err(why)) => info!(why = why.reason, "stream refused behind its end"),
+                Err(_) => info!("stream neither let in nor refused in time"),
+            }
+        }
+        if let Self::Open(admission) = self {
+            admission.ended(reason, totals).await;
+        }
+    }
+}
+
+fn hand_over<A: Admission>(admission: &mut A, passed: Passed) {
+    let base_ms = admission.base_ms();
+    match passed {
+        Passed::Audio(track, mut chunk) => {
+            chunk.at_ms = chunk.at_ms.saturating_add(base_ms);
+            admission.audio(track, chunk);
+        }
+        Passed::Digit(track, at_ms, digit) => admission.digit(track, at_ms.saturating_add(base_ms), digit),
+    }
+}
