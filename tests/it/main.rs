@@ -7,6 +7,7 @@ mod auth;
 mod bad_input;
 mod expected;
 mod fixtures;
+mod hostile;
 mod http;
 mod limits;
 mod log;
