@@ -32,7 +32,7 @@ const CALLS: usize = 6;
 /// Files that the short form opens in this one process, both ends of every connection.
 const FILES: usize = 4_000;
 /// What a busy machine may add to a limit of the bridge's.
-const SLACK: Duration = Duration::from_secs(6);
+const SLACK: Duration = Duration::from_secs(10);
 /// The length of a frame.
 const FRAME_TIME: Duration = Duration::from_millis(20);
 
@@ -139,13 +139,10 @@ async fn every_reason_to_refuse_is_counted_from_the_start_and_is_in_the_manual()
     for refusal in refusals::all() {
         let series = format!("pulse_bridge_{}{{reason=\"{}\"}} 0", refusal.kind.counter(), refusal.word);
         assert!(metrics.text().lines().any(|line| line == series), "{series} is not there before it happens");
-        let row = manual.lines().find(|line| {
-            line.starts_with('|')
-                && line.contains(&format!("`{}`", refusal.word))
-                && line.contains(&format!("`{}`", refusal.kind.counter()))
-        });
-        let row = row.unwrap_or_else(|| panic!("docs/limits.md has no row for {refusal:?}"));
-        assert!(refusal.code.is_none_or(|code| row.contains(&code.to_string())), "{refusal:?}: {row}");
+        let code = refusal.code.map_or("none".to_owned(), |code| code.to_string());
+        let cells = format!("| {code} | `{}` | `{}` |", refusal.word, refusal.kind.counter());
+        let rows = manual.lines().filter(|line| line.ends_with(&cells)).count();
+        assert_eq!(rows, 1, "docs/limits.md has one row that ends with {cells}");
     }
     stage.end().await;
 }
