@@ -49,11 +49,13 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest request header, in bytes.
 pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Longest life of a connection that is neither a stream nor the operator's: health checks and Twilio's webhooks come again, others need not.
-pub const STRANGER_LIFE: Duration = Duration::from_secs(60);
+pub const STRANGER_LIFE: Duration = Duration::from_mins(1);
+/// Connections accepted before other tasks have had a turn.
+const ACCEPTS_IN_A_ROW: u32 = 16;
 /// Pause after the system refused a socket, so that running out of files does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long readiness tells that the system refused a socket.
-const REFUSAL_SHOWN: Duration = Duration::from_secs(60);
+const REFUSAL_SHOWN: Duration = Duration::from_mins(1);
 
 /// The way in, and who stands in it. Clones are the same.
 #[derive(Clone)]
@@ -122,7 +124,7 @@ impl Entrance {
             // Also the end of a health check's connection, which is nobody's fault.
             (Turned::OpenTooLong, _) => tracing::debug!(%peer, "closed a connection: {}", turned.reason()),
             (_, Some(unsaid)) => {
-                tracing::warn!(%peer, reason = turned.code(), unsaid, "closed a connection: {}", turned.reason())
+                tracing::warn!(%peer, reason = turned.code(), unsaid, "closed a connection: {}", turned.reason());
             }
             (_, None) => {}
         }
@@ -151,6 +153,7 @@ pub async fn accept(entrance: Entrance, listener: TcpListener, router: Router, t
         let place = Arc::clone(&entrance.places).acquire_owned().await.expect("the places are never closed");
         listener.accept().await.map(|(socket, peer)| (socket, peer, place))
     };
+    let mut in_a_row = 0_u32;
     loop {
         let accepted = tokio::select! {
             accepted = next() => accepted,
@@ -160,6 +163,10 @@ pub async fn accept(entrance: Entrance, listener: TcpListener, router: Router, t
             Ok((socket, peer, place)) => {
                 let guest = Guest::new(&entrance, socket, peer, place);
                 tasks.spawn(guest.serve(router.clone(), shutdown.clone()));
+                in_a_row = in_a_row.wrapping_add(1);
+                if in_a_row % ACCEPTS_IN_A_ROW == 0 {
+                    tokio::task::yield_now().await;
+                }
             }
             Err(why) if is_of_the_peer(&why) => tracing::debug!(%why, "a connection was gone before it was accepted"),
             Err(why) => {

@@ -49,7 +49,7 @@ mod tests {
     fn a_reason_is_said_so_often_in_an_interval_and_then_counted() {
         let (sparing, now) = (Sparing::default(), crate::clock::now());
         assert!((0..LINES).all(|_| sparing.say("one", now) == Some(0)));
-        let just_before = now + INTERVAL - Duration::from_millis(1);
+        let just_before = now + INTERVAL.checked_sub(Duration::from_millis(1)).unwrap();
         assert!((0..500).all(|_| sparing.say("one", just_before).is_none()));
         assert_eq!(sparing.say("another", just_before), Some(0), "each reason for itself");
         assert_eq!(sparing.say("one", now + INTERVAL), Some(500));

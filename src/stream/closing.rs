@@ -73,7 +73,7 @@ pub(super) const NOT_ADMITTED_IN_TIME: Closing =
 
 /// Nothing but pings, pongs and binary messages.
 pub(super) const SAYS_NOTHING: Closing =
-    Closing { word: "says_nothing", code: 1008, reason: "1000 pings, pongs or binary messages in a row, and no text" };
+    Closing { word: "says_nothing", code: 1008, reason: "100 pings, pongs or binary messages in 10 s, and no text" };
 /// Others wait for their start as well, and this one has waited longest.
 pub(super) const GAVE_WAY: Closing =
     Closing { word: "gave_way", code: 1013, reason: "too many media sockets wait for their start; the oldest gave way" };

@@ -381,5 +381,5 @@ async fn a_peer_that_only_pings_is_closed() {
         let _ = line.phone.feed(Sent::Ping(bytes::Bytes::new())).await;
     }
     let _ = line.phone.flush().await;
-    assert_eq!(line.closed().await, (1008, "1000 pings, pongs or binary messages in a row, and no text".to_owned()));
+    assert_eq!(line.closed().await, (1008, "100 pings, pongs or binary messages in 10 s, and no text".to_owned()));
 }

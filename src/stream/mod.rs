@@ -50,9 +50,11 @@ pub const EARLY_BYTES: usize = 8_000;
 pub const EARLY_FRAMES: usize = 100;
 /// Malformed messages in a row after which the peer is not understood at all.
 pub const MALFORMED_IN_A_ROW: u32 = 100;
-/// Pings, pongs and binary messages in a row, with no text between them, after which the peer is no phone. At a phone's one ping in some
-/// seconds the silence limit comes long before.
-pub const NOTHING_IN_A_ROW: u32 = 1_000;
+/// Pings, pongs and binary messages in a row, with no text between them, that a peer may send in [`NOTHING_TIME`]: each ping costs an
+/// answer, and a phone sends one in some seconds.
+pub const NOTHING_IN_A_ROW: u32 = 100;
+/// See [`NOTHING_IN_A_ROW`].
+pub const NOTHING_TIME: Duration = Duration::from_secs(10);
 /// Pings without any sign of life after which the peer is gone.
 pub const UNANSWERED_PINGS: u32 = 2;
 
@@ -121,7 +123,8 @@ pub struct Stream {
     /// What was wrong with the last start that could not be read; a better one may still come.
     bad_start: Option<Closing>,
     malformed_in_a_row: u32,
-    nothing_in_a_row: u32,
+    /// Since when, and how many.
+    nothing_in_a_row: (Instant, u32),
     unanswered_pings: u32,
     counters: StreamCounters,
 }
@@ -150,7 +153,7 @@ impl Stream {
             outputs: VecDeque::new(),
             bad_start: None,
             malformed_in_a_row: 0,
-            nothing_in_a_row: 0,
+            nothing_in_a_row: (now, 0),
             unanswered_pings: 0,
             counters: StreamCounters::default(),
         }
@@ -160,7 +163,7 @@ impl Stream {
     pub fn handle_text(&mut self, text: &str, now: Instant) {
         self.counters.messages += 1;
         self.unanswered_pings = 0;
-        self.nothing_in_a_row = 0;
+        self.nothing_in_a_row.1 = 0;
         if text.len() > MAX_MESSAGE_BYTES {
             return self.handle_broken(Broken::TooLong, now);
         }
@@ -337,8 +340,12 @@ impl Stream {
     }
 
     fn count_nothing(&mut self, now: Instant) {
-        self.nothing_in_a_row += 1;
-        if self.nothing_in_a_row >= NOTHING_IN_A_ROW {
+        let (since, count) = &mut self.nothing_in_a_row;
+        if *count == 0 || now.saturating_duration_since(*since) >= NOTHING_TIME {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        if *count >= NOTHING_IN_A_ROW {
             self.end(EndReason::Disconnect, Some(SAYS_NOTHING), now);
         }
     }

@@ -307,6 +307,27 @@ fn malformed_and_binary_messages_are_counted_and_a_hundred_in_a_row_end_it() {
 }
 
 #[test]
+fn pings_and_binaries_with_no_text_between_them_end_it_only_if_they_come_fast() {
+    let mut slow = Bench::new();
+    for _ in 0..10 * NOTHING_IN_A_ROW {
+        slow.now += NOTHING_TIME / NOTHING_IN_A_ROW * 2;
+        slow.stream.handle_sign_of_life(slow.now);
+    }
+    assert!(!slow.stream.is_ended());
+    slow.now += NOTHING_TIME;
+    for _ in 0..NOTHING_IN_A_ROW - 1 {
+        slow.stream.handle_binary(slow.now);
+    }
+    slow.stream.handle_text("{}", slow.now);
+    slow.stream.handle_sign_of_life(slow.now);
+    assert!(!slow.stream.is_ended(), "a text begins the count again");
+    for _ in 0..NOTHING_IN_A_ROW {
+        slow.stream.handle_sign_of_life(slow.now);
+    }
+    assert!(slow.stream.is_ended());
+}
+
+#[test]
 fn a_digit_is_placed_at_the_end_of_what_was_heard() {
     let mut bench = Bench::started();
     let key = |track: &str| format!(r#"{{"event":"dtmf","streamSid":"MZ1","dtmf":{{"track":"{track}","digit":"5"}}}}"#);

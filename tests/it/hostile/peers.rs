@@ -15,7 +15,6 @@ use pulse_bridge::{
         driver::{CLOSE_DEADLINE, LINGER},
     },
 };
-use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -31,7 +30,7 @@ const DEAF_BUFFER: u32 = 4 * 1024;
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// What a peer does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// Connects and says nothing.
     Silent,
