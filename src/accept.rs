@@ -16,7 +16,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -50,10 +50,15 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Longest life of a connection that is neither a stream nor the operator's: health checks and Twilio's webhooks come again, others need not.
 pub const STRANGER_LIFE: Duration = Duration::from_mins(1);
+/// Answers behind which a connection is closed.
+const ENDING: [StatusCode; 4] =
+    [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE];
 /// Connections accepted before other tasks have had a turn.
 const ACCEPTS_IN_A_ROW: u32 = 16;
 /// Pause after the system refused a socket, so that running out of files does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Most requests on such a connection: more than one in a second of its life is no health check's.
+const STRANGER_REQUESTS: u32 = 100;
 /// How long readiness tells that the system refused a socket.
 const REFUSAL_SHOWN: Duration = Duration::from_mins(1);
 
@@ -164,7 +169,7 @@ pub async fn accept(entrance: Entrance, listener: TcpListener, router: Router, t
                 let guest = Guest::new(&entrance, socket, peer, place);
                 tasks.spawn(guest.serve(router.clone(), shutdown.clone()));
                 in_a_row = in_a_row.wrapping_add(1);
-                if in_a_row % ACCEPTS_IN_A_ROW == 0 {
+                if in_a_row.is_multiple_of(ACCEPTS_IN_A_ROW) {
                     tokio::task::yield_now().await;
                 }
             }
@@ -201,11 +206,14 @@ impl Guest {
 
     async fn serve(self, router: Router, shutdown: CancellationToken) {
         let Self { entrance, wire, peer, stranger } = self;
-        let has_asked = Arc::new(AtomicBool::new(false));
-        let (place, asked) = (Arc::clone(&stranger), Arc::clone(&has_asked));
+        let asked = Arc::new(AtomicU32::new(0));
+        let (place, door, count) = (Arc::clone(&stranger), entrance.clone(), Arc::clone(&asked));
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            asked.store(true, Ordering::Relaxed);
-            answer(router.clone(), request.map(Body::new), peer, Arc::clone(&place))
+            let is_last = count.fetch_add(1, Ordering::Relaxed) + 1 >= STRANGER_REQUESTS && !place.has_left();
+            if is_last {
+                door.turned(peer, Turned::OpenTooLong);
+            }
+            answer(router.clone(), request.map(Body::new), peer, Arc::clone(&place), is_last)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -230,7 +238,7 @@ impl Guest {
         };
         match ended.as_ref().map_err(Turned::of) {
             // One that was answered may rest, and is closed at the same time.
-            Err(Some(turned)) if turned != Turned::HeaderTimeout || !has_asked.load(Ordering::Relaxed) => {
+            Err(Some(turned)) if turned != Turned::HeaderTimeout || asked.load(Ordering::Relaxed) == 0 => {
                 entrance.turned(peer, turned);
             }
             Err(_) => tracing::debug!(%peer, "a connection ended early"),
@@ -247,21 +255,20 @@ async fn too_long(stranger: &Place) {
     }
 }
 
-/// Asks the routes; who is refused for what they are gets their answer and no further request on this connection.
+/// Asks the routes; who is refused for what they are, or has asked too often, gets their answer and no further request on this connection.
 async fn answer(
     mut router: Router,
     mut request: Request<Body>,
     peer: SocketAddr,
     stranger: Arc<Place>,
+    is_last: bool,
 ) -> Result<Response, Infallible> {
     request.extensions_mut().insert(ConnectInfo(peer));
     request.extensions_mut().insert(Arc::clone(&stranger));
     let mut answer = router.call(request).await?;
     stranger.come_back();
-    let status = answer.status();
-    if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE]
-        .contains(&status)
-    {
+    let is_refused = ENDING.contains(&answer.status()) || is_last && answer.status() != StatusCode::SWITCHING_PROTOCOLS;
+    if is_refused {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(answer)

@@ -39,6 +39,7 @@ impl House {
         let router = Router::new()
             .route("/", any(greet))
             .route("/ask", any(async || "answer"))
+            .route("/huge", any(async || vec![7_u8; 64 * 1024 * 1024]))
             .route("/closed", any(async || StatusCode::FORBIDDEN));
         let entrance = Entrance::new(room, Arc::clone(&metrics));
         let (door, on, stop) = (entrance.clone(), tasks.clone(), shutdown.clone());
@@ -191,4 +192,29 @@ async fn without_a_file_for_another_socket_the_oldest_gives_way_and_readiness_sa
     assert!(word == "crowded" && line.contains("LimitNOFILE"), "{word}: {line}");
     assert!(!house.entrance.refused_by_the_system(&io::Error::from(io::ErrorKind::PermissionDenied)));
     house.end().await;
+}
+
+#[tokio::test]
+async fn a_stranger_that_asks_without_end_is_closed_behind_an_answer() {
+    let house = House::with(room(20, 20)).await;
+    let mut socket = house.dial().await;
+    for _ in 1..STRANGER_REQUESTS {
+        assert!(!ask(&mut socket).await.contains("connection: close"));
+    }
+    assert!(ask(&mut socket).await.contains("connection: close"));
+    assert_eq!(rest(&mut socket).await, "");
+    house.counts(Turned::OpenTooLong, 1);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_its_answer_is_closed_and_counted() {
+    let house = House::with(room(20, 20)).await;
+    let mut socket = house.dial().await;
+    socket.write_all(b"GET /huge HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    house.until("it asks", |entrance| entrance.strangers().len() == 1).await;
+    house.until("it is given up", |entrance| entrance.strangers().is_empty()).await;
+    house.counts(Turned::NotRead, 1);
+    house.end().await;
+    drop(socket);
 }

@@ -13,7 +13,7 @@ pub enum Turned {
     HeaderTooLarge,
     /// What came is no request of HTTP/1.1: noise, a TLS greeting, HTTP/2, a header that can be read in two ways.
     NotHttp,
-    /// Open for a minute, and neither a stream nor the operator's.
+    /// Open for a minute, or asked a hundred times, and neither a stream nor the operator's.
     OpenTooLong,
     /// Does not read what it is sent.
     NotRead,
@@ -71,7 +71,7 @@ impl Turned {
             Self::HeaderTimeout => "no whole header came in time",
             Self::HeaderTooLarge => "the header is too large",
             Self::NotHttp => "what came is no request of HTTP/1.1; TLS ends at the proxy in front",
-            Self::OpenTooLong => "it was open for a minute and is neither a stream nor the operator's",
+            Self::OpenTooLong => "it was open for a minute or asked 100 times, and is neither a stream nor the operator's",
             Self::NotRead => "it does not read what it is sent",
             Self::BodyTimeout => "the body did not come in time",
             Self::BodyTooLarge => "the body is too large",

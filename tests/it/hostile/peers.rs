@@ -7,7 +7,7 @@ use std::{
 };
 
 use pulse_bridge::{
-    accept::{HEADER_TIMEOUT, wire::WRITE_STALL},
+    accept::HEADER_TIMEOUT,
     api::twilio::BODY_TIMEOUT,
     clock,
     stream::{
@@ -86,7 +86,7 @@ impl Kind {
             Self::HugeHeader => (connections, "header_too_large"),
             Self::Forged => ("streams_refused_total", "bad_signature"),
             Self::SlowBody => (connections, "body_timeout"),
-            Self::Deaf => (connections, "not_read"),
+            Self::Deaf => (connections, "open_too_long"),
             Self::NeverStarts | Self::Fragments => (closed, "no_start"),
             Self::Pings => (closed, "says_nothing"),
             Self::Compressed => (closed, "broken_protocol"),
@@ -99,7 +99,8 @@ impl Kind {
         match self {
             Self::Silent | Self::SlowHeader => HEADER_TIMEOUT,
             Self::SlowBody => BODY_TIMEOUT,
-            Self::Deaf => WRITE_STALL + DRIP,
+            // It learns from its next drip.
+            Self::Deaf => DRIP,
             Self::NeverStarts | Self::Fragments => StreamLimits::default().start + CLOSE_DEADLINE,
             Self::Pings | Self::Nonsense => CLOSE_DEADLINE,
             Self::Compressed => LINGER,
