@@ -32,7 +32,7 @@ const FRAME_TIME: Duration = Duration::from_millis(20);
 /// Until as many peers as asked for are there.
 const RAMP: Duration = Duration::from_secs(15);
 /// The first of these is said by every other call, the second by the rest.
-const FIXTURES: [&str; 2] = ["pay-by-card", "mid-word"];
+const FIXTURES: [&str; 2] = ["mid-word", "pay-by-card"];
 
 fn asked(name: &str, usual: usize) -> usize {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(usual)
@@ -99,11 +99,12 @@ async fn play(stage: &mut Stage, address: SocketAddr, sent: &Arc<Sent>, prefix: 
         let end = &whole(number).last().unwrap()["data"];
         assert_eq!((&end["complete"], &end["end_reason"]), (&Value::Bool(true), &Value::from("stop")), "{end:#}");
         assert!(of_type(whole(number), "transcript.gap").is_empty());
-        if FIXTURES[number % FIXTURES.len()] == "mid-word" {
+        let fixture = FIXTURES[number % FIXTURES.len()];
+        if fixture == "mid-word" {
             assert_whole(whole(number));
         } else {
             for track in ["inbound", "outbound"] {
-                let (text, first) = (text_of(whole(number), track), text_of(whole(0), track));
+                let (text, first) = (text_of(whole(number), track), text_of(whole(1), track));
                 assert!(!text.is_empty() && plain(&text) == plain(&first), "each call says the same words");
             }
         }
@@ -142,11 +143,17 @@ struct Bridge {
 
 impl Bridge {
     async fn start(stage: &Stage, tap: &Tap, name: &str) -> Self {
+        Self::start_with(stage, tap, name, "unlimited").await
+    }
+
+    /// With no more files than this, as `ulimit` takes it; "unlimited" leaves the limit as it is.
+    async fn start_with(stage: &Stage, tap: &Tap, name: &str, files: &str) -> Self {
         let binary = std::env::var("BRIDGE").unwrap_or_else(|_| env!("CARGO_BIN_EXE_pulse-bridge").to_owned());
         let data_dir = stage.data_dir.join(name);
         let log = File::create(std::env::temp_dir().join(format!("pulse-bridge-{name}.log"))).unwrap();
-        let mut child = Command::new(binary)
-            .arg("serve")
+        let limit = if files == "unlimited" { String::new() } else { format!("ulimit -n {files} && ") };
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{limit}exec \"$0\" serve"), &binary])
             .env_clear()
             .envs(stage.settings_for_a_binary())
             .env("PULSE_BRIDGE_DATA_DIR", data_dir)
@@ -232,6 +239,28 @@ impl Drop for Peers {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_with_few_files_takes_a_call_beside_more_silent_peers_than_it_has_files() {
+    let mut stage = Stage::new().await;
+    let sent = Arc::<Sent>::default();
+    let tap = Tap::start(&stage.settings_for_a_binary(), Arc::clone(&sent)).await;
+    let bridge = Bridge::start_with(&stage, &tap, "few-files", "128").await;
+    let mut silent = Vec::new();
+    for number in 0..300 {
+        silent.push(tokio::net::TcpStream::connect(bridge.address).await.unwrap());
+        if number == 200 {
+            play(&mut stage, bridge.address, &sent, "CAfew", 1).await;
+        }
+    }
+    let gave_way = "pulse_bridge_connections_refused_total{reason=\"gave_way\"} ";
+    let metrics = bridge.metrics().await;
+    let count: u32 = metrics.lines().find_map(|line| line.strip_prefix(gave_way)).unwrap().parse().unwrap();
+    assert!(count > 200, "{count} gave way");
+    assert!(metrics.contains("connections_refused_total{reason=\"no_files\"} 0\n"), "it never came to that");
+    drop((silent, bridge));
+    stage.end().await;
 }
 
 #[test]
