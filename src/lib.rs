@@ -27,6 +27,7 @@ pub mod pii;
 pub mod plan;
 pub mod receive;
 pub mod redact;
+pub mod refusals;
 pub mod registry;
 pub mod replay;
 pub mod segment;

@@ -4,11 +4,12 @@
 //! bridges fit in one process. Per frame nothing here is touched: streams add up their own counters and hand them over;
 //! per chunk one time is added, without a lock.
 
+mod sparing;
 mod spread;
 
 use std::{
     sync::atomic::{AtomicI64, AtomicU64},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use prometheus_client::{
@@ -17,14 +18,16 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::spread::Spread;
+use self::{sparing::Sparing, spread::Spread};
 use crate::{
     media::{EndReason, GapReason, Track},
+    refusals::{Kind, Refusal},
     segment::Release,
 };
 
-/// Upper bounds of latency histograms, in seconds: from a millisecond to a minute.
-const LATENCY_BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+/// Upper bounds of latency histograms, in seconds: from a twentieth of a millisecond to a minute.
+const LATENCY_BUCKETS: [f64; 18] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
 macro_rules! labels {
     ($(#[$doc:meta])* $name:ident { $($field:ident),+ }) => {
@@ -51,6 +54,12 @@ pub struct Metrics {
     gap_seconds: Family<GapLabels, Counter<f64, AtomicU64>>,
     redactions: Family<RedactionLabels, Counter>,
     refused: Family<ReasonLabels, Counter>,
+    turned_away: Family<ReasonLabels, Counter>,
+    closed: Family<ReasonLabels, Counter>,
+    sparing: Sparing,
+    connections: Gauge<i64, AtomicI64>,
+    strangers: Gauge<i64, AtomicI64>,
+    unstarted: Gauge<i64, AtomicI64>,
     ignored: Family<ReasonLabels, Counter>,
     reconnects: Family<ReasonLabels, Counter>,
     upstream_sessions: Gauge<i64, AtomicI64>,
@@ -79,6 +88,12 @@ impl Default for Metrics {
             gap_seconds: Family::default(),
             redactions: Family::default(),
             refused: Family::default(),
+            turned_away: Family::default(),
+            closed: Family::default(),
+            sparing: Sparing::default(),
+            connections: Gauge::default(),
+            strangers: Gauge::default(),
+            unstarted: Gauge::default(),
             ignored: Family::default(),
             reconnects: Family::default(),
             upstream_sessions: Gauge::default(),
@@ -107,6 +122,11 @@ impl Metrics {
         r.register_with_unit("media_gap", "Audio that will never be transcribed", seconds(), self.gap_seconds.clone());
         r.register("redactions", "Things taken out of transcripts", self.redactions.clone());
         r.register("streams_refused", "Media streams refused", self.refused.clone());
+        r.register("streams_closed", "Media sockets that the bridge closed", self.closed.clone());
+        r.register("connections_refused", "Connections and requests turned away", self.turned_away.clone());
+        r.register("connections", "Connections that are open", self.connections.clone());
+        r.register("connections_unauthenticated", "Those that have not shown who they are", self.strangers.clone());
+        r.register("streams_unstarted", "Media sockets on which no call has begun yet", self.unstarted.clone());
         r.register("messages_ignored", "Messages of peers that were not used", self.ignored.clone());
         r.register("upstream_reconnects", "Links to the speech service opened again", self.reconnects.clone());
         r.register("upstream_sessions", "Links to the speech service now", self.upstream_sessions.clone());
@@ -193,9 +213,42 @@ impl Metrics {
         self.replayed.inc_by(seconds(ms));
     }
 
-    /// A stream was refused, by its reason's code.
-    pub fn refused(&self, reason: &'static str) {
+    /// A stream or a webhook was refused, by its reason's code. `Some` where a line in the log is due, with how many of that reason were
+    /// left unsaid before it.
+    pub fn refused(&self, reason: &'static str, now: Instant) -> Option<u64> {
         self.refused.get_or_create(&ReasonLabels { reason: reason.into() }).inc();
+        self.sparing.say(reason, now)
+    }
+
+    /// A connection or a request was turned away, by its reason's code; as [`Metrics::refused`].
+    pub fn turned_away(&self, reason: &'static str, now: Instant) -> Option<u64> {
+        self.turned_away.get_or_create(&ReasonLabels { reason: reason.into() }).inc();
+        self.sparing.say(reason, now)
+    }
+
+    /// A media socket was closed by us, by its reason's code.
+    pub fn closed(&self, reason: &'static str) {
+        self.closed.get_or_create(&ReasonLabels { reason: reason.into() }).inc();
+    }
+
+    /// Every reason that may be counted, at 0: a counter that appears with its first refusal hides it from whoever watches the growth.
+    pub fn expect_reasons(&self, reasons: &[Refusal]) {
+        for Refusal { kind, word, .. } in reasons {
+            let counters = match kind {
+                Kind::Connection => &self.turned_away,
+                Kind::Stream => &self.refused,
+                Kind::Close => &self.closed,
+            };
+            let _ = counters.get_or_create(&ReasonLabels { reason: (*word).into() });
+        }
+    }
+
+    /// Who stands in the way in: connections, those of them that have not shown who they are, and media sockets without a call.
+    pub fn entrance(&self, connections: usize, strangers: usize, unstarted: usize) {
+        let shown = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.connections.set(shown(connections));
+        self.strangers.set(shown(strangers));
+        self.unstarted.set(shown(unstarted));
     }
 
     /// Messages of peers that were not used, by their reason's code.

@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    accept,
+    accept::{self, Entrance, room::Room},
     admission::{Calls, Parts},
     api,
     call::DRAIN_LIMIT,
@@ -25,6 +25,7 @@ use crate::{
     net::{Connector, Dialler, Reach},
     outbox::driver::{Observed, Outbox},
     redact::{DigitPolicy, GateSettings},
+    refusals,
     spool::Spool,
     store::Store,
     upstream::{LinkSettings, Parameters, QUEUE_MS, Upstream},
@@ -120,18 +121,25 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let poster = Poster::new(Connector::new(dialler, ATTEMPT_DEADLINE));
     let outbox = Outbox { store: store.clone(), endpoints, poster, observer: observer(&metrics) };
     services.spawn(outbox.run(passing_in, signals.stopping.clone()));
-    let (drain, places) = (config.drain.deadline, config.ingest.max_calls);
+    let drain = config.drain.deadline;
+    let room = Room::of_this_process(config.ingest.max_calls);
+    if let Some(warning) = room.warning(config.ingest.max_calls) {
+        tracing::warn!("{warning}");
+    }
+    metrics.expect_reasons(&refusals::all());
+    let entrance = Entrance::new(room, Arc::clone(&metrics));
     let bridge = api::Bridge::new(api::Parts {
         config,
         calls: calls.clone(),
         store: store.clone(),
         metrics,
+        entrance: entrance.clone(),
         origins,
         tasks: sessions.clone(),
         shutdown: signals.closing.clone(),
     });
     let (router, tasks, stopping) = (api::router(bridge), services.clone(), signals.stopping.clone());
-    services.spawn(async move { accept::accept(listener, router, places, &tasks, stopping).await });
+    services.spawn(async move { accept::accept(entrance, listener, router, &tasks, stopping).await });
     Ok(Running { address, calls, store, live, recovered, speech, signals, sessions, services, drain })
 }
 

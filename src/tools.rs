@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
 };
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
+    accept::room,
     cli::{self, Failure},
     clock,
     config::{self, Config},
@@ -28,12 +29,17 @@ use crate::{
     webhook::sign::SigningKey,
 };
 
+/// Connections that may wait in the kernel; it takes no more than `net.core.somaxconn`. When many dial at once a short queue forgets some,
+/// and a good call may be among them.
+const BACKLOG: u32 = 4_096;
+
 /// `serve`.
 ///
 /// # Errors
 /// What could not be started.
 pub async fn serve(config: Config) -> Result<(), Failure> {
-    let listener = bind(config.listen).await?;
+    room::raise_file_limit();
+    let listener = bind(config.listen)?;
     let public = config.public_url.as_ref().map(ToString::to_string);
     let running = serve::start(listener, config).await?;
     let speech = serde_json::to_value(running.speech).context("failed to name the speech service")?;
@@ -56,7 +62,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
 pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
     let given = emulate::Arguments { script: arguments.script, faults: arguments.faults };
     let emulator = Emulator::of_arguments(&given).map_err(Failure::usage)?;
-    let listener = bind(arguments.listen).await?;
+    let listener = bind(arguments.listen)?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
     let signals = StopSignals::new()?;
     let url = format!("ws://{address}/waves/v1/stt/live");
@@ -78,7 +84,7 @@ pub async fn receive(arguments: cli::Receive) -> Result<bool, Failure> {
     if let Some(secret) = &arguments.secret {
         SigningKey::parse(secret).context("--secret").map_err(Failure::usage)?;
     }
-    let listener = bind(arguments.listen).await?;
+    let listener = bind(arguments.listen)?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
     let signals = StopSignals::new()?;
     let made = || SecretString::from(format!("whsec_{}", BASE64_STANDARD.encode(clock::random::<32>())));
@@ -170,13 +176,21 @@ fn read_faults(path: &Path) -> anyhow::Result<Faults> {
 ///
 /// # Errors
 /// One line that says what to do.
-pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(listen).await.map_err(|why| match why.kind() {
+pub fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    listener(listen).map_err(|why| match why.kind() {
         std::io::ErrorKind::AddrInUse => anyhow!(
             "cannot listen on {listen}: the address is in use; stop the other program or pass --listen 127.0.0.1:0 for any free port"
         ),
         _ => anyhow!("cannot listen on {listen}: {why}"),
     })
+}
+
+fn listener(listen: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As `TcpListener::bind` does: a restart must not wait for connections of the run before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)
 }
 
 /// Writes to stdout, a whole line; stdout is data, so a reader that went away is no failure of ours.

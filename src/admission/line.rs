@@ -10,7 +10,7 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use super::{Calls, Line, Opened};
+use super::{Calls, Line, Opened, Refused};
 use crate::{
     call::{Received, driver::Input},
     clock,
@@ -22,7 +22,7 @@ use crate::{
     spool::SpoolTrack,
     stream::{
         Closing, StreamTotals,
-        driver::{self, StreamStart},
+        driver::{self, PeerInfo, StreamStart},
         order::FILL_CAP_MS,
     },
     upstream::{Command, QUEUE_MS},
@@ -41,15 +41,22 @@ impl driver::Calls for Door {
     async fn admit(&self, start: StreamStart) -> Result<Admission, Closing> {
         let (call, peer, dialect) = (start.start.call().clone(), start.peer.addr, start.dialect);
         self.calls.admit(start.start, dialect, self.path_token.as_ref()).await.map_err(|refused| {
-            self.calls.0.parts.metrics.refused(refused.code());
-            tracing::warn!(%call, %peer, reason = refused.code(), "refused a media stream: {}", refused.reason());
+            if let Some(unsaid) = self.calls.0.parts.metrics.refused(refused.code(), clock::now()) {
+                tracing::warn!(%call, %peer, reason = refused.code(), unsaid, "refused a media stream: {}", refused.reason());
+            }
             refused.closing()
         })
     }
 
-    fn never_started(&self, totals: &StreamTotals) {
+    fn closed(&self, why: Closing) {
+        self.calls.0.parts.metrics.closed(why.word);
+    }
+
+    fn never_started(&self, peer: &PeerInfo, why: &str, totals: &StreamTotals) {
         let metrics = &self.calls.0.parts.metrics;
-        metrics.refused("never_started");
+        if let Some(unsaid) = metrics.refused(Refused::NEVER_STARTED, clock::now()) {
+            tracing::warn!(peer = %peer.addr, reason = Refused::NEVER_STARTED, unsaid, "no call began on a media socket: {why}");
+        }
         count_ignored(metrics, totals);
     }
 }

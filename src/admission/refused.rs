@@ -18,6 +18,11 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::SeenBefore, Self::TooManyCalls, Self::BadToken, Self::NotReady, Self::ShuttingDown];
+    /// The word for a socket that was upgraded and is over before any stream began on it; why it was closed is counted beside it.
+    pub const NEVER_STARTED: &'static str = "never_started";
+
     /// The word in the counter.
     pub const fn code(self) -> &'static str {
         match self {
@@ -48,6 +53,6 @@ impl Refused {
             Self::SeenBefore | Self::BadToken => 1008,
             Self::TooManyCalls | Self::NotReady | Self::ShuttingDown => 1013,
         };
-        Closing { code, reason: self.reason() }
+        Closing { word: self.code(), code, reason: self.reason() }
     }
 }

@@ -3,7 +3,7 @@
 //! Promises: fails closed. Without a token only loopback peers are answered, and never a request that a proxy passed on,
 //! since the proxy's own address would say nothing about who asks.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::{Bridge, problem::Problem};
+use crate::accept::{Turned, crowd::Place};
 
 /// Headers by which proxies and the networks in front of them say that, or for whom, they ask.
 const FORWARDING: [&str; 9] = [
@@ -40,29 +41,33 @@ pub async fn operator_only(
     next: Next,
 ) -> Response {
     match verdict(bridge.api_token(), peer, request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => {
-            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-            (challenge, problem).into_response()
+        Ok(()) => {
+            if let Some(stranger) = request.extensions().get::<Arc<Place>>() {
+                stranger.leave();
+            }
+            next.run(request).await
+        }
+        Err((turned, advice)) => {
+            bridge.entrance().turned(peer, turned);
+            let status = turned.status().unwrap_or(StatusCode::FORBIDDEN);
+            ([(header::WWW_AUTHENTICATE, "Bearer")], Problem::new(status, advice)).into_response()
         }
     }
 }
 
-fn verdict(token: Option<&SecretString>, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
+fn verdict(token: Option<&SecretString>, peer: SocketAddr, headers: &HeaderMap) -> Result<(), (Turned, &'static str)> {
     let Some(token) = token else {
         return if peer.ip().to_canonical().is_loopback() && !is_forwarded(headers) {
             Ok(())
         } else {
-            Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "no api_token is set, so only this machine may ask, and not through a proxy; set api_token",
-            ))
+            let advice = "no api_token is set, so only this machine may ask, and not through a proxy; set api_token";
+            Err((Turned::NotLocal, advice))
         };
     };
     match bearer(headers) {
         Some(given) if same(given.as_bytes(), token) => Ok(()),
-        Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "the Bearer token is not the api_token")),
-        None => Err(Problem::new(StatusCode::UNAUTHORIZED, "send the api_token as Authorization: Bearer")),
+        Some(_) => Err((Turned::ApiToken, "the Bearer token is not the api_token")),
+        None => Err((Turned::ApiToken, "send the api_token as Authorization: Bearer")),
     }
 }
 

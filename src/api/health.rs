@@ -42,6 +42,7 @@ struct Readiness {
     store: Part,
     spool: Part,
     calls: Part,
+    connections: Part,
     twilio: Part,
     ingest: Part,
     speech: Speech,
@@ -72,6 +73,7 @@ pub async fn readyz(State(bridge): State<Bridge>) -> Response {
         store: Part::new(store_ok, ("ready", "events can be stored"), ("failing", "events cannot be stored; see the log")),
         spool: spool(&bridge),
         calls,
+        connections: connections(&bridge),
         twilio: twilio(config),
         ingest: ingest(config),
         speech: Speech { engine: bridge.calls().speech(), part: speech(&bridge) },
@@ -86,6 +88,12 @@ fn spool(bridge: &Bridge) -> Part {
         Some(why) => Part { state: "failing", reason: format!("audio is not safe from a crash: {why}") },
         None => Part { state: "ready", reason: "audio is on disk until a final covers it".to_owned() },
     }
+}
+
+/// Crowded connections do not end readiness: strangers give way to calls.
+fn connections(bridge: &Bridge) -> Part {
+    let (state, reason) = bridge.entrance().state();
+    Part { state, reason }
 }
 
 fn twilio(config: &Config) -> Part {
@@ -139,6 +147,8 @@ pub async fn metrics(State(bridge): State<Bridge>) -> impl IntoResponse {
         Ok(backlogs) => show_outbox(&bridge, &backlogs),
         Err(why) => tracing::error!(%why, "failed to count what waits in the outbox"),
     }
+    let entrance = bridge.entrance();
+    bridge.metrics().entrance(entrance.connections(), entrance.strangers().len(), entrance.unstarted().len());
     ([(header::CONTENT_TYPE, OPEN_METRICS)], bridge.metrics().render())
 }
 

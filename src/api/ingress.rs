@@ -3,10 +3,10 @@
 //! Promises: fails closed. A stream is taken only with a fitting signature, a token, or an operator's explicit wish; every
 //! refusal is a 403 with its reason, counted and logged once, and neither tokens nor signatures reach the log.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    extract::{ConnectInfo, Path, State, WebSocketUpgrade},
+    extract::{ConnectInfo, Extension, Path, State, WebSocketUpgrade},
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
@@ -18,6 +18,8 @@ use super::{
     twilio::{below, handshake_fits, socket_scheme},
 };
 use crate::{
+    accept::crowd::Place,
+    clock,
     config::NO_STREAM,
     dialect::Dialect,
     stream::driver::{self, PeerInfo},
@@ -60,6 +62,17 @@ pub enum Denied {
 }
 
 impl Denied {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Unsigned,
+        Self::UnsignedPathToken,
+        Self::SignedTwice,
+        Self::BadSignature,
+        Self::BadToken,
+        Self::BadPathToken,
+        Self::NothingSetUp,
+    ];
+
     /// Why somebody without a good token is refused where no signatures are checked.
     pub fn without_signatures(bridge: &Bridge) -> Self {
         if bridge.config().ingest.tokens.is_empty() { Self::NothingSetUp } else { Self::BadToken }
@@ -115,9 +128,10 @@ pub async fn twilio(
     peer: ConnectInfo<SocketAddr>,
     uri: Uri,
     headers: HeaderMap,
+    stranger: Extension<Arc<Place>>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
-    open(state, peer, &uri, None, &headers, upgrade)
+    open(state, peer, &uri, None, &headers, &stranger, upgrade)
 }
 
 /// `GET /media/twilio/{token}`.
@@ -127,9 +141,10 @@ pub async fn twilio_with_token(
     Path(token): Path<String>,
     uri: Uri,
     headers: HeaderMap,
+    stranger: Extension<Arc<Place>>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
-    open(state, peer, &uri, Some(&token), &headers, upgrade)
+    open(state, peer, &uri, Some(&token), &headers, &stranger, upgrade)
 }
 
 /// `GET /media/{dialect}` for the dialects to come, and for what is none.
@@ -150,6 +165,7 @@ fn open(
     uri: &Uri,
     token: Option<&str>,
     headers: &HeaderMap,
+    stranger: &Place,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
     let pass = match authenticate(&bridge, uri, token, headers) {
@@ -159,14 +175,16 @@ fn open(
             let path = if token.is_some() { "media/twilio/…" } else { "media/twilio" };
             let address = below(&socket_scheme(bridge.origin()), path);
             let advice = denied.advice(&address, bridge.config().twilio.auth_tokens.len());
-            bridge.metrics().refused(denied.code());
-            tracing::warn!(%peer, reason = denied.code(), "refused a media stream: {advice}");
+            if let Some(unsaid) = bridge.metrics().refused(denied.code(), clock::now()) {
+                tracing::warn!(%peer, reason = denied.code(), unsaid, "refused a media stream: {advice}");
+            }
             return Problem::new(StatusCode::FORBIDDEN, advice).into_response();
         }
     };
     if let Some(refused) = bridge.calls().refuses_all_streams() {
-        bridge.metrics().refused(refused.code());
-        tracing::warn!(%peer, reason = refused.code(), "refused a media stream: {}", refused.reason());
+        if let Some(unsaid) = bridge.metrics().refused(refused.code(), clock::now()) {
+            tracing::warn!(%peer, reason = refused.code(), unsaid, "refused a media stream: {}", refused.reason());
+        }
         return Problem::unavailable(refused.reason()).into_response();
     }
     let Ok(upgrade) = upgrade else {
@@ -174,7 +192,9 @@ fn open(
     };
     let door = bridge.calls().door(token.filter(|_| pass == Pass::Minted));
     let (limits, shutdown) = (bridge.stream_limits(), bridge.shutdown().clone());
-    let (tasks, peer) = (bridge.tasks().clone(), PeerInfo { addr: peer });
+    stranger.leave();
+    let place = Arc::new(bridge.entrance().unstarted().enter(peer.ip()));
+    let (tasks, peer) = (bridge.tasks().clone(), PeerInfo { addr: peer, place });
     driver::bounded(upgrade)
         .on_upgrade(move |socket| tasks.track_future(driver::run(socket, Dialect::Twilio, peer, door, limits, shutdown)))
 }

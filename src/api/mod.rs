@@ -24,7 +24,7 @@ use secrecy::SecretString;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-use crate::{admission::Calls, config::Config, metrics::Metrics, store::Store, stream::StreamLimits};
+use crate::{accept::Entrance, admission::Calls, config::Config, metrics::Metrics, store::Store, stream::StreamLimits};
 
 /// Largest body of a request, in bytes: Twilio's forms are a few kilobytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -43,6 +43,8 @@ pub struct Parts {
     pub store: Store,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The way in, and who stands in it.
+    pub entrance: Entrance,
     /// The addresses under which we are known: the public one, or the listener's own.
     pub origins: Vec<Url>,
     /// Every socket runs on it.
@@ -75,6 +77,11 @@ impl Bridge {
     /// What is counted.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
+    }
+
+    /// The way in, and who stands in it.
+    pub fn entrance(&self) -> &Entrance {
+        &self.0.entrance
     }
 
     /// The addresses under which we are known; never empty.

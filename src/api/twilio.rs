@@ -3,11 +3,11 @@
 //! Promises: signed like every webhook of Twilio's, or refused with 403; who called whom is remembered for the call's own
 //! stream and shown nowhere but by its last four digits; what Twilio sends in free text goes no further.
 
-use std::time::Duration;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request, State},
+    extract::{ConnectInfo, FromRequest, Request, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
@@ -16,7 +16,9 @@ use url::{Url, form_urlencoded};
 
 use super::{Bridge, access::carries_token, ingress::Denied, problem::Problem};
 use crate::{
+    accept::{Turned, crowd::Place},
     call::{Remembered, direction_named},
+    clock,
     dialect::{
         signature::{self, Unsigned},
         twiml,
@@ -37,17 +39,32 @@ impl FromRequest<Bridge> for Signed {
 
     async fn from_request(request: Request, bridge: &Bridge) -> Result<Self, Response> {
         let (uri, headers) = (request.uri().clone(), request.headers().clone());
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+        let stranger = request.extensions().get::<Arc<Place>>().cloned();
         let refuse = |denied| refuse(bridge, denied, uri.path()).into_response();
         may_be_twilio(bridge, &headers).map_err(refuse)?;
-        let body = body_within(BODY_TIMEOUT, request).await?;
+        let body = body_within(BODY_TIMEOUT, request).await.map_err(|turned| too_much(bridge, peer, turned))?;
         let form: Form = form_urlencoded::parse(&body).into_owned().collect();
         let tokens = &bridge.config().twilio.auth_tokens;
         if !tokens.is_empty() {
             any_origin(bridge, &uri, |request| signature::check_form(request, &form, signatures(&headers), tokens))
                 .map_err(refuse)?;
         }
+        // For this request only: what was signed once may be sent again by anybody who saw it.
+        stranger.inspect(|stranger| stranger.step_out());
         Ok(Self(form))
     }
+}
+
+fn too_much(bridge: &Bridge, peer: Option<SocketAddr>, turned: Option<Turned>) -> Response {
+    if let (Some(turned), Some(peer)) = (turned, peer) {
+        bridge.entrance().turned(peer, turned);
+    }
+    match turned {
+        Some(turned) => Problem::new(turned.status().unwrap_or(StatusCode::BAD_REQUEST), turned.reason()),
+        None => Problem::bad_request("the body could not be read"),
+    }
+    .into_response()
 }
 
 /// `POST /twilio/voice`: TwiML that starts a both-tracks stream to this bridge, then `twilio.after`.
@@ -98,18 +115,21 @@ fn may_be_twilio(bridge: &Bridge, headers: &HeaderMap) -> Result<(), Denied> {
     if open { Ok(()) } else { Err(Denied::without_signatures(bridge)) }
 }
 
-async fn body_within(limit: Duration, request: Request) -> Result<Bytes, Response> {
+/// The body; `None` in place of a reason where it just broke off.
+async fn body_within(limit: Duration, request: Request) -> Result<Bytes, Option<Turned>> {
     match tokio::time::timeout(limit, Bytes::from_request(request, &())).await {
-        Ok(body) => body.map_err(IntoResponse::into_response),
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time").into_response()),
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(why)) => Err((why.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE).then_some(Turned::BodyTooLarge)),
+        Err(_) => Err(Some(Turned::BodyTimeout)),
     }
 }
 
 fn refuse(bridge: &Bridge, denied: Denied, path: &str) -> Problem {
     let address = below(bridge.origin().as_str(), path.trim_matches('/'));
     let advice = denied.advice(&address, bridge.config().twilio.auth_tokens.len());
-    bridge.metrics().refused(denied.code());
-    tracing::warn!(reason = denied.code(), "refused a webhook of Twilio's: {advice}");
+    if let Some(unsaid) = bridge.metrics().refused(denied.code(), clock::now()) {
+        tracing::warn!(reason = denied.code(), unsaid, "refused a webhook of Twilio's: {advice}");
+    }
     Problem::new(StatusCode::FORBIDDEN, advice)
 }
 
@@ -172,7 +192,7 @@ mod tests {
     async fn a_body_that_does_not_end_in_time_is_given_up_with_408() {
         let half = || stream::iter([Ok::<_, std::io::Error>("CallSid=CA1")]);
         let slow = Request::new(Body::from_stream(half().chain(stream::pending())));
-        assert_eq!(body_within(Duration::from_millis(20), slow).await.unwrap_err().status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(body_within(Duration::from_millis(20), slow).await, Err(Some(Turned::BodyTimeout)));
         let whole = Request::new(Body::from_stream(half()));
         assert_eq!(body_within(Duration::from_secs(20), whole).await.unwrap(), "CallSid=CA1");
     }

@@ -11,6 +11,7 @@ use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -22,14 +23,14 @@ use tokio_tungstenite::tungstenite::{Error as WireError, error::ProtocolError};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::{debug, info};
 
-use door::{Door, Passed};
-pub use door::{QUEUED_BYTES, QUEUED_ITEMS, QUEUED_TIME};
-
+pub use self::door::{ADMIT_DEADLINE, QUEUED_BYTES, QUEUED_ITEMS, QUEUED_TIME};
+use self::door::{Door, Passed};
 use super::{
     Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, StreamTotals,
-    closing::{NOT_ADMITTED_IN_TIME, SESSION_OVER},
+    closing::{GAVE_WAY, NOT_ADMITTED_IN_TIME, SESSION_OVER},
 };
 use crate::{
+    accept::crowd::Place,
     clock,
     dialect::{Dialect, Start},
     media::{CallSid, Chunk, EndReason, Track},
@@ -41,8 +42,6 @@ pub const FRAMES_IN_A_ROW: u32 = 32;
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a socket stays open behind a close that the peer cannot be heard to answer, so that it is not lost on the way.
 pub const LINGER: Duration = Duration::from_secs(1);
-/// How long a stream that is over waits for being let in.
-pub const ADMIT_DEADLINE: Duration = Duration::from_secs(30);
 /// Memory for reading, a socket; the default of 128 KiB costs a third more cycles.
 pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 
@@ -51,6 +50,8 @@ pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 pub struct PeerInfo {
     /// From where.
     pub addr: SocketAddr,
+    /// Its place among the sockets without a call; left when its stream is let in.
+    pub place: Arc<Place>,
 }
 
 /// A stream that asks to be let in.
@@ -72,8 +73,10 @@ pub trait Calls: Clone + Send + Sync + 'static {
     type Admission: Admission;
     /// Decides; meanwhile the socket is read on. The future is dropped only after [`ADMIT_DEADLINE`] behind the stream's end.
     fn admit(&self, start: StreamStart) -> impl Future<Output = Result<Self::Admission, Closing>> + Send;
+    /// A socket is being closed by us.
+    fn closed(&self, why: Closing);
     /// A socket is over on which no stream began.
-    fn never_started(&self, totals: &StreamTotals);
+    fn never_started(&self, peer: &PeerInfo, why: &str, totals: &StreamTotals);
 }
 
 /// Where the audio of a stream goes that was let in. Neither method may wait.
@@ -104,7 +107,7 @@ pub fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
         .read_buffer_size(READ_BUFFER_BYTES)
 }
 
-/// Runs one stream from the upgrade to its end.
+/// Runs one stream from the upgrade to its end. Until it is let in it holds its place among those of which nothing is known yet.
 pub async fn run<C: Calls>(
     socket: WebSocket,
     dialect: Dialect,
@@ -114,7 +117,7 @@ pub async fn run<C: Calls>(
     shutdown: CancellationToken,
 ) {
     let mut stream = Stream::new(dialect, limits, clock::now());
-    let mut wires = Wires::new(socket, &shutdown);
+    let mut wires = Wires::new(socket, &shutdown, &peer.place);
     let mut door = Door::Shut;
     let (mut call, mut closing, mut ended) = (None, None, None);
     while ended.is_none() {
@@ -146,11 +149,19 @@ pub async fn run<C: Calls>(
         }
         match event {
             Event::Text(text) => stream.handle_text(&text, now),
-            Event::Binary => stream.handle_binary(),
-            Event::SignOfLife => stream.handle_sign_of_life(),
+            Event::Binary => stream.handle_binary(now),
+            Event::SignOfLife => stream.handle_sign_of_life(now),
             Event::Broken(broken) => stream.handle_broken(broken, now),
             Event::Closed => stream.handle_closed(now),
-            Event::Admitted(admission) => door.open(admission),
+            Event::Admitted(admission) => {
+                door.open(admission);
+                peer.place.leave();
+                wires.gives_way = None;
+            }
+            Event::GaveWay => {
+                wires.in_haste = true;
+                stream.handle_refused(GAVE_WAY, now);
+            }
             Event::Refused(why) => stream.handle_refused(why, now),
             Event::Shutdown => stream.handle_shutdown(now),
             Event::Timeout => stream.handle_timeout(now),
@@ -158,11 +169,15 @@ pub async fn run<C: Calls>(
     }
     let reason = ended.unwrap_or(EndReason::Disconnect);
     let totals = stream.totals();
-    let (code, why) = closing.map_or((1005, "closed by the peer"), |Closing { code, reason }| (code, reason));
-    info!(peer = %peer.addr, call = call.as_ref().map(display), code, why, end = reason.as_str(), "stream ended");
+    let (code, why) = closing.map_or((1005, "closed by the peer"), |Closing { code, reason, .. }| (code, reason));
+    if let Some(call) = &call {
+        info!(peer = %peer.addr, %call, code, why, end = reason.as_str(), "stream ended");
+    } else {
+        calls.never_started(&peer, why, &totals);
+    }
     debug!(?totals, "stream counters");
-    if call.is_none() {
-        calls.never_started(&totals);
+    if let Some(closing) = closing {
+        calls.closed(closing);
     }
     tokio::join!(wires.close(closing), door.finish(reason, totals));
 }
@@ -180,6 +195,7 @@ enum Event<A> {
     Closed,
     Admitted(A),
     Refused(Closing),
+    GaveWay,
     Shutdown,
     Timeout,
 }
@@ -193,16 +209,21 @@ struct Wires {
     silent: bool,
     in_a_row: u32,
     shutdown: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Only until the stream is let in.
+    gives_way: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Others wait for what this socket holds: the peer's answer to our close is not waited for.
+    in_haste: bool,
     alarm: Pin<Box<Sleep>>,
     armed: Option<Instant>,
 }
 
 impl Wires {
-    fn new(socket: WebSocket, shutdown: &CancellationToken) -> Self {
+    fn new(socket: WebSocket, shutdown: &CancellationToken, place: &Place) -> Self {
         // A child of its own, so that waiting takes no lock which another call takes.
         let shutdown = Some(Box::pin(shutdown.child_token().cancelled_owned()));
+        let gives_way = Some(Box::pin(place.gives_way().clone().cancelled_owned()));
         let alarm = Box::pin(tokio::time::sleep(Duration::ZERO));
-        Self { socket, unflushed: false, silent: false, in_a_row: 0, shutdown, alarm, armed: None }
+        Self { socket, unflushed: false, silent: false, in_a_row: 0, shutdown, gives_way, in_haste: false, alarm, armed: None }
     }
 
     fn poll_event<A>(&mut self, cx: &mut Context<'_>, door: &mut Door<A>, deadline: Option<Instant>) -> Poll<Event<A>> {
@@ -220,6 +241,10 @@ impl Wires {
         if self.shutdown.as_mut().is_some_and(|shutdown| shutdown.as_mut().poll(cx).is_ready()) {
             self.shutdown = None;
             return Poll::Ready(Event::Shutdown);
+        }
+        if self.gives_way.as_mut().is_some_and(|gives_way| gives_way.as_mut().poll(cx).is_ready()) {
+            self.gives_way = None;
+            return Poll::Ready(Event::GaveWay);
         }
         if let Some(deadline) = [deadline, full_until].into_iter().flatten().min() {
             if self.armed != Some(deadline) {
@@ -264,10 +289,14 @@ impl Wires {
 
     /// Closes the socket, with a reason of ours or answering the peer's.
     async fn close(mut self, closing: Option<Closing>) {
-        let closed = timeout(CLOSE_DEADLINE, async {
-            if let Some(Closing { code, reason }) = closing {
+        let deadline = if self.in_haste { LINGER } else { CLOSE_DEADLINE };
+        let closed = timeout(deadline, async {
+            if let Some(Closing { code, reason, .. }) = closing {
                 let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
                 if self.socket.send(Message::Close(Some(frame))).await.is_err() {
+                    return;
+                }
+                if self.in_haste {
                     return;
                 }
                 if self.silent {

@@ -10,6 +10,7 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message as Sent};
 
 use super::*;
+use crate::accept::crowd::Crowd;
 use crate::media::Offset;
 
 const START: &str = r#"{"event":"start","sequenceNumber":"1","streamSid":"MZ1","start":{"callSid":"CA1","streamSid":"MZ1","tracks":["inbound"]}}"#;
@@ -52,7 +53,9 @@ impl Calls for Desk {
         self.refuses.map_or_else(|| Ok(Seat(self.notes.clone(), self.session.clone())), Err)
     }
 
-    fn never_started(&self, _: &StreamTotals) {}
+    fn closed(&self, _: Closing) {}
+
+    fn never_started(&self, _: &PeerInfo, _: &str, _: &StreamTotals) {}
 }
 
 impl Admission for Seat {
@@ -89,13 +92,18 @@ struct Line {
     permits: Arc<Semaphore>,
     session: CancellationToken,
     shutdown: CancellationToken,
+    crowd: Crowd,
 }
 
 #[derive(Clone)]
-struct Server(Desk, StreamLimits, CancellationToken);
+struct Server(Desk, StreamLimits, CancellationToken, Crowd);
 
-async fn answer(State(Server(desk, limits, shutdown)): State<Server>, upgrade: WebSocketUpgrade) -> axum::response::Response {
-    let peer = PeerInfo { addr: ([127, 0, 0, 1], 9).into() };
+async fn answer(
+    State(Server(desk, limits, shutdown, crowd)): State<Server>,
+    upgrade: WebSocketUpgrade,
+) -> axum::response::Response {
+    let addr = SocketAddr::from(([127, 0, 0, 1], 9));
+    let peer = PeerInfo { addr, place: Arc::new(crowd.enter(addr.ip())) };
     bounded(upgrade).on_upgrade(move |socket| run(socket, Dialect::Twilio, peer, desk, limits, shutdown))
 }
 
@@ -109,13 +117,14 @@ impl Line {
         let (permits, shutdown) = (Arc::new(Semaphore::new(permits)), CancellationToken::new());
         let session = CancellationToken::new();
         let desk = Desk { notes: sender, permits: permits.clone(), refuses, session: session.clone() };
+        let crowd = Crowd::new(2, 2);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/media", any(answer)).with_state(Server(desk, limits, shutdown.clone()));
+        let router = Router::new().route("/media", any(answer)).with_state(Server(desk, limits, shutdown.clone(), crowd.clone()));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let socket = TcpStream::connect(address).await.unwrap();
         let (phone, _) = client_async(format!("ws://{address}/media"), socket).await.unwrap();
-        Self { phone, notes, permits, session, shutdown }
+        Self { phone, notes, permits, session, shutdown, crowd }
     }
 
     async fn say(&mut self, text: impl Into<String>) {
@@ -249,7 +258,7 @@ async fn a_sender_faster_than_speech_that_is_never_let_in_is_told_to_come_again(
 
 #[tokio::test]
 async fn a_refusal_tells_the_peer_why_and_nothing_is_passed_on() {
-    let refused = Closing { code: 1008, reason: "this stream was seen before" };
+    let refused = Closing { word: "seen_before", code: 1008, reason: "this stream was seen before" };
     let mut line = Line::with(StreamLimits::default(), 1, Some(refused)).await;
     line.say(START).await;
     line.say(media(0, &[1; 480])).await;
@@ -345,4 +354,34 @@ async fn pings_go_out_and_a_peer_that_answers_them_stays() {
     }
     line.say(STOP).await;
     assert_eq!(line.closed().await.0, 1000);
+}
+
+#[tokio::test]
+async fn a_socket_without_a_call_gives_way_and_one_with_a_call_stays() {
+    let here = [127, 0, 0, 1].into();
+    let mut waiting = Line::new().await;
+    waiting.say("{}").await;
+    let others: Vec<_> = (0..2).map(|_| waiting.crowd.enter(here)).collect();
+    assert_eq!(waiting.closed().await.0, 1013);
+    assert!(others.iter().all(|other| !other.gives_way().is_cancelled()), "it was the oldest");
+
+    let mut live = Line::new().await;
+    live.say(START).await;
+    assert_eq!(live.note().await, Some(asked()));
+    live.say(media(0, &[1; 480])).await;
+    assert_eq!(live.note().await, Some(Noted::Audio(1000, vec![1; 480])));
+    assert!(live.crowd.is_empty());
+    let _others: Vec<_> = (0..3).map(|_| live.crowd.enter(here)).collect();
+    live.say(media(3, &[2; 480])).await;
+    assert_eq!(live.note().await, Some(Noted::Audio(1060, vec![2; 480])));
+}
+
+#[tokio::test]
+async fn a_peer_that_only_pings_is_closed() {
+    let mut line = Line::new().await;
+    for _ in 0..crate::stream::NOTHING_IN_A_ROW {
+        let _ = line.phone.feed(Sent::Ping(bytes::Bytes::new())).await;
+    }
+    let _ = line.phone.flush().await;
+    assert_eq!(line.closed().await, (1008, "100 pings, pongs or binary messages in 10 s, and no text".to_owned()));
 }

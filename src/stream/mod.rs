@@ -35,7 +35,9 @@ pub use closing::{Broken, Closing};
 pub use counters::{StreamCounters, StreamTotals};
 pub use order::OrderCounters;
 
-use closing::{FORMAT, NO_PONG, NO_START, NOT_UNDERSTOOD, SECOND_START, SHUTDOWN, SILENCE, STOPPED, TOO_LONG_A_CALL, of_start};
+use closing::{
+    FORMAT, NO_PONG, NO_START, NOT_UNDERSTOOD, SAYS_NOTHING, SECOND_START, SHUTDOWN, SILENCE, STOPPED, TOO_LONG_A_CALL, of_start,
+};
 use live::Live;
 use order::Arrival;
 use sequence::{Sequence, Step};
@@ -51,6 +53,11 @@ pub const EARLY_BYTES: usize = 8_000;
 pub const EARLY_FRAMES: usize = 100;
 /// Malformed messages in a row after which the peer is not understood at all.
 pub const MALFORMED_IN_A_ROW: u32 = 100;
+/// Pings, pongs and binary messages in a row, with no text between them, that a peer may send in [`NOTHING_TIME`]: each ping costs an
+/// answer, and a phone sends one in some seconds.
+pub const NOTHING_IN_A_ROW: u32 = 100;
+/// See [`NOTHING_IN_A_ROW`].
+pub const NOTHING_TIME: Duration = Duration::from_secs(10);
 /// Pings without any sign of life after which the peer is gone.
 pub const UNANSWERED_PINGS: u32 = 2;
 
@@ -128,6 +135,8 @@ pub struct Stream {
     /// What was wrong with the last start that could not be read; a better one may still come.
     bad_start: Option<Closing>,
     malformed_in_a_row: u32,
+    /// Since when, and how many.
+    nothing_in_a_row: (Instant, u32),
     unanswered_pings: u32,
     counters: StreamCounters,
 }
@@ -156,6 +165,7 @@ impl Stream {
             outputs: VecDeque::new(),
             bad_start: None,
             malformed_in_a_row: 0,
+            nothing_in_a_row: (now, 0),
             unanswered_pings: 0,
             counters: StreamCounters::default(),
         }
@@ -165,6 +175,7 @@ impl Stream {
     pub fn handle_text(&mut self, text: &str, now: Instant) {
         self.counters.messages += 1;
         self.unanswered_pings = 0;
+        self.nothing_in_a_row.1 = 0;
         if text.len() > MAX_MESSAGE_BYTES {
             return self.handle_broken(Broken::TooLong, now);
         }
@@ -189,13 +200,15 @@ impl Stream {
     }
 
     /// Takes note of a binary message: this kind of peer sends none.
-    pub fn handle_binary(&mut self) {
+    pub fn handle_binary(&mut self, now: Instant) {
         self.counters.binary += 1;
+        self.count_nothing(now);
     }
 
     /// Takes note of a ping or pong of the peer.
-    pub fn handle_sign_of_life(&mut self) {
+    pub fn handle_sign_of_life(&mut self, now: Instant) {
         self.unanswered_pings = 0;
+        self.count_nothing(now);
     }
 
     /// The socket gave bytes that are no message.
@@ -335,6 +348,17 @@ impl Stream {
         self.malformed_in_a_row += 1;
         if self.malformed_in_a_row >= MALFORMED_IN_A_ROW {
             self.end(EndReason::Disconnect, Some(NOT_UNDERSTOOD), now);
+        }
+    }
+
+    fn count_nothing(&mut self, now: Instant) {
+        let (since, count) = &mut self.nothing_in_a_row;
+        if *count == 0 || now.saturating_duration_since(*since) >= NOTHING_TIME {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        if *count >= NOTHING_IN_A_ROW {
+            self.end(EndReason::Disconnect, Some(SAYS_NOTHING), now);
         }
     }
 

@@ -211,7 +211,7 @@ fn a_second_start_is_ignored_if_it_says_the_same_and_ends_the_stream_if_not() {
 fn a_format_that_is_not_taken_is_refused_by_name() {
     let mut bench = Bench::new();
     bench.say(&START.replace("\"tracks\"", r#""mediaFormat":{"encoding":"audio/x-l16"},"tracks""#));
-    assert!(matches!(bench.out[0], Output::Close(Closing { code: 1003, reason }) if reason.contains("mulaw")));
+    assert!(matches!(bench.out[0], Output::Close(Closing { code: 1003, reason, .. }) if reason.contains("mulaw")));
     assert!(matches!(bench.out[1], Output::Ended(EndReason::Disconnect)));
 }
 
@@ -240,7 +240,7 @@ fn each_way_to_end_has_its_reason_and_gives_out_the_last_audio() {
         (|bench| bench.stream.handle_broken(Broken::Protocol, bench.now), &["inbound 0+20", "close 1002", "ended disconnect"]),
         (|bench| bench.say(&" ".repeat(65_537)), &["inbound 0+20", "close 1009", "ended disconnect"]),
         (
-            |bench| bench.stream.handle_refused(Closing { code: 1008, reason: "seen before" }, bench.now),
+            |bench| bench.stream.handle_refused(Closing { word: "seen_before", code: 1008, reason: "seen before" }, bench.now),
             &["inbound 0+20", "close 1008", "ended disconnect"],
         ),
     ];
@@ -260,7 +260,7 @@ fn silence_and_a_call_too_long_end_the_stream_as_timeouts() {
     silent.say(r#"{"event":"mark"}"#);
     silent.wait(59.0);
     assert!(!silent.stream.is_ended());
-    silent.stream.handle_sign_of_life();
+    silent.stream.handle_sign_of_life(silent.now);
     silent.wait(1.0);
     assert_eq!(silent.seen().iter().rev().take(2).collect::<Vec<_>>(), ["ended timeout", "close 1008"]);
     let mut long = Bench::started();
@@ -279,7 +279,7 @@ fn a_peer_that_answers_no_ping_and_says_nothing_is_gone() {
     bench.stream = Stream::new(Dialect::Twilio, limits, bench.now);
     bench.say(START);
     bench.wait(20.0);
-    bench.stream.handle_sign_of_life();
+    bench.stream.handle_sign_of_life(bench.now);
     bench.wait(20.0);
     bench.say(r#"{"event":"mark"}"#);
     bench.wait(59.9);
@@ -294,7 +294,7 @@ fn malformed_and_binary_messages_are_counted_and_a_hundred_in_a_row_end_it() {
     for _ in 0..99 {
         bench.say("{");
     }
-    bench.stream.handle_binary();
+    bench.stream.handle_binary(bench.now);
     bench.say(r#"{"event":"weather"}"#);
     for _ in 0..99 {
         bench.say(&media("sideways", 2, 0, &[1]));
@@ -305,6 +305,27 @@ fn malformed_and_binary_messages_are_counted_and_a_hundred_in_a_row_end_it() {
     );
     bench.say("");
     assert_eq!(bench.seen()[1..], ["close 1007", "ended disconnect"]);
+}
+
+#[test]
+fn pings_and_binaries_with_no_text_between_them_end_it_only_if_they_come_fast() {
+    let mut slow = Bench::new();
+    for _ in 0..10 * NOTHING_IN_A_ROW {
+        slow.now += NOTHING_TIME / NOTHING_IN_A_ROW * 2;
+        slow.stream.handle_sign_of_life(slow.now);
+    }
+    assert!(!slow.stream.is_ended());
+    slow.now += NOTHING_TIME;
+    for _ in 0..NOTHING_IN_A_ROW - 1 {
+        slow.stream.handle_binary(slow.now);
+    }
+    slow.stream.handle_text("{}", slow.now);
+    slow.stream.handle_sign_of_life(slow.now);
+    assert!(!slow.stream.is_ended(), "a text begins the count again");
+    for _ in 0..NOTHING_IN_A_ROW {
+        slow.stream.handle_sign_of_life(slow.now);
+    }
+    assert!(slow.stream.is_ended());
 }
 
 #[test]

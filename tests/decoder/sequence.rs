@@ -71,8 +71,8 @@ fn act(stream: &mut Stream, text: &str, now: Instant, chance: &mut Chance) {
         0 => stream.handle_closed(now),
         1 => stream.handle_broken([Broken::TooLong, Broken::NotText, Broken::Protocol][chance.of(0..3)], now),
         2 => stream.handle_shutdown(now),
-        3..10 => stream.handle_binary(),
-        10..20 => stream.handle_sign_of_life(),
+        3..10 => stream.handle_binary(now),
+        10..20 => stream.handle_sign_of_life(now),
         _ => stream.handle_text(text, now),
     }
 }
@@ -109,7 +109,7 @@ impl Seen {
                     (*offset, *at_ms) = (chunk.end().0, chunk.at_ms);
                     self.out_bytes += chunk.audio.len() as u64;
                 }
-                Output::Digit { .. } | Output::Ping | Output::Close(_) => {}
+                Output::Digit { .. } | Output::Lost { .. } | Output::Ping | Output::Close(_) => {}
                 Output::Ended(_) => self.ended += 1,
             }
         }

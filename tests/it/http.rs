@@ -50,6 +50,13 @@ pub(crate) async fn get(stage: &Stage, path: &str) -> Answer {
     ask(stage, Method::GET, path, &[], "").await
 }
 
+/// The body of a `GET` from any address.
+pub(crate) async fn ask_at(url: &str) -> String {
+    let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(HttpConnector::new());
+    let answer = client.get(url.parse().unwrap()).await.unwrap();
+    String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
 /// `GET` with headers.
 pub(crate) async fn get_with(stage: &Stage, path: &str, headers: &[(&str, &str)]) -> Answer {
     ask(stage, Method::GET, path, headers, "").await

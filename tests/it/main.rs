@@ -10,6 +10,7 @@ mod expected;
 mod failing;
 mod faults;
 mod fixtures;
+mod hostile;
 mod http;
 mod late_question;
 mod limits;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write,
+    net::SocketAddr,
     sync::{
         Once,
         atomic::{AtomicUsize, Ordering},
@@ -19,7 +20,7 @@ use pulse_bridge::{
 };
 use secrecy::SecretString;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue},
@@ -46,7 +47,11 @@ impl Phone {
 
     /// Dials this path, signed; the HTTP status where it is refused.
     pub(crate) async fn dial_to(stage: &Stage, call: &str, path: &str) -> Result<Self, u16> {
-        let address = stage.bridge.address;
+        Self::dial_at(stage.bridge.address, call, path).await
+    }
+
+    /// As [`Phone::dial_to`], to any bridge that has the stage's auth token.
+    pub(crate) async fn dial_at(address: SocketAddr, call: &str, path: &str) -> Result<Self, u16> {
         let url = format!("ws://{address}{path}");
         let mut request = url.as_str().into_client_request().unwrap();
         let signature = signature::sign(&SecretString::from(AUTH_TOKEN), &url, &[]);
@@ -74,6 +79,11 @@ impl Phone {
     /// A frame of any kind.
     pub(crate) async fn send(&mut self, frame: Message) {
         let _ = self.socket.send(frame).await;
+    }
+
+    /// Bytes in place of a frame.
+    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
+        let _ = self.socket.get_mut().write_all(bytes).await;
     }
 
     /// `start` of these tracks with these parameters.

@@ -13,8 +13,11 @@ use std::{
 use tokio::time::timeout;
 use tracing::info;
 
-use super::{ADMIT_DEADLINE, Admission, Calls, Closing, Event, StreamStart, StreamTotals};
-use crate::media::{Chunk, EndReason, Track};
+use super::{Admission, Calls, Event, StreamStart};
+use crate::{
+    media::{Chunk, EndReason, Track},
+    stream::{Closing, StreamTotals},
+};
 
 /// Most audio kept for a stream that is not let in yet, in bytes: ten seconds of two tracks. A sender that is faster than speech must wait
 /// then; one that is not has sent for [`QUEUED_TIME`].
@@ -23,6 +26,9 @@ pub const QUEUED_BYTES: usize = 160_000;
 pub const QUEUED_ITEMS: usize = 2_000;
 /// How long a stream whose queue is full may wait for being let in before it is closed.
 pub const QUEUED_TIME: Duration = Duration::from_secs(10);
+/// How long a stream that is over waits for being let in.
+pub const ADMIT_DEADLINE: Duration = Duration::from_secs(30);
+
 type Asking<A> = Pin<Box<dyn Future<Output = Result<A, Closing>> + Send>>;
 
 /// The way to the call: shut until the start, then asked, then open or refused for good.
