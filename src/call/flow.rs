@@ -36,8 +36,9 @@ impl Call {
 
     /// Hands on to the gate, and from there, what has its turn.
     fn pass(&mut self, now: Instant) {
-        while let Some(item) = self.in_order.pop(now) {
+        while let Some((item, unasked)) = self.in_order.pop(now) {
             match item {
+                Item::Final(segment) if unasked => self.gate.handle_final_unasked(*segment, now),
                 Item::Final(segment) => self.gate.handle_final(*segment, now),
                 Item::Digit { track, at_ms, digit } => {
                     let role = self.facts.role(track).clone();

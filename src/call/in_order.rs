@@ -2,7 +2,8 @@
 //!
 //! Promises: what ended first goes on to the gate first, whichever link was faster, so that the gate sees a question before its answer and
 //! events come in the same order however fast a call is played; nothing waits for a track that is quiet, has lost its link or is done,
-//! nor, where any party is heard as it speaks, for any longer than [`HOLD_LIMIT`]; what one track says stays in its own order.
+//! nor, where any party is heard as it speaks, for any longer than [`HOLD_LIMIT`]; what one track says stays in its own order. What could not wait is
+//! marked, since nobody knows what was asked before it.
 
 use std::{
     collections::BTreeMap,
@@ -141,14 +142,19 @@ impl InOrder {
         self.push(item, None, end_ms, end_ms, now);
     }
 
-    /// The next one whose turn it is.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Item> {
+    /// The next one whose turn it is, and whether another track may have said something before it that is not known.
+    pub(super) fn pop(&mut self, now: Instant) -> Option<(Item, bool)> {
         self.asked = Some(now);
         let overdue = |waiting: &Waiting| self.limit(waiting) <= now;
         let is_free = self.waiting.len() > MOST_WAITING
             || self.waiting.iter().any(overdue)
             || self.waiting.first().is_some_and(|first| self.is_free(first, now));
-        is_free.then(|| self.waiting.remove(0).item)
+        if !is_free {
+            return None;
+        }
+        let next = self.waiting.remove(0);
+        let unasked = self.is_unasked(&next);
+        Some((next.item, unasked))
     }
 
     /// When something's turn may come by time alone.
@@ -159,7 +165,7 @@ impl InOrder {
 
     fn push(&mut self, item: Item, of: Option<TrackKey>, end_ms: u64, sent_ms: u64, now: Instant) {
         let rest = Duration::from_millis((end_ms + ANSWER_MS).saturating_sub(sent_ms));
-        let at = self.waiting.partition_point(|other| other.end_ms <= end_ms);
+        let at = self.waiting.partition_point(|other| (other.end_ms, other.of) <= (end_ms, of));
         self.waiting.insert(at, Waiting { item, of, end_ms, since: now, answered: now + rest });
     }
 
@@ -172,6 +178,18 @@ impl InOrder {
                     Place::Live => !may_be_open(way) || waiting.answered <= now,
                     Place::Behind(sent_ms) => sent_ms >= waiting.end_ms + ANSWER_BEHIND_MS,
                     Place::Away | Place::Done => true,
+                }
+        })
+    }
+
+    /// Whether a track that may have said something before has not been heard.
+    fn is_unasked(&self, waiting: &Waiting) -> bool {
+        self.ways.iter().filter(|(key, _)| waiting.of != Some(**key)).any(|(_, way)| {
+            way.final_ms < waiting.end_ms
+                && match way.place {
+                    Place::Behind(sent_ms) => sent_ms < waiting.end_ms + ANSWER_BEHIND_MS,
+                    Place::Away => true,
+                    Place::Live | Place::Done => false,
                 }
         })
     }

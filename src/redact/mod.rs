@@ -147,11 +147,21 @@ impl Gate {
 
     /// A final. It, or what it was holding back, may come out.
     pub fn handle_final(&mut self, segment: Segment<Unredacted>, now: Instant) {
+        self.take_final(segment, false, now);
+    }
+
+    /// The same for a final before which another party may have said what is not known yet: a question that makes a few digits a secret.
+    /// Every number in it of three digits or more is taken out.
+    pub fn handle_final_unasked(&mut self, segment: Segment<Unredacted>, now: Instant) {
+        self.take_final(segment, true, now);
+    }
+
+    fn take_final(&mut self, segment: Segment<Unredacted>, unasked: bool, now: Instant) {
         self.window.remember_typed(self.keypad.entry());
         if self.window.hear_until(segment.end_ms) {
             self.settle(now);
         }
-        self.window.push(segment, now);
+        self.window.push(segment, unasked, now);
         self.settle(now);
     }
 

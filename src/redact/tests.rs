@@ -44,6 +44,14 @@ fn after_six_seconds_an_open_tail_goes_out_masked_and_its_other_half_alike() {
 }
 
 #[test]
+fn where_a_question_may_be_missing_every_number_goes() {
+    let mut call = Call::new();
+    call.gate.handle_final_unasked(final_on(IN, "nine two seven, as of 2027 people", 0), call.now);
+    assert_eq!(call.out(), ["[NUMBER_1], as of [NUMBER_2] people"]);
+    assert_eq!(call.says(OUT, "as of 2027 it is"), ["as of [NUMBER_2] it is"], "taken out once, taken out again");
+}
+
+#[test]
 fn six_seconds_of_the_call_are_enough_however_fast_it_is_played() {
     let mut call = Call::new();
     assert_eq!(call.says(IN, "so 4 1 1 1 1"), NOTHING);

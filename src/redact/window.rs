@@ -40,6 +40,8 @@ struct Held {
     segment: Segment<Unredacted>,
     since: Instant,
     behind: usize,
+    /// What another party said before it is not known.
+    unasked: bool,
 }
 
 /// What the search sees of a call.
@@ -80,10 +82,10 @@ impl Window {
     }
 
     /// Takes a final in.
-    pub(super) fn push(&mut self, segment: Segment<Unredacted>, now: Instant) {
+    pub(super) fn push(&mut self, segment: Segment<Unredacted>, unasked: bool, now: Instant) {
         self.held.iter_mut().for_each(|held| held.behind += 1);
         self.turns.push(read(&segment));
-        self.held.push_back(Held { segment, since: now, behind: 0 });
+        self.held.push_back(Held { segment, since: now, behind: 0, unasked });
     }
 
     /// Nothing more will come.
@@ -218,7 +220,27 @@ impl Window {
             }
         }
         masks.extend(by_service(&self.turns[turn], &mut self.numbering));
+        let first = self.turns.len() - self.held.len();
+        if self.held.get(turn.wrapping_sub(first)).is_some_and(|held| held.unasked) {
+            self.mask_numbers(turn, &mut masks);
+        }
         apart(masks)
+    }
+
+    /// With less to go by, every number goes.
+    fn mask_numbers(&mut self, turn: usize, masks: &mut Vec<Mask>) {
+        let party = self.turns[turn].party.clone();
+        let stream = Stream::new(&self.turns[turn..=turn], &party);
+        let long = number::runs(&stream).into_iter().filter(|run| run.len() >= SHORTEST_ALONE);
+        let digits = |run: &number::Run| run.values().iter().map(|value| char::from(b'0' + value)).collect::<String>();
+        let span = |run: number::Run| Some((stream.token(run.first())?.start, stream.token(run.last())?.end, digits(&run)));
+        let runs: Vec<_> = long.filter_map(span).collect();
+        for (start, end, digits) in runs {
+            if !masks.iter().any(|mask| mask.start <= start && end <= mask.end) {
+                let label = self.numbering.label(&Kind::Number, &digits);
+                masks.push(mask(start, end, label));
+            }
+        }
     }
 
     /// The label of a finding: of what it repeats, of its part that is already out, or of its value.
@@ -250,10 +272,6 @@ impl Window {
         let other = Turn::new(own.party.clone(), own.start_ms, own.end_ms, text);
         let own = std::mem::replace(&mut self.turns[turn], other);
         let found = self.guarded(&self.turns[..=turn], true);
-        let stream = Stream::new(&self.turns[turn..=turn], &own.party);
-        let long = number::runs(&stream).into_iter().filter(|run| run.len() >= SHORTEST_ALONE);
-        let span = |run: &number::Run| Some((stream.token(run.first())?.start, stream.token(run.last())?.end));
-        let runs: Vec<_> = long.filter_map(|run| span(&run)).collect();
         let mut masks = Vec::new();
         let Some(found) = found else {
             self.turns[turn] = own;
@@ -266,12 +284,7 @@ impl Window {
             }
         }
         masks.extend(by_service(&self.turns[turn], &mut self.numbering));
-        for (start, end) in runs {
-            if !masks.iter().any(|mask| mask.start <= start && end <= mask.end) {
-                let label = self.numbering.fresh(&Kind::Number);
-                masks.push(mask(start, end, label));
-            }
-        }
+        self.mask_numbers(turn, &mut masks);
         self.turns[turn] = own;
         apart(masks)
     }

@@ -5,7 +5,6 @@ use pulse_bridge::emulate::{Fault, Faults, Rule};
 use crate::stage::{Plan, Stage, text_of};
 
 /// The agent's link is away for some seconds, so that the question for the code is heard after the answer.
-#[ignore = "the gate judges digits by what was heard before them, not by what was said before them"]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_security_code_is_hidden_though_its_question_is_heard_after_it() {
     let fault = Fault::Refuse { status: 503, retry_after: None };
@@ -22,6 +21,7 @@ async fn a_security_code_is_hidden_though_its_question_is_heard_after_it() {
     assert!(text_of(&events, "outbound").contains("the security code on the back"), "the question is heard");
     let said = text_of(&events, "inbound");
     assert!(!said.contains("nine two seven"), "{said}");
-    assert_eq!(events.last().unwrap()["data"]["redactions"]["CVV"], 1, "{said}");
+    // What it was nobody knew when it had to go out.
+    assert!(said.contains("[NUMBER_") || said.contains("[CVV_"), "{said}");
     stage.end().await;
 }
