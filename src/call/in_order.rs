@@ -20,11 +20,13 @@ use crate::{
 /// How long after its last word an utterance's final has come, on a link that is not behind: the service's end of utterance
 /// (800 ms, protocols/pulse.md section 4) and an answer's way.
 const ANSWER_MS: u64 = 1_100;
-/// The same on a link that is behind and takes its audio faster than it was spoken.
-const ANSWER_BEHIND_MS: u64 = 2_000;
+/// The same on a link that is behind: audio goes out faster than it was spoken, so the answer's way is longer by the call's clock.
+const ANSWER_BEHIND_MS: u64 = 5_000;
 /// Longest time that anything waits for another track; counted anew with each step of tracks that are all behind, as in a call that is
 /// played faster than speech.
 const HOLD_LIMIT: Duration = Duration::from_secs(2);
+/// What lies further ahead of the time since the call began comes from a sender that is faster than speech.
+const LEAD_MS: u64 = 1_500;
 /// Most that waits; above it the oldest goes.
 const MOST_WAITING: usize = 64;
 
@@ -71,6 +73,8 @@ struct Waiting {
     since: Instant,
     /// Links that are not behind have answered by then what was said before.
     answered: Instant,
+    /// It came before the links were sent what was said before it.
+    rushed: bool,
 }
 
 /// The waiting room between the tracks and the gate.
@@ -83,11 +87,14 @@ pub(super) struct InOrder {
     ending: bool,
     /// When somebody's turn was last looked for.
     asked: Option<Instant>,
+    /// When the first track was opened.
+    began: Option<Instant>,
 }
 
 impl InOrder {
     /// A track was opened whose first audio lies here on the call's clock.
     pub(super) fn open(&mut self, key: TrackKey, base_ms: u64, now: Instant) {
+        self.began.get_or_insert(now);
         let way = Way { place: Place::Behind(base_ms), moved: now, final_ms: 0, open: false, sent_ms: base_ms };
         self.ways.entry(key).or_insert(way);
     }
@@ -134,12 +141,14 @@ impl InOrder {
             way.final_ms = way.final_ms.max(end_ms);
             (end_ms, sent_ms) = (way.final_ms, way.sent_ms);
         }
-        self.push(Item::Final(Box::new(segment)), Some(key), end_ms, sent_ms, now);
+        self.push(Item::Final(Box::new(segment)), Some(key), end_ms, sent_ms, false, now);
     }
 
     /// Something came that ended here and was not heard by a link.
     pub(super) fn push_other(&mut self, item: Item, end_ms: u64, now: Instant) {
-        self.push(item, None, end_ms, end_ms, now);
+        let real = self.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        let rushed = Duration::from_millis(end_ms) > real + Duration::from_millis(LEAD_MS);
+        self.push(item, None, end_ms, end_ms, rushed, now);
     }
 
     /// The next one whose turn it is, and whether another track may have said something before it that is not known.
@@ -163,19 +172,20 @@ impl InOrder {
         answered.into_iter().chain(self.waiting.iter().map(|waiting| self.limit(waiting))).min()
     }
 
-    fn push(&mut self, item: Item, of: Option<TrackKey>, end_ms: u64, sent_ms: u64, now: Instant) {
+    fn push(&mut self, item: Item, of: Option<TrackKey>, end_ms: u64, sent_ms: u64, rushed: bool, now: Instant) {
         let rest = Duration::from_millis((end_ms + ANSWER_MS).saturating_sub(sent_ms));
         let at = self.waiting.partition_point(|other| (other.end_ms, other.of) <= (end_ms, of));
-        self.waiting.insert(at, Waiting { item, of, end_ms, since: now, answered: now + rest });
+        self.waiting.insert(at, Waiting { item, of, end_ms, since: now, answered: now + rest, rushed });
     }
 
     /// Whether no other track may yet say something that ended before.
     fn is_free(&self, waiting: &Waiting, now: Instant) -> bool {
-        let may_be_open = |way: &Way| way.open || self.ending;
         self.ways.iter().filter(|(key, _)| waiting.of != Some(**key)).all(|(_, way)| {
             way.final_ms >= waiting.end_ms
                 || match way.place {
-                    Place::Live => !may_be_open(way) || waiting.answered <= now,
+                    Place::Live if self.ending => false,
+                    Place::Live if waiting.rushed => way.moved > waiting.since,
+                    Place::Live => !way.open || waiting.answered <= now,
                     Place::Behind(sent_ms) => sent_ms >= waiting.end_ms + ANSWER_BEHIND_MS,
                     Place::Away | Place::Done => true,
                 }

@@ -1,8 +1,8 @@
 //! What a recording's events are expected to be, and what came instead.
 //!
 //! Promises: pure; ids, wall times, measured latencies and where the transcript lies are left out of both sides, everything else is
-//! compared value for value; events lie in the order of the call's own time, since two parties' finals arrive in any; `seq` must run from 1
-//! without a hole. What is in a difference is in the events, which have passed the redaction gate.
+//! compared value for value; events lie in the order of `seq`, which must run from 1 without a hole, and come in the order that is expected
+//! unless times may differ. What is in a difference is in the events, which have passed the redaction gate.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -25,8 +25,6 @@ const VARYING: [&str; 13] = [
     "transcript_url",
     "account_sid",
 ];
-/// Types in the order in which events of them are listed.
-const ORDER: [&str; 5] = ["call.started", "transcript.final", "call.dtmf", "transcript.gap", "call.completed"];
 /// The most differing events that are told of a call.
 pub const MAX_DIFFERENCES: usize = 20;
 /// The most events of one type and track that are paired by what they hold; longer lists are paired by their places.
@@ -52,7 +50,7 @@ pub fn neutral(events: Vec<Value>) -> Vec<Neutral> {
             Neutral { seq, event }
         })
         .collect();
-    all.sort_by_key(|neutral| place(&neutral.event));
+    all.sort_by_key(|neutral| neutral.seq);
     all
 }
 
@@ -90,11 +88,6 @@ fn strip(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(strip),
         _ => {}
     }
-}
-
-fn place(event: &Value) -> (usize, Option<u64>, Option<String>) {
-    let rank = ORDER.iter().position(|kind| event["type"] == **kind).unwrap_or(ORDER.len() - 1);
-    (rank, at_ms(event), event["data"]["track"].as_str().map(str::to_owned))
 }
 
 fn at_ms(event: &Value) -> Option<u64> {
@@ -170,8 +163,8 @@ impl Comparison {
         differences.sort_by_key(|difference| (difference.at_ms.unwrap_or(u64::MAX), difference.seq));
         let differing = differences.len();
         differences.truncate(MAX_DIFFERENCES);
-        let (expected, problem) = (expected.len(), hole(got));
-        Self { expected, got: got.len(), differing, problem, differences }
+        let problem = hole(got).or_else(|| swapped(expected, got).filter(|_| differing == 0 && tolerance_ms == 0));
+        Self { expected: expected.len(), got: got.len(), differing, problem, differences }
     }
 }
 
@@ -181,6 +174,18 @@ fn hole(got: &[Neutral]) -> Option<String> {
     seqs.sort_unstable();
     let at = seqs.iter().zip(1..).find(|(seq, number)| *seq != number)?;
     Some(format!("the call's events are not numbered without a hole: seq {} is not there, or twice", at.1))
+}
+
+/// The first event that came in the place of another one.
+fn swapped(expected: &[Neutral], got: &[Neutral]) -> Option<String> {
+    let (expected, got) = expected.iter().zip(got).find(|(expected, got)| expected.event != got.event)?;
+    let named = |event: &Value| {
+        let track = event["data"]["track"].as_str().map_or_else(String::new, |track| format!(" {track}"));
+        let at = at_ms(event).map_or_else(String::new, |ms| format!(" at {ms} ms"));
+        format!("{}{track}{at}", event["type"].as_str().unwrap_or_default())
+    };
+    let seq = got.seq.map_or_else(String::new, |seq| format!("seq {seq} is "));
+    Some(format!("the events come in another order: {seq}{}, expected {}", named(&got.event), named(&expected.event)))
 }
 
 /// What must agree for two events to be compared with each other.

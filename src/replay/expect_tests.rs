@@ -28,12 +28,18 @@ fn what_differs_from_run_to_run_is_no_difference() {
 }
 
 #[test]
-fn the_order_in_which_two_parties_finals_came_is_no_difference() {
+fn another_order_is_told_unless_times_may_differ() {
     let said = |track: &str, start_ms: u64, seq: u64| json!({"type": "transcript.final", "data": {"seq": seq, "track": track, "start_ms": start_ms}});
     let one = neutral(vec![said("inbound", 100, 1), said("outbound", 50, 2)]);
     let other = neutral(vec![said("outbound", 50, 1), said("inbound", 100, 2)]);
-    assert!(Comparison::new(&one, &other, 0).is_same());
-    assert_eq!(one[0].seq, Some(2));
+    let told = Comparison::new(&one, &other, 0);
+    assert_eq!(
+        told.problem.as_deref(),
+        Some(
+            "the events come in another order: seq 1 is transcript.final outbound at 50 ms, expected transcript.final inbound at 100 ms"
+        )
+    );
+    assert!(!told.is_same() && Comparison::new(&one, &other, 1).is_same());
 }
 
 #[test]

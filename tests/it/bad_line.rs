@@ -32,7 +32,7 @@ async fn a_rule_for_the_second_call_leaves_the_first_alone() {
 /// Plays pay-by-card under these rules, three times as fast as speech; its result and its events.
 async fn faulty(stage: &mut Stage, rules: &str) -> (Played, Vec<Neutral>) {
     let faults = Faults::of_json(&format!(r#"{{"seed":7,"faults":[{rules}]}}"#)).unwrap();
-    let phone = replay::Settings { faults: faults.into(), ..stage.steady_phone() };
+    let phone = replay::Settings { faults: faults.into(), ..stage.phone() };
     let played = stage.call_as("pay-by-card", &phone).await;
     assert_eq!(played.error, None, "{rules}");
     let events = expect::neutral(stage.events_of(&played.call_sid).await);

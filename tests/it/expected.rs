@@ -1,38 +1,37 @@
-//! Every fixture gives the events that lie beside it as `expected.jsonl`, but for ids, wall times and the order in which two
-//! parties' finals happened to arrive. `EXPECTED=write cargo test --test it expected` writes them anew.
+//! Every fixture gives the events that lie beside it as `expected.jsonl`, but for ids and wall times, as fast as it was spoken and as fast
+//! as the bridge takes it. `EXPECTED=write cargo test --test it at_full_speed` writes them anew.
 
-use pulse_bridge::{
-    fixture::Fixture,
-    media::ms_to_bytes,
-    replay::expect::{self, Comparison},
+use futures_util::future::join_all;
+use pulse_bridge::replay::{
+    Pace, Settings,
+    expect::{self, Comparison},
 };
 
-use crate::stage::{Stage, all_fixtures, fixtures_dir};
-
-/// A call longer than this is played beside the others, in milliseconds: all one after another take too long, all at once too much.
-const LONG_MS: u64 = 60_000;
+use crate::stage::{Plan, Stage, all_fixtures, fixtures_dir};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_fixture_gives_the_events_that_are_expected_of_it() {
-    let mut stage = Stage::new().await;
-    let phone = stage.steady_phone();
-    let one_after_another = async |fixtures: Vec<Fixture>| {
-        let mut played = Vec::new();
-        for fixture in fixtures {
-            let call = stage.call_as(&fixture.name, &phone).await;
-            played.push((fixture, call));
-        }
-        played
-    };
-    let is_long = |fixture: &Fixture| fixture.tracks.values().any(|audio| audio.len() as u64 > ms_to_bytes(LONG_MS));
-    let (long, short): (Vec<_>, Vec<_>) = all_fixtures().into_iter().partition(is_long);
-    let (long, short) = tokio::join!(one_after_another(long), one_after_another(short));
-    let mut events = stage.events_of_all(long.len() + short.len()).await;
-    for (fixture, played) in long.into_iter().chain(short) {
+async fn every_fixture_played_at_full_speed_gives_the_events_that_are_expected_of_it() {
+    let writes = std::env::var_os("EXPECTED").is_some_and(|value| value == "write");
+    every_fixture_at(Pace::Max, writes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fixture_played_as_it_was_spoken_gives_the_events_that_are_expected_of_it() {
+    every_fixture_at(Pace::Times(1.0), false).await;
+}
+
+async fn every_fixture_at(pace: Pace, writes: bool) {
+    // Slower than the other tests let audio catch up: ten calls at once on a busy machine are to have time to answer.
+    let settings = vec![("PULSE_BRIDGE_UPSTREAM_REPLAY_SPEED", "4".to_owned())];
+    let mut stage = Stage::with(Plan { settings, ..Plan::default() }).await;
+    let (fixtures, phone) = (all_fixtures(), Settings { pace, ..stage.phone() });
+    let played = join_all(fixtures.iter().map(|fixture| stage.call_as(&fixture.name, &phone))).await;
+    let mut events = stage.events_of_all(fixtures.len()).await;
+    for (fixture, played) in fixtures.iter().zip(played) {
         assert_eq!(played.error, None, "{}", fixture.name);
         let got = expect::neutral(events.remove(&played.call_sid).unwrap());
         let path = fixtures_dir().join(&fixture.name).join("expected.jsonl");
-        if std::env::var_os("EXPECTED").is_some_and(|value| value == "write") {
+        if writes {
             std::fs::write(&path, expect::lines(&got)).unwrap();
         }
         let expected = std::fs::read_to_string(&path).unwrap_or_default();

@@ -102,7 +102,7 @@ async fn a_final_that_ends_inside_a_word_loses_no_letter() {
 async fn a_number_split_over_finals_is_redacted_all_the_same() {
     let faults = Faults::of_json(r#"{"faults":[{"kind":"split_entity"}]}"#).unwrap();
     let mut stage = Stage::with(Plan { faults, ..Plan::default() }).await;
-    let played = stage.call_as("pay-by-card", &stage.steady_phone()).await;
+    let played = stage.call_as("pay-by-card", &stage.phone()).await;
     let events = stage.events_of(&played.call_sid).await;
     let text = text_of(&events, "inbound");
     assert!(text.contains("[CREDIT_CARD_1]"), "{text}");

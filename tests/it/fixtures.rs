@@ -71,7 +71,7 @@ fn the_counters_of_a_log_only_rise_and_its_clock_runs_with_the_audio() {
 async fn every_byte_goes_upstream_with_silence_for_what_the_phone_left_out() {
     let mut stage = Stage::new().await;
     let fixtures = ["mid-word", "packet-gaps", "silence-suppressed"].map(load);
-    let phone = stage.steady_phone();
+    let phone = stage.phone();
     let played = join_all(fixtures.iter().map(|fixture| stage.call_as(&fixture.name, &phone))).await;
     let mut events = stage.events_of_all(fixtures.len()).await;
     for (fixture, played) in fixtures.iter().zip(played) {

@@ -16,7 +16,7 @@ async fn a_security_code_is_hidden_though_its_question_is_heard_after_it() {
         fault,
     };
     let mut stage = Stage::with(Plan { faults: Faults { faults: vec![away] }, ..Plan::default() }).await;
-    let played = stage.call_as("pay-by-card", &stage.steady_phone()).await;
+    let played = stage.call_as("pay-by-card", &stage.phone()).await;
     let events = stage.events_of(&played.call_sid).await;
     assert!(text_of(&events, "outbound").contains("the security code on the back"), "the question is heard");
     let said = text_of(&events, "inbound");

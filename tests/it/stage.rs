@@ -130,12 +130,6 @@ impl Stage {
         replay::Settings { pace: Pace::Max, sign_with, ..replay::Settings::new(self.media()) }
     }
 
-    /// A phone that signs and keeps both parties in step, so that a question is heard before its answer; twice as fast as speech, which is
-    /// as fast as a bridge sends on what had to wait, so that nothing waits.
-    pub(crate) fn steady_phone(&self) -> replay::Settings {
-        replay::Settings { pace: Pace::Times(2.0), ..self.phone() }
-    }
-
     /// Plays a fixture as the usual phone does.
     pub(crate) async fn call(&self, fixture: &str) -> Played {
         self.call_as(fixture, &self.phone()).await

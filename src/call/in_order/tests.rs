@@ -76,6 +76,7 @@ impl Room {
 #[test]
 fn nobody_waits_for_a_party_that_is_quiet() {
     let mut room = Room::live();
+    room.wait(1_900);
     room.says(IN, 1_000, 1_850);
     room.presses(1_900);
     assert_eq!(room.out, ["inbound 1000", "key 1900"]);
@@ -112,17 +113,34 @@ fn tracks_that_are_behind_are_waited_for_by_what_they_were_sent() {
     let mut room = Room::new();
     room.says(IN, 5_000, 6_000);
     room.presses(5_500);
-    for sent_ms in (1_000..7_000).step_by(1_000) {
+    for sent_ms in (1_000..10_000).step_by(1_000) {
         room.wait(1_000);
         room.report(OUT, &Report::Behind { sent_ms });
     }
     assert!(room.out.is_empty(), "{:?}", room.out);
-    room.says(OUT, 4_000, 6_500);
-    room.report(OUT, &Report::Behind { sent_ms: 7_000 });
+    room.says(OUT, 4_000, 9_500);
+    room.report(OUT, &Report::Behind { sent_ms: 10_000 });
     assert_eq!(room.out, ["outbound 4000", "inbound 5000"], "the key waits for both");
-    room.report(IN, &Report::Behind { sent_ms: 7_600 });
+    room.report(IN, &Report::Behind { sent_ms: 10_600 });
     room.report(OUT, &Report::CaughtUp);
     assert_eq!(room.out[2..], ["key 5500"]);
+}
+
+#[test]
+fn a_key_that_came_faster_than_speech_waits_for_links_that_were_not_sent_so_far() {
+    let mut room = Room::live();
+    room.wait(100);
+    room.presses(7_000);
+    assert!(room.out.is_empty());
+    for key in [IN, OUT] {
+        room.report(key, &Report::Behind { sent_ms: 1_100 });
+    }
+    room.wait(200);
+    room.says(IN, 2_000, 2_800);
+    room.report(IN, &Report::CaughtUp);
+    assert_eq!(room.out, [""; 0]);
+    room.report(OUT, &Report::CaughtUp);
+    assert_eq!(room.out, ["inbound 2000", "key 7000"]);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Gap, GapReason, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms};
+use super::{
+    Gap, GapReason, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms,
+};
 
 /// A service that hears says something of a voice at the latest so much of it later, in milliseconds: its decoder and its end of speech
 /// take about two seconds together (protocols/pulse.md section 7).
@@ -160,8 +162,7 @@ impl Link {
         self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup));
         self.timers.clear_all();
         if let Some((mut interim, upto)) = self.interim.take() {
-            interim.covers =
-                if heard_out { self.backlog.end().max(self.finalized) } else { self.heard_for_sure(&interim, upto) };
+            interim.covers = if heard_out { self.backlog.end().max(self.finalized) } else { self.heard_for_sure(&interim, upto) };
             interim.flushed = true;
             interim.provisional = true;
             let covers = interim.covers;
