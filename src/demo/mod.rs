@@ -225,7 +225,7 @@ fn conclude(tally: &Tally, arguments: &Arguments, out: &mut impl Write) -> Resul
     writeln!(out, "\n{tally}")?;
     if std::io::stdout().is_terminal() && !arguments.keep {
         writeln!(out, "next    pulse-bridge demo --keep      leave the bridge running and look at its API")?;
-        writeln!(out, "        pulse-bridge serve --help     your own number")?;
+        writeln!(out, "        pulse-bridge doctor           check your own settings")?;
     }
     Ok(())
 }

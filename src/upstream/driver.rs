@@ -119,13 +119,14 @@ pub async fn run(
             alarm.as_mut().reset(deadline.into());
         }
         tokio::select! {
-            command = commands.recv(), if more_audio && link.is_listening() => match command {
-                Some(command) => command.give(&mut link),
-                None => {
+            command = commands.recv(), if more_audio && link.is_listening() => {
+                if let Some(command) = command {
+                    command.give(&mut link);
+                } else {
                     more_audio = false;
                     link.handle_audio_ended(clock::now());
                 }
-            },
+            }
             event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => take(event, &mut way, &mut link).await,
             permit = reports.reserve(), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
                 (Ok(permit), Some(report)) => permit.send((key, report)),
