@@ -24,7 +24,7 @@ use crate::clock;
 /// What the `replay` command was given.
 #[derive(Clone)]
 pub struct Arguments {
-    /// What is played, at least one; see [`super::load`].
+    /// What is played, at least one; see [`super::load()`].
     pub recordings: Vec<Recording>,
     /// The bridge's media route; the command line's default is [`super::super::DEFAULT_TO`].
     pub to: Url,
