@@ -135,14 +135,29 @@ impl Entrance {
         }
     }
 
-    /// Whether a failed accept was about files: then the one that waits longest gives way for whoever comes next.
+    /// A connection's place; where all are taken, somebody who has not shown who they are, or has begun no call, gives way for it.
+    async fn place(&self) -> OwnedSemaphorePermit {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return place;
+        }
+        self.make_room();
+        Arc::clone(&self.places).acquire_owned().await.expect("the places are never closed")
+    }
+
+    fn make_room(&self) -> bool {
+        self.strangers.make_room() || self.unstarted.make_room()
+    }
+
+    /// Whether a failed accept was about files: then those that wait longest give way for whoever comes next.
     fn refused_by_the_system(&self, why: &io::Error) -> bool {
         let errno = why.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
         let of_files = matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE));
         if of_files {
             let ms = clock::now().saturating_duration_since(self.opened).as_millis();
             self.refused_ms.store(u64::try_from(ms).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
-            self.strangers.make_room();
+            for _ in 0..ACCEPTS_IN_A_ROW {
+                self.make_room();
+            }
             let reason = Turned::NoFiles;
             if let Some(unsaid) = self.metrics.turned_away(reason.code(), clock::now()) {
                 tracing::error!(reason = reason.code(), unsaid, "failed to accept a connection: {}", reason.reason());
@@ -155,7 +170,7 @@ impl Entrance {
 /// Serves `router` on `listener` until `shutdown`; returns when no more connections are taken. Connections run on `tasks`.
 pub async fn accept(entrance: Entrance, listener: TcpListener, router: Router, tasks: &TaskTracker, shutdown: CancellationToken) {
     let next = async || {
-        let place = Arc::clone(&entrance.places).acquire_owned().await.expect("the places are never closed");
+        let place = entrance.place().await;
         listener.accept().await.map(|(socket, peer)| (socket, peer, place))
     };
     let mut in_a_row = 0_u32;
@@ -207,9 +222,12 @@ impl Guest {
     async fn serve(self, router: Router, shutdown: CancellationToken) {
         let Self { entrance, wire, peer, stranger } = self;
         let asked = Arc::new(AtomicU32::new(0));
-        let (place, door, count) = (Arc::clone(&stranger), entrance.clone(), Arc::clone(&asked));
+        let (place, door, count, since) = (Arc::clone(&stranger), entrance.clone(), Arc::clone(&asked), clock::now());
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let is_last = count.fetch_add(1, Ordering::Relaxed) + 1 >= STRANGER_REQUESTS && !place.has_left();
+            let is_hundredth = count.fetch_add(1, Ordering::Relaxed) + 1 >= STRANGER_REQUESTS;
+            // Told to close with an answer, not cut between two: a proxy's next request may be on its way.
+            let is_old = clock::now().saturating_duration_since(since) >= STRANGER_LIFE;
+            let is_last = (is_hundredth || is_old) && !place.has_left();
             if is_last {
                 door.turned(peer, Turned::OpenTooLong);
             }
@@ -227,9 +245,7 @@ impl Guest {
             () = stranger.gives_way().cancelled() => return entrance.turned(peer, Turned::GaveWay),
             () = too_long(&stranger) => {
                 entrance.turned(peer, Turned::OpenTooLong);
-                connection.as_mut().graceful_shutdown();
-                let Ok(ended) = tokio::time::timeout(HEADER_TIMEOUT, connection).await else { return };
-                ended
+                return;
             }
             () = shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();
@@ -249,7 +265,7 @@ impl Guest {
 
 /// Over when a connection has been open for so long, unless it has shown who it is for good.
 async fn too_long(stranger: &Place) {
-    tokio::time::sleep(STRANGER_LIFE).await;
+    tokio::time::sleep(STRANGER_LIFE + 2 * HEADER_TIMEOUT).await;
     if stranger.has_left() {
         std::future::pending::<()>().await;
     }

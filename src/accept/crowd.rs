@@ -2,7 +2,7 @@
 //!
 //! Promises: entering always succeeds, since refusing the newest would lock good calls out behind whoever came in masses: a good phone
 //! shows who it is within milliseconds, so the one that has waited longest is the least likely to be one. Where all places together
-//! are taken, it is the oldest of the address that holds most. A place is given back when it is left or dropped, whichever comes first.
+//! are taken, it is the oldest of the address that holds most, or the oldest of all where nobody holds many. A place is given back when it is left or dropped, whichever comes first.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -31,6 +31,9 @@ impl Address {
     }
 }
 
+/// Who holds more than one in so many places is taken for the one that fills them.
+const SHARE: usize = 64;
+
 /// See the module. Clones are the same crowd.
 #[derive(Debug, Clone)]
 pub struct Crowd {
@@ -47,6 +50,8 @@ struct Inside {
     of: HashMap<Address, BTreeMap<u64, CancellationToken>>,
     /// The same addresses by how many places they hold.
     by_count: BTreeSet<(usize, Address)>,
+    /// Whose each ticket is.
+    by_age: BTreeMap<u64, Address>,
 }
 
 /// A place in a [`Crowd`].
@@ -80,7 +85,7 @@ impl Crowd {
         if inside.count(address) >= self.each {
             inside.turn_out_oldest(address);
         } else if inside.all >= self.together {
-            inside.turn_out_of_most();
+            inside.turn_out_of_most(self.together);
         }
         inside.tickets += 1;
         let ticket = inside.tickets;
@@ -90,7 +95,7 @@ impl Crowd {
 
     /// Lets the oldest of whoever holds most give way; whether there was anybody.
     pub fn make_room(&self) -> bool {
-        self.inside().turn_out_of_most()
+        self.inside().turn_out_of_most(self.together)
     }
 
     /// How many hold a place.
@@ -164,6 +169,7 @@ impl Inside {
         self.by_count.remove(&(held.len(), address));
         held.insert(ticket, gives_way);
         self.by_count.insert((held.len(), address));
+        self.by_age.insert(ticket, address);
         self.all += 1;
     }
 
@@ -177,6 +183,7 @@ impl Inside {
         } else {
             self.by_count.insert((before - 1, address));
         }
+        self.by_age.remove(&ticket);
         self.all -= 1;
         Some(gone)
     }
@@ -190,9 +197,11 @@ impl Inside {
         })
     }
 
-    fn turn_out_of_most(&mut self) -> bool {
-        let most = self.by_count.last().map(|(_, address)| *address);
-        most.is_some_and(|address| self.turn_out_oldest(address))
+    /// Many are more than [`SHARE`] of all places `together`.
+    fn turn_out_of_most(&mut self, together: usize) -> bool {
+        let most = self.by_count.last().filter(|(count, _)| count * SHARE > together).map(|(_, address)| *address);
+        let whose = most.or_else(|| self.by_age.first_key_value().map(|(_, address)| *address));
+        whose.is_some_and(|address| self.turn_out_oldest(address))
     }
 }
 
@@ -237,6 +246,18 @@ mod tests {
         assert!(crowd.make_room());
         assert_eq!(out(&many), [true, true, false]);
         assert!(!few.gives_way().is_cancelled() && !newest.gives_way().is_cancelled());
+    }
+
+    #[test]
+    fn where_nobody_holds_many_the_oldest_of_all_gives_way() {
+        let crowd = Crowd::new(9, 200);
+        let places: Vec<Place> = (0..200_u32).map(|host| crowd.enter(IpAddr::from(host.reverse_bits().to_be_bytes()))).collect();
+        let fellow = crowd.enter(IpAddr::from(1_u32.reverse_bits().to_be_bytes()));
+        let _newest = crowd.enter(ip("255.255.255.255"));
+        assert_eq!(out(&places).iter().filter(|out| **out).count(), 2);
+        assert!(out(&places)[..2].iter().all(|out| *out) && !fellow.gives_way().is_cancelled());
+        drop((places, fellow));
+        assert!(crowd.inside().by_age.len() == 1);
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl InOrder {
             return None;
         }
         let next = self.waiting.remove(0);
-        let unasked = self.is_unasked(&next);
+        let unasked = self.is_unasked(&next, now);
         Some((next.item, unasked))
     }
 
@@ -193,19 +193,23 @@ impl InOrder {
     }
 
     /// Whether a track that may have said something before has not been heard.
-    fn is_unasked(&self, waiting: &Waiting) -> bool {
+    fn is_unasked(&self, waiting: &Waiting, now: Instant) -> bool {
         self.ways.iter().filter(|(key, _)| waiting.of != Some(**key)).any(|(_, way)| {
             way.final_ms < waiting.end_ms
                 && match way.place {
                     Place::Behind(sent_ms) => sent_ms < waiting.end_ms + ANSWER_BEHIND_MS,
                     Place::Away => true,
-                    Place::Live | Place::Done => false,
+                    Place::Live => self.ending || way.open && waiting.answered > now,
+                    Place::Done => false,
                 }
         })
     }
 
     /// When its turn comes whatever the tracks do.
     fn limit(&self, waiting: &Waiting) -> Instant {
+        if waiting.of.is_none() && !waiting.rushed {
+            return waiting.since + HOLD_LIMIT;
+        }
         let live = self.ways.values().filter(|way| way.place == Place::Live).map(|way| way.moved).min();
         let behind = self.ways.values().filter(|way| matches!(way.place, Place::Behind(_))).map(|way| way.moved).max();
         live.or(behind).map_or(waiting.since, |moved| moved.max(waiting.since)) + HOLD_LIMIT

@@ -272,7 +272,7 @@ impl Call {
             Report::Covered(to) => self.silence(key, to, now),
             Report::SpeechStarted { at_ms } => self.show(announce::speech(key.track, at_ms, true)),
             Report::SpeechEnded { at_ms } => self.show(announce::speech(key.track, at_ms, false)),
-            Report::Gap(gap) => self.gap(key.track, gap),
+            Report::Gap(gap) => self.in_order.push_other(Item::Gap(key.track, gap), gap.to_ms, now),
             Report::State(_) | Report::Behind { .. } | Report::CaughtUp => {}
             Report::Done(totals) => self.tracks.done(key, totals),
         }

@@ -128,7 +128,7 @@ fn database(file: &str, found: &Inspection) -> Option<Check> {
             "run that version again, or set data_dir (PULSE_BRIDGE_DATA_DIR) to another folder".to_owned(),
         ),
         Inspection::Unopened(why) => {
-            (format!("{file} cannot be opened ({why})"), "let this user read it; stop whatever else holds it".to_owned())
+            (format!("{file} cannot be opened ({why})"), "chown it to this user; stop whatever else holds it".to_owned())
         }
     };
     Some(fail(text, advice))
@@ -249,7 +249,7 @@ mod tests {
         Fail ./data/bridge.sqlite was written by a later version (tables 7)
           → run that version again, or set data_dir (PULSE_BRIDGE_DATA_DIR) to another folder
         Fail ./data/bridge.sqlite cannot be opened (unable to open database file)
-          → let this user read it; stop whatever else holds it
+          → chown it to this user; stop whatever else holds it
         Ok ./data, 41 GB free, SQLite 3.54.1, integrity ok, key k1
         Warn ./data/bridge.sqlite holds transcripts, and others can read or write it (mode 644)
           → chmod 600 ./data/bridge.sqlite

@@ -42,6 +42,8 @@ struct Held {
     behind: usize,
     /// What another party said before it is not known.
     unasked: bool,
+    /// Where the newest final of any track had ended when it came.
+    heard_ms: u64,
 }
 
 /// What the search sees of a call.
@@ -85,7 +87,7 @@ impl Window {
     pub(super) fn push(&mut self, segment: Segment<Unredacted>, unasked: bool, now: Instant) {
         self.held.iter_mut().for_each(|held| held.behind += 1);
         self.turns.push(read(&segment));
-        self.held.push_back(Held { segment, since: now, behind: 0, unasked });
+        self.held.push_back(Held { segment, since: now, behind: 0, unasked, heard_ms: self.heard_ms });
     }
 
     /// Nothing more will come.
@@ -196,7 +198,7 @@ impl Window {
     fn forced(&self, settings: &GateSettings, now: Instant) -> Option<Forced> {
         let oldest = self.held.front()?;
         let bytes: usize = self.held.iter().map(|held| held.segment.text.expose().len()).sum();
-        let spoken = Duration::from_millis(self.heard_ms.saturating_sub(oldest.segment.end_ms));
+        let spoken = Duration::from_millis(self.heard_ms.saturating_sub(oldest.segment.end_ms.max(oldest.heard_ms)));
         if oldest.since + settings.hold <= now || spoken > settings.hold {
             Some(Forced::Time)
         } else if oldest.behind >= settings.hold_finals {

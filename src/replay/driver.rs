@@ -55,6 +55,9 @@ const REFUSAL_PATIENCE: Duration = Duration::from_millis(200);
 /// At the greatest speed, messages written before the socket is flushed.
 const FLUSHED_AT_ONCE: u64 = 64;
 
+/// What our ping carries; a bridge may send pongs of its own.
+const READ_ALL: &[u8] = b"read all?";
+
 type Socket = WebSocketStream<Box<dyn net::Stream>>;
 
 /// Plays all recordings at once, as calls 1, 2 and so on; the results in the recordings' order.
@@ -198,7 +201,7 @@ async fn converse(socket: Socket, speaking: &Speaking<'_>, sent: &mut Sent) -> a
         writer.close().await.context("failed to close the stream")
     } else {
         // What is on its way when a socket breaks may be lost; its answer says that everything before it was read.
-        writer.send(Frame::Ping(Bytes::new())).await.context("the stream broke")
+        writer.send(Frame::Ping(Bytes::from_static(READ_ALL))).await.context("the stream broke")
     };
     // The bridge may take its time; what it owes us is on its way to the webhook, not here.
     let patience = CLOSE_DEADLINE + Duration::from_millis(speaking.recording.length_ms());
@@ -208,6 +211,10 @@ async fn converse(socket: Socket, speaking: &Speaking<'_>, sent: &mut Sent) -> a
     }
     match ended {
         Ok(ended) if ended.is_refusal() => bail!("the bridge ended the stream: {ended}"),
+        // A close is an answer, and so is our ping's; a connection that breaks says nothing of what was still on its way.
+        Ok(Ended::Broken(why)) if !sent.stopped || matches!(why, Error::Io(_)) => {
+            bail!("the connection broke before the bridge had read the whole call: {why}")
+        }
         Ok(_) => all_taken,
         Err(_) => bail!("the bridge has not read the whole call {} s after its last message", patience.as_secs()),
     }
@@ -312,7 +319,7 @@ async fn listen(reader: &mut SplitStream<Socket>) -> Ended {
                     frame.map_or((CloseCode::Status, String::new()), |frame| (frame.code, frame.reason.to_string()));
                 return Ended::Closed { code: code.into(), reason };
             }
-            Some(Ok(Frame::Pong(_))) => return Ended::Answered,
+            Some(Ok(Frame::Pong(answer))) if answer == READ_ALL => return Ended::Answered,
             Some(Ok(_)) => {}
             Some(Err(error)) => return Ended::Broken(error),
             None => return Ended::Broken(Error::ConnectionClosed),

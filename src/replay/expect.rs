@@ -83,7 +83,8 @@ fn strip(value: &mut Value) {
             let kept: Map<String, Value> =
                 std::mem::take(fields).into_iter().filter(|(name, _)| !VARYING.contains(&name.as_str())).collect();
             *fields = kept;
-            fields.values_mut().for_each(strip);
+            // A caller's own names are not ours.
+            fields.iter_mut().filter(|(name, _)| *name != "custom_parameters").for_each(|(_, value)| strip(value));
         }
         Value::Array(items) => items.iter_mut().for_each(strip),
         _ => {}

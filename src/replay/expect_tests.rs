@@ -48,8 +48,8 @@ fn a_changed_expectation_is_told_field_by_field() {
     let mut got = came(&expected);
     assert!(Comparison::new(&expected, &got, 0).is_same());
     let text = "it's [CREDIT_CARD_1] and it is going to be expiring in the month of [EXPIRY_1]";
-    got[3].event["data"]["text"] = text.into();
-    got[3].event["data"]["words"][2]["end_ms"] = 14_000.into();
+    got[4].event["data"]["text"] = text.into();
+    got[4].event["data"]["words"][2]["end_ms"] = 14_000.into();
     got[6].event["data"]["redactions"] = json!([]);
     got[13].event["data"]["tracks"][0]["filled_ms"] = 400.into();
     let words = got[5].event["data"]["words"].as_array_mut().unwrap();
@@ -58,8 +58,8 @@ fn a_changed_expectation_is_told_field_by_field() {
     let got = came(&got);
     let compared = Comparison::new(&expected, &got, 0);
     insta::assert_snapshot!(compared.shown("pay-by-card"), @r#"
-    differs  pay-by-card  5 of 14 events: seq 4 text, seq 6 words[1], seq 7 redactions[0], transcript.final at 0:27 missing, …
-      changed transcript.final inbound at 0:07, seq 4
+    differs  pay-by-card  5 of 14 events: seq 5 text, seq 6 words[1], seq 7 redactions[0], transcript.final at 0:27 missing, …
+      changed transcript.final inbound at 0:07, seq 5
         data.text
           expected  "it's [CREDIT_CARD_1] expiring [EXPIRY_1]"
           got       …[CREDIT_CARD_1] and it is going to be expiring in the month of [EXPIRY_1…

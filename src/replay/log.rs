@@ -112,7 +112,7 @@ impl Streams {
             stream.after_stop += 1;
             return Ok(());
         }
-        let sequence = number(message, "sequenceNumber")?.unwrap_or(stream.sequence + 1);
+        let sequence = number(message, "sequenceNumber")?.unwrap_or(stream.sequence.saturating_add(1));
         stream.sequence = sequence;
         match event {
             "start" => stream.take_start(sequence, message),
@@ -203,7 +203,7 @@ impl Stream {
             BASE64.decode(payload).map_err(|error| format!("\"media.payload\" is not base64, so perhaps cut: {error}"))?;
         let track = track(media.get("track"))?;
         let tail = self.tracks.entry(track).or_default();
-        tail.chunk = number(media, "chunk")?.unwrap_or(tail.chunk + 1);
+        tail.chunk = number(media, "chunk")?.unwrap_or(tail.chunk.saturating_add(1));
         let given_ms = number(media, "timestamp")?;
         self.unstamped += usize::from(given_ms.is_none());
         let timestamp_ms = given_ms.unwrap_or(tail.end_ms);

@@ -77,7 +77,7 @@ impl std::str::FromStr for Pace {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse::<f64>() {
             _ if text == "max" => Ok(Self::Max),
-            Ok(times) if times > 0.0 && times <= 1000.0 => Ok(Self::Times(times)),
+            Ok(times) if (0.01..=1000.0).contains(&times) => Ok(Self::Times(times)),
             _ => Err("give a number above 0, at most 1000, or max".to_owned()),
         }
     }

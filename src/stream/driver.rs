@@ -158,6 +158,8 @@ pub async fn run<C: Calls>(
                 peer.place.leave();
                 wires.gives_way = None;
             }
+            // It has begun, and the wait is ours.
+            Event::GaveWay if door.is_asked() => {}
             Event::GaveWay => {
                 wires.in_haste = true;
                 stream.handle_refused(GAVE_WAY, now);
@@ -170,7 +172,7 @@ pub async fn run<C: Calls>(
     let reason = ended.unwrap_or(EndReason::Disconnect);
     let totals = stream.totals();
     let (code, why) = closing.map_or((1005, "closed by the peer"), |Closing { code, reason, .. }| (code, reason));
-    if let Some(call) = &call {
+    if let Some(call) = call.as_ref().filter(|_| door.is_open()) {
         info!(peer = %peer.addr, %call, code, why, end = reason.as_str(), "stream ended");
     } else {
         calls.never_started(&peer, why, &totals);
@@ -290,7 +292,14 @@ impl Wires {
     /// Closes the socket, with a reason of ours or answering the peer's.
     async fn close(mut self, closing: Option<Closing>) {
         let deadline = if self.in_haste { LINGER } else { CLOSE_DEADLINE };
-        let closed = timeout(deadline, async {
+        let gives_way = self.gives_way.take();
+        let gave_way = async {
+            match gives_way {
+                Some(gives_way) => gives_way.await,
+                None => std::future::pending().await,
+            }
+        };
+        let closing = async {
             if let Some(Closing { code, reason, .. }) = closing {
                 let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
                 if self.socket.send(Message::Close(Some(frame))).await.is_err() {
@@ -304,9 +313,12 @@ impl Wires {
                 }
             }
             while let Some(Ok(_)) = self.socket.next().await {}
-        });
-        if closed.await.is_err() {
-            debug!("the peer did not answer the close");
+        };
+        tokio::select! {
+            closed = timeout(deadline, closing) => if closed.is_err() {
+                debug!("the peer did not answer the close");
+            },
+            () = gave_way => debug!("a socket in close gave way"),
         }
     }
 }

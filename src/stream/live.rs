@@ -59,10 +59,16 @@ impl Live {
         }
     }
 
-    pub(super) fn handle_end(&mut self, now: Instant) {
+    /// No more will come; so many of the stream's messages are missing.
+    pub(super) fn handle_end(&mut self, missing: u64, now: Instant) {
         for lane in &mut self.lanes {
             lane.order.handle_end();
             lane.begin(&mut self.zero, now);
+        }
+        let end_ms = self.lanes.iter().filter_map(Lane::end_ms).max().unwrap_or(0);
+        for lane in &mut self.lanes {
+            let until_ms = end_ms.saturating_add_signed(-lane.begins_ms.unwrap_or(0));
+            lane.order.handle_missing_end(missing, until_ms);
         }
     }
 
@@ -90,9 +96,8 @@ impl Live {
 
     /// The call's clock at the end of what a track has sent; of all tracks if it has sent nothing.
     pub(super) fn clock_ms(&self, track: Track) -> u64 {
-        let end = |lane: &Lane| lane.begins_ms.map(|begins| lane.order.length_ms().saturating_add_signed(begins));
-        let own = self.lanes.iter().find(|lane| lane.track == track).and_then(end);
-        own.or_else(|| self.lanes.iter().filter_map(end).max()).unwrap_or(0)
+        let own = self.lanes.iter().find(|lane| lane.track == track).and_then(Lane::end_ms);
+        own.or_else(|| self.lanes.iter().filter_map(Lane::end_ms).max()).unwrap_or(0)
     }
 
     pub(super) fn counters(&self) -> Vec<(Track, OrderCounters)> {
@@ -101,6 +106,11 @@ impl Live {
 }
 
 impl Lane {
+    /// The call's clock at the end of what came.
+    fn end_ms(&self) -> Option<u64> {
+        self.begins_ms.map(|begins| self.order.length_ms().saturating_add_signed(begins))
+    }
+
     /// Fixes where the track begins, once it has.
     fn begin(&mut self, zero: &mut Option<Zero>, now: Instant) {
         if self.begins_ms.is_none() && self.order.has_begun() {

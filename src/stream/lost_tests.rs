@@ -46,6 +46,21 @@ fn a_stretch_whose_messages_are_missing_is_told_once() {
 }
 
 #[test]
+fn what_is_missing_at_a_track_s_end_is_lost_and_no_more_than_the_messages_held() {
+    let mut messages = sent(200);
+    messages.retain(|(track, _, at_ms)| *track == "outbound" || *at_ms < 3_000);
+    assert_eq!(told(&messages), ["inbound 3000..4000"]);
+    // The outbound party is silent and sends nothing; one message of the other is lost meanwhile.
+    let mut messages = sent(200);
+    messages.retain(|(track, _, at_ms)| *track == "inbound" || *at_ms < 1_000);
+    for (number, message) in (2..).zip(&mut messages) {
+        message.1 = number;
+    }
+    messages.remove(150);
+    assert_eq!(told(&messages), ["inbound 2000..2020", "outbound 1000..1020"]);
+}
+
+#[test]
 fn silence_that_was_not_sent_is_not_lost() {
     let spoken = |(track, _, at_ms): &(&str, u64, u64)| match *track {
         "inbound" => !(1_000..1_400).contains(at_ms),

@@ -368,7 +368,7 @@ impl Stream {
             State::Ended(_) => return,
             State::Waiting(_) => Vec::new(),
             State::Live(live) => {
-                live.handle_end(now);
+                live.handle_end(self.sequence.missing(), now);
                 live.counters()
             }
         };

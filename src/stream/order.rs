@@ -84,6 +84,8 @@ pub struct Order {
     /// Messages of the stream known to be missing, and how many of them when this track last had no hole.
     missing: (u64, u64),
     holes: Holes,
+    /// Length of the last frame.
+    last_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -114,6 +116,7 @@ impl Order {
             bad_timestamps: 0,
             missing: (0, 0),
             holes: Holes::default(),
+            last_bytes: 0,
         }
     }
 
@@ -123,6 +126,7 @@ impl Order {
             return;
         }
         self.quiet_at = Some(now + self.chunk);
+        self.last_bytes = frame.audio.len();
         if frame.step.run.is_some() {
             self.missing = (frame.step.missing, self.missing.1.min(frame.step.missing));
         }
@@ -155,6 +159,13 @@ impl Order {
         self.release_all();
         self.quiet_at = None;
         self.line.flush();
+    }
+
+    /// The stream is over, so many of its messages are missing, and another track has got as far as `until_ms` from this one's first byte:
+    /// what is missing behind this one's end was lost. To be called behind [`Order::handle_end`].
+    pub fn handle_missing_end(&mut self, missing: u64, until_ms: u64) {
+        self.missing.0 = self.missing.0.max(missing);
+        self.note_hole(self.line.position(), ms_to_bytes(until_ms), missing, self.last_bytes);
         self.holes.end();
     }
 
@@ -229,7 +240,7 @@ impl Order {
             }
             // Numbers tell what was lost on the way, not what the sender put in another order: a short gap may still be filled by it.
             Place::Gap(bytes) if in_sequence && self.held.is_empty() && (bytes > longest || self.still >= REPEATING_FRAMES) => {
-                self.fill_up_to(stamp, now, self.missing.0);
+                self.fill_up_to(stamp, now, (self.missing.0, audio.len()));
                 self.accept(stamp, frame, now);
             }
             Place::Gap(_) => self.hold(stamp, frame, now),
@@ -291,9 +302,9 @@ impl Order {
     fn release(&mut self) {
         let Some(first) = self.held.pop_front() else { return };
         if self.line.ahead(first.stamp) >= tolerance(first.audio.len()) {
-            self.fill_up_to(first.stamp, first.received, first.missing);
+            self.fill_up_to(first.stamp, first.received, (first.missing, first.audio.len()));
         }
-        self.line.put(Some(first.stamp), &first.audio, first.received);
+        self.put_held(&first);
         self.drain();
     }
 
@@ -304,12 +315,17 @@ impl Order {
     }
 
     /// Puts silence where nothing came before a frame; that it was lost, rather than not sent, is told only where a message is missing
-    /// that had not come before it, and has not come since.
-    fn fill_up_to(&mut self, stamp: i64, received: Instant, missing: u64) {
+    /// that had not come before it, and has not come since; and no more of it than those messages can have held.
+    fn fill_up_to(&mut self, stamp: i64, received: Instant, (missing, bytes): (u64, usize)) {
         let (from, to) = self.line.fill_up_to(stamp, received);
+        self.note_hole(from, to, missing, bytes);
+    }
+
+    fn note_hole(&mut self, from: u64, to: u64, missing: u64, bytes: usize) {
         let missing = missing.min(self.missing.0);
-        if missing > self.missing.1 {
-            self.holes.add(from, to);
+        if missing > self.missing.1 && from < to {
+            let most = (missing - self.missing.1).saturating_mul(bytes as u64);
+            self.holes.add(from, to.min(from.saturating_add(most)));
             self.missing.1 = missing;
         }
     }
@@ -320,8 +336,13 @@ impl Order {
             if self.line.ahead(first.stamp) >= tolerance(first.audio.len()) {
                 return self.held.push_front(first);
             }
-            self.line.put(Some(first.stamp), &first.audio, first.received);
+            self.put_held(&first);
         }
+    }
+
+    fn put_held(&mut self, held: &Held) {
+        self.line.put(Some(held.stamp), &held.audio, held.received);
+        self.missing.1 = self.missing.1.max(held.missing.min(self.missing.0));
     }
 
     /// Decides on a frame that was far ahead: believed, it lies behind a gap; else its timestamp was bad.
@@ -329,7 +350,7 @@ impl Order {
         let Some(doubt) = self.doubt.take() else { return };
         if believed {
             self.release_all();
-            self.fill_up_to(doubt.stamp, doubt.received, doubt.missing);
+            self.fill_up_to(doubt.stamp, doubt.received, (doubt.missing, doubt.audio.len()));
         } else {
             self.bad_timestamps += 1;
         }

@@ -12,6 +12,8 @@ pub struct Sequence {
     /// Messages in unbroken order; starts high once the first two fit, falls to 0 with a break.
     unbroken: u32,
     highest: u64,
+    /// A number far behind; if the next one follows it the sender has started over.
+    behind: Option<u64>,
     /// Which of the highest number and the 63 before it came, the highest in the lowest bit.
     came: u64,
     missing: u64,
@@ -56,11 +58,21 @@ impl Sequence {
         Step { run: Some(self.run), settled: self.unbroken >= SETTLED, missing: self.missing }
     }
 
+    /// How many messages were skipped so far and have not come since.
+    pub fn missing(&self) -> u64 {
+        self.missing
+    }
+
     /// Keeps count of what is missing.
     fn count(&mut self, sequence: u64) {
         let (ahead, back) = (sequence.saturating_sub(self.highest), self.highest.saturating_sub(sequence));
-        if self.last.is_none() || ahead > LEAP || back >= u64::from(u64::BITS) {
-            (self.highest, self.came) = (sequence, u64::MAX);
+        let is_behind = back >= u64::from(u64::BITS);
+        let follows = self.behind.is_some_and(|behind| behind.checked_add(1) == Some(sequence));
+        self.behind = is_behind.then_some(sequence);
+        if self.last.is_none() || ahead > LEAP || is_behind && follows {
+            (self.highest, self.came, self.behind) = (sequence, u64::MAX, None);
+        } else if is_behind {
+            // One message that is very late, or comes twice, moves nothing.
         } else if ahead > 0 {
             self.missing += ahead - 1;
             self.came = u32::try_from(ahead).ok().and_then(|ahead| self.came.checked_shl(ahead)).unwrap_or(0) | 1;
@@ -102,6 +114,7 @@ mod tests {
         };
         assert_eq!(missing(&[5, 6, 9, 9, 7, 7, 10, 8, 11]), [0, 0, 2, 2, 1, 1, 1, 0, 0]);
         assert_eq!(missing(&[1, 200, 199, 1, 2, 4, 3]), [0, 198, 197, 197, 197, 198, 197]);
+        assert_eq!(missing(&[500, 501, 400, 502, 503]), [0; 5]);
         assert_eq!(missing(&[1, 7_000, 7_001, 0, 1, u64::MAX, u64::MAX]), [0; 7]);
     }
 

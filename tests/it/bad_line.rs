@@ -108,6 +108,12 @@ async fn frames_lost_in_a_pause_are_declared_and_cost_no_word() {
     let inbound = &mut expected.last_mut().unwrap().event["data"]["tracks"][0];
     inbound["filled_ms"] = 400.into();
     inbound["received_ms"] = 37_600.into();
+    let gap = json!({"from_ms": 4000, "to_ms": 4400, "reason": "disconnected"});
+    inbound["gaps"] = json!([gap]);
+    expected.last_mut().unwrap().event["data"]["complete"] = false.into();
+    let mut told = json!({"type": "transcript.gap", "data": gap});
+    told["data"]["track"] = "inbound".into();
+    expected.insert(2, Neutral { seq: None, event: told });
     let compared = Comparison::new(&expected, &events, MOVED_MS);
     assert!(compared.is_same(), "{}", compared.shown("pay-by-card"));
     stage.end().await;

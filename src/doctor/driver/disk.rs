@@ -45,7 +45,19 @@ fn gather(data_dir: &Path, keys: Option<&SecretString>, inspect: impl FnOnce(&Pa
         database_mode: fs::metadata(&file).ok().map(|file| file.permissions().mode()),
         key: key(data_dir, keys),
         spool: if folder == Folder::Ready { stands(&data_dir.join("spool")) } else { Folder::ToBeMade },
-        database: Some(inspect(&file)).filter(|found| *found != Inspection::Unfinished),
+        database: if ["", "-wal", "-shm"].iter().all(|part| is_ours(&data_dir.join(format!("bridge.sqlite{part}")))) {
+            Some(inspect(&file)).filter(|found| *found != Inspection::Unfinished)
+        } else {
+            Some(Inspection::Unopened("this user may not read and write it".to_owned()))
+        },
+    }
+}
+
+/// Whether a file can be read and written, or is not there yet.
+fn is_ours(file: &Path) -> bool {
+    match access(file, Access::READ_OK | Access::WRITE_OK) {
+        Err(why) => why == rustix::io::Errno::NOENT || why == rustix::io::Errno::NOTDIR,
+        Ok(()) => true,
     }
 }
 

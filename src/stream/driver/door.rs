@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::time::timeout;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::{Admission, Calls, Event, StreamStart};
 use crate::{
@@ -55,6 +55,16 @@ impl<A> Door<A> {
                 Poll::Ready(Event::Refused(why))
             }
         }
+    }
+
+    /// Whether the stream has asked and has no answer yet.
+    pub(super) const fn is_asked(&self) -> bool {
+        matches!(self, Self::Asked { .. })
+    }
+
+    /// Whether the stream was let in.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self, Self::Open(_))
     }
 
     /// Until when the queue may stay full; `None` while there is room.
@@ -111,7 +121,7 @@ impl<A: Admission> Door<A> {
         if let Self::Asked { answer, .. } = &mut self {
             match timeout(ADMIT_DEADLINE, answer).await {
                 Ok(Ok(admission)) => self.open(admission),
-                Ok(Err(why)) => info!(why = why.reason, "stream refused behind its end"),
+                Ok(Err(why)) => debug!(why = why.reason, "stream refused behind its end"),
                 Err(_) => info!("stream neither let in nor refused in time"),
             }
         }
