@@ -103,10 +103,10 @@ impl Entrance {
         &self.strangers
     }
 
-    /// Connections that are open, the one that is waited for not counted.
+    /// Connections that are open.
     #[must_use]
     pub fn connections(&self) -> usize {
-        (self.room.connections - self.places.available_permits()).saturating_sub(1)
+        self.room.connections - self.places.available_permits()
     }
 
     /// How the connections are, for readiness: a word and a line.
@@ -170,8 +170,8 @@ impl Entrance {
 /// Serves `router` on `listener` until `shutdown`; returns when no more connections are taken. Connections run on `tasks`.
 pub async fn accept(entrance: Entrance, listener: TcpListener, router: Router, tasks: &TaskTracker, shutdown: CancellationToken) {
     let next = async || {
-        let place = entrance.place().await;
-        listener.accept().await.map(|(socket, peer)| (socket, peer, place))
+        let (socket, peer) = listener.accept().await?;
+        io::Result::Ok((socket, peer, entrance.place().await))
     };
     let mut in_a_row = 0_u32;
     loop {

@@ -103,12 +103,26 @@ async fn a_web_socket_keeps_its_place_until_it_is_closed() {
         phone
     };
     let mut first = dial().await;
-    assert_eq!(house.entrance.places.available_permits(), 0, "one for the socket, one for who comes next");
+    assert_eq!(house.entrance.places.available_permits(), 1);
     let second = dial().await;
     first.close(None).await.unwrap();
     while first.next().await.is_some() {}
     let third = dial().await;
     drop((second, third));
+    house.end().await;
+}
+
+#[tokio::test]
+async fn where_all_places_are_taken_a_stranger_gives_way_and_a_web_socket_does_not() {
+    let house = House::with(room(2, 9)).await;
+    let (mut phone, _) = client_async(format!("ws://{}/", house.address), house.dial().await).await.unwrap();
+    let mut silent = house.dial().await;
+    house.until("it is let in", |entrance| entrance.strangers().len() == 1).await;
+    let mut late = house.dial().await;
+    assert!(ask(&mut late).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(rest(&mut silent).await, "");
+    phone.close(None).await.unwrap();
+    drop(late);
     house.end().await;
 }
 

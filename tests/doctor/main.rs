@@ -67,6 +67,7 @@ fn what_works_is_told_with_every_setting_and_exits_0() {
       upstream.url                  ws://127.0.0.1:PORT/waves/v1/stt/live  environment PULSE_BRIDGE_UPSTREAM_URL
       upstream.api_key              …9f2c                                   environment SMALLEST_API_KEY
       upstream.chunk_ms             80                                      pulse-bridge.toml:9
+      upstream.replay_speed         2                                       default
       upstream.close_deadline       5 s                                     default
       upstream.model                pulse                                   default
       upstream.language             de                                      pulse-bridge.toml:6

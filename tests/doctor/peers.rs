@@ -46,7 +46,8 @@ impl Peers {
         let listener = self.listener();
         let address = format!("http://{}/hooks", listener.local_addr().unwrap());
         let (sender, received) = mpsc::channel(16);
-        let settings = receive::Settings { secrets: vec![secret.into()], fail: fail.parse().unwrap() };
+        let fail = if fail.is_empty() { receive::Fail::default() } else { fail.parse().unwrap() };
+        let settings = receive::Settings { secrets: vec![secret.into()], fail };
         self.runtime.spawn(receive::serve(listener, settings, sender, CancellationToken::new()));
         (address, received)
     }
