@@ -7,9 +7,8 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::config::nearest::nearest;
+use crate::plan;
 
 /// The plan: `{"faults":[{"attempts":[0],"session":".inbound","kind":"drop","after_bytes":80000}]}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -242,14 +241,11 @@ impl Faults {
     /// # Errors
     /// One line that says what the plan should be like.
     pub fn of_json(json: &str) -> Result<Self, String> {
-        let none = |error: serde_json::Error| format!("is no fault plan ({{\"faults\":[{{\"kind\":…}}]}}): {error}");
-        let given: Value = serde_json::from_str(json).map_err(none)?;
-        let plan: Self = serde_json::from_str(json).map_err(none)?;
-        let rules = given["faults"].as_array().into_iter().flatten();
-        for (number, (given, rule)) in rules.zip(&plan.faults).enumerate() {
-            rule.knows_keys_of(given).map_err(|problem| format!("has in rule {} {problem}", number + 1))?;
-        }
-        Ok(plan)
+        let plan = plan::read::<Self, Rule>(json)?;
+        let vain = plan.faults.iter().position(|rule| rule.after_finals.is_some() && rule.fault.is_of_the_socket());
+        vain.map_or(Ok(plan), |rule| {
+            Err(format!("has in rule {} after_finals, but what this kind does is decided before anything is said", rule + 1))
+        })
     }
 
     /// One fault on every connection; for tests.
@@ -282,23 +278,6 @@ impl Rule {
     /// A fault on every connection, from the beginning.
     const fn always(fault: Fault) -> Self {
         Self { connections: None, attempts: None, session: None, after_finals: None, fault }
-    }
-
-    /// Checks the names in the rule as it was given: flattening keeps serde from doing so, and a misspelt condition would
-    /// let the rule hold everywhere.
-    fn knows_keys_of(&self, given: &Value) -> Result<(), String> {
-        let known = serde_json::to_value(self).expect("a rule is plain data");
-        let names = |value: &Value| value.as_object().map_or_else(Vec::new, |fields| fields.keys().cloned().collect());
-        let known = names(&known);
-        if let Some(unknown) = names(given).into_iter().find(|name| !known.contains(name)) {
-            let near = nearest(&unknown, known.iter().map(String::as_str)).unwrap_or_default();
-            let all = known.join(", ");
-            return Err(format!("an unknown key \"{unknown}\"; did you mean \"{near}\"? Keys of this kind are: {all}"));
-        }
-        if self.after_finals.is_some() && self.fault.is_of_the_socket() {
-            return Err("after_finals, but what this kind does is decided before anything is said".to_owned());
-        }
-        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    draw::mixed,
     fixture::{Media, Message},
     media::Track,
     plan,
@@ -233,14 +234,6 @@ impl Chosen<'_> {
         let drawn = u32::try_from(state >> 32).expect("32 bits are left");
         f64::from(drawn) < share * (f64::from(u32::MAX) + 1.0)
     }
-}
-
-/// One step of `SplitMix64` (Steele, Lea, Flood 2014): every bit of the input moves every bit of the output.
-const fn mixed(state: u64) -> u64 {
-    let state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let state = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let state = (state ^ (state >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    state ^ (state >> 31)
 }
 
 /// A step's place in the order of sending: when it is due, behind which message, and whether it was moved behind it.

@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::*;
 
 fn faults_of(plan: &Faults, connection: u32, attempt: u32, session: &str) -> Vec<Fault> {
