@@ -1,11 +1,15 @@
 //! The program from outside: exit codes, what goes to which stream, and errors as one line.
 
+mod program;
+
 use std::{
     io::{BufRead, BufReader, PipeReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
+
+use program::{one_line, stderr, stdout};
 
 #[test]
 fn help_and_version_are_answers() {
@@ -375,20 +379,4 @@ fn folder(name: &str) -> PathBuf {
 
 fn code(output: &Output) -> i32 {
     output.status.code().expect("the program ends by itself")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// The only line on stderr; stdout is for data and stays empty.
-fn one_line(output: &Output) -> String {
-    assert_eq!(stdout(output), "");
-    let text = stderr(output);
-    assert_eq!(text.lines().count(), 1, "{text}");
-    text.trim_end().to_owned()
 }

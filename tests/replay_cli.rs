@@ -1,10 +1,13 @@
 //! The `replay` command from outside: exit codes, what goes to which stream, and errors as one line.
 
+mod program;
+
 use std::{
     path::PathBuf,
     process::{Command, Output},
 };
 
+use program::{one_line, stderr, stdout};
 use serde_json::Value;
 
 /// Nobody listens there.
@@ -101,20 +104,4 @@ fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("replay-{name}"));
     std::fs::create_dir_all(&folder).expect("the target folder can be written");
     folder
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// The only line on stderr; stdout is for data and stays empty.
-fn one_line(output: &Output) -> String {
-    assert_eq!(stdout(output), "");
-    let text = stderr(output);
-    assert_eq!(text.lines().count(), 1, "{text}");
-    text.trim_end().to_owned()
 }

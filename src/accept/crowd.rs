@@ -45,7 +45,6 @@ pub struct Crowd {
 #[derive(Debug, Default)]
 struct Inside {
     tickets: u64,
-    all: usize,
     /// By ticket, so the first is the oldest.
     of: HashMap<Address, BTreeMap<u64, CancellationToken>>,
     /// The same addresses by how many places they hold.
@@ -84,7 +83,7 @@ impl Crowd {
         let mut inside = self.inside();
         if inside.count(address) >= self.each {
             inside.turn_out_oldest(address);
-        } else if inside.all >= self.together {
+        } else if inside.by_age.len() >= self.together {
             inside.turn_out_of_most(self.together);
         }
         inside.tickets += 1;
@@ -101,7 +100,7 @@ impl Crowd {
     /// How many hold a place.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.inside().all
+        self.inside().by_age.len()
     }
 
     /// Whether nobody holds one.
@@ -170,7 +169,6 @@ impl Inside {
         held.insert(ticket, gives_way);
         self.by_count.insert((held.len(), address));
         self.by_age.insert(ticket, address);
-        self.all += 1;
     }
 
     fn remove(&mut self, address: Address, ticket: u64) -> Option<CancellationToken> {
@@ -184,7 +182,6 @@ impl Inside {
             self.by_count.insert((before - 1, address));
         }
         self.by_age.remove(&ticket);
-        self.all -= 1;
         Some(gone)
     }
 
@@ -294,9 +291,9 @@ mod tests {
                 held.push(crowd.enter(IpAddr::from([192, 0, 2, (chance % 7) as u8])));
             }
             let inside = crowd.inside();
-            assert_eq!(inside.of.values().map(BTreeMap::len).sum::<usize>(), inside.all);
+            assert_eq!(inside.of.values().map(BTreeMap::len).sum::<usize>(), inside.by_age.len());
             assert_eq!(inside.by_count.len(), inside.of.len());
-            assert!(inside.all <= 12 && inside.of.values().all(|held| held.len() <= 5));
+            assert!(inside.by_age.len() <= 12 && inside.of.values().all(|held| held.len() <= 5));
             assert!(inside.by_count.iter().all(|(count, address)| inside.of[address].len() == *count));
         }
         let inside_still = held.iter().filter(|place| !place.gives_way().is_cancelled()).count();

@@ -25,6 +25,8 @@ const ANSWER_BEHIND_MS: u64 = 5_000;
 /// Longest time that anything waits for another track; counted anew with each step of tracks that are all behind, as in a call that is
 /// played faster than speech.
 const HOLD_LIMIT: Duration = Duration::from_secs(2);
+/// The same for what a recording that is played faster than speech brings before its links were even connected.
+const RUSHED_LIMIT: Duration = Duration::from_secs(10);
 /// What lies further ahead of the time since the call began comes from a sender that is faster than speech.
 const LEAD_MS: u64 = 1_500;
 /// Most that waits; above it the oldest goes.
@@ -50,6 +52,17 @@ enum Place {
     /// It has no connection.
     Away,
     Done,
+}
+
+/// What a track said before something that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// All of it has come.
+    Given,
+    /// More may come soon.
+    Awaited,
+    /// More may come, but nobody knows when.
+    Missing,
 }
 
 #[derive(Debug)]
@@ -180,29 +193,30 @@ impl InOrder {
 
     /// Whether no other track may yet say something that ended before.
     fn is_free(&self, waiting: &Waiting, now: Instant) -> bool {
-        self.ways.iter().filter(|(key, _)| waiting.of != Some(**key)).all(|(_, way)| {
-            way.final_ms >= waiting.end_ms
-                || match way.place {
-                    Place::Live if self.ending => false,
-                    Place::Live if waiting.rushed => way.moved > waiting.since,
-                    Place::Live => !way.open || waiting.answered <= now,
-                    Place::Behind(sent_ms) => sent_ms >= waiting.end_ms + ANSWER_BEHIND_MS,
-                    Place::Away | Place::Done => true,
-                }
-        })
+        self.others(waiting).all(|way| self.word_of(way, waiting, now) != Word::Awaited)
     }
 
-    /// Whether a track that may have said something before has not been heard.
+    /// Whether another track may have said something before that is not known.
     fn is_unasked(&self, waiting: &Waiting, now: Instant) -> bool {
-        self.ways.iter().filter(|(key, _)| waiting.of != Some(**key)).any(|(_, way)| {
-            way.final_ms < waiting.end_ms
-                && match way.place {
-                    Place::Behind(sent_ms) => sent_ms < waiting.end_ms + ANSWER_BEHIND_MS,
-                    Place::Away => true,
-                    Place::Live => self.ending || way.open && waiting.answered > now,
-                    Place::Done => false,
-                }
-        })
+        self.others(waiting).any(|way| self.word_of(way, waiting, now) != Word::Given)
+    }
+
+    fn others(&self, waiting: &Waiting) -> impl Iterator<Item = &Way> {
+        self.ways.iter().filter(|(key, _)| waiting.of != Some(**key)).map(|(_, way)| way)
+    }
+
+    /// How it stands with what a track said before something that waits.
+    fn word_of(&self, way: &Way, waiting: &Waiting, now: Instant) -> Word {
+        let is_given = way.final_ms >= waiting.end_ms
+            || match way.place {
+                Place::Live if self.ending => false,
+                Place::Live if waiting.rushed => way.moved > waiting.since,
+                Place::Live => !way.open || waiting.answered <= now,
+                Place::Behind(sent_ms) => sent_ms >= waiting.end_ms + ANSWER_BEHIND_MS,
+                Place::Away => return Word::Missing,
+                Place::Done => true,
+            };
+        if is_given { Word::Given } else { Word::Awaited }
     }
 
     /// When its turn comes whatever the tracks do.
@@ -212,7 +226,8 @@ impl InOrder {
         }
         let live = self.ways.values().filter(|way| way.place == Place::Live).map(|way| way.moved).min();
         let behind = self.ways.values().filter(|way| matches!(way.place, Place::Behind(_))).map(|way| way.moved).max();
-        live.or(behind).map_or(waiting.since, |moved| moved.max(waiting.since)) + HOLD_LIMIT
+        let longest = if waiting.rushed { RUSHED_LIMIT } else { HOLD_LIMIT };
+        live.or(behind).map_or(waiting.since, |moved| moved.max(waiting.since)) + longest
     }
 }
 

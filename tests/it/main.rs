@@ -6,6 +6,7 @@ mod api;
 mod auth;
 mod bad_input;
 mod bad_line;
+mod binary;
 mod expected;
 mod failing;
 mod faults;

@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
 };
 
@@ -21,7 +20,10 @@ use pulse_bridge::{
 use serde_json::Value;
 use url::Url;
 
-use crate::stage::{PATIENCE, Stage, accepted, assert_unbroken, ids, load, of_type};
+use crate::{
+    binary::address_of,
+    stage::{Stage, accepted, assert_unbroken, ids, load, of_type},
+};
 
 /// Finals before the kill. The third one is the agent's "mm-hmm" while the caller is in the middle of the card number.
 const FINALS_BEFORE: usize = 3;
@@ -260,14 +262,8 @@ impl Binary {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let line = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            BufReader::new(stdout).read_line(&mut line).map(|_| line)
-        });
-        let line = tokio::time::timeout(PATIENCE, line).await.expect("a start line comes in time").unwrap().unwrap();
-        let address = line.split_whitespace().find_map(|word| word.strip_prefix("http://")).expect("the line names the address");
-        Self { child, address: address.to_owned() }
+        let address = address_of(&mut child).await;
+        Self { child, address }
     }
 
     fn media(&self) -> Url {

@@ -144,6 +144,19 @@ fn a_key_that_came_faster_than_speech_waits_for_links_that_were_not_sent_so_far(
 }
 
 #[test]
+fn a_key_that_came_faster_than_speech_waits_for_a_link_that_is_slow_to_connect() {
+    let mut room = Room::new();
+    room.presses(7_000);
+    room.wait(5_000);
+    room.report(IN, &Report::Behind { sent_ms: 1_000 });
+    room.report(OUT, &Report::Done(crate::upstream::Totals::default()));
+    room.says(IN, 2_000, 2_800);
+    assert_eq!(room.out, ["inbound 2000"]);
+    room.wait(10_000);
+    assert_eq!(room.out, ["inbound 2000", "key 7000?"], "but not for ever");
+}
+
+#[test]
 fn a_party_that_is_heard_as_it_speaks_waits_two_seconds_at_most() {
     let mut room = Room::new();
     room.report(IN, &Report::CaughtUp);

@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -22,6 +21,7 @@ use super::{
     tap::{Sent, Tap},
 };
 use crate::{
+    binary::address_of,
     phone::{FRAME, Phone, assert_whole, frames, plain, until_completed},
     stage::{Stage, load, of_type, text_of},
 };
@@ -162,14 +162,8 @@ impl Bridge {
             .stderr(log)
             .spawn()
             .unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let line = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            BufReader::new(stdout).read_line(&mut line).map(|_| line)
-        });
-        let line = line.await.unwrap().unwrap();
-        let address = line.split_whitespace().find_map(|word| word.strip_prefix("http://")).expect("the line names the address");
-        Self { child, address: address.parse().unwrap() }
+        let address = address_of(&mut child).await.parse().unwrap();
+        Self { child, address }
     }
 
     async fn metrics(&self) -> String {
