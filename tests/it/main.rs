@@ -22,6 +22,7 @@ mod phone;
 mod relay;
 mod replay;
 mod restart;
+mod spool;
 mod stage;
 mod twilio;
 mod upstream;
