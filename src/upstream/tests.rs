@@ -1,10 +1,13 @@
 //! The machine in virtual time: a rig plays phone, clock, network and service, and keeps a log in words.
 
+mod deaf;
 mod ending;
 mod faults;
 mod hearing;
 mod losing;
+mod missing;
 mod sending;
+mod voices;
 
 use std::{
     sync::Arc,
@@ -107,6 +110,14 @@ impl Rig {
         for _ in 0..ms / 60 {
             self.wait(60);
             self.chunk(60);
+        }
+    }
+
+    /// Real-time audio without a voice on it.
+    fn silence(&mut self, ms: u64) {
+        for _ in 0..ms / 60 {
+            self.wait(60);
+            self.push(Bytes::from_static(&[0xFF; 480]));
         }
     }
 

@@ -46,7 +46,7 @@ impl Link {
         let (text, from_finalize) = (transcript.text.clone(), transcript.from_finalize);
         let (finalized, recovered, memory) = (self.finalized, self.recovered, &mut self.hearing.memory);
         let mut ear = Ear { connection, backlog: &self.backlog, finalized, recovered, memory, now };
-        let LastWord { heard, span, extent } = ear.last_word(transcript);
+        let LastWord { heard, span, extent, told } = ear.last_word(transcript);
         let is_answer = connection.finalize_at.is_some_and(|asked| heard.covers >= asked);
         let number = connection.number;
         let closing = Closing { text: &text, connection: number, span };
@@ -63,6 +63,7 @@ impl Link {
         if has_text {
             self.timed = timed;
         }
+        self.hearing.memory.tell(&told, number, &self.backlog);
         self.close_runs(&closing, has_text, !heard.text.is_blank());
         let covers = heard.covers;
         if covers > self.finalized || !heard.text.is_blank() {
