@@ -25,8 +25,8 @@ async fn call_under(call: &str, rules: &str) -> (Vec<Value>, Stage) {
 
 /// The causes for which connections of this stage were opened again.
 async fn reconnects(stage: &Stage) -> Vec<String> {
-    let metrics = http::get(stage, "/metrics").await.text();
-    let causes = metrics.lines().filter_map(|line| line.strip_prefix("pulse_bridge_upstream_reconnects_total{reason=\""));
+    let metrics = http::get(stage, "/metrics").await;
+    let causes = metrics.text().lines().filter_map(|line| line.strip_prefix("pulse_bridge_upstream_reconnects_total{reason=\""));
     let counted = causes.filter(|cause| !cause.ends_with(" 0"));
     counted.filter_map(|cause| cause.split_once('"').map(|(cause, _)| cause.to_owned())).collect()
 }
