@@ -5,6 +5,7 @@
 //! [`Backlog::fetched`]; only what is not there either is lost, and handed out as a stretch: no audio disappears silently. A
 //! reconnect is [`Backlog::rewind`], nothing else.
 
+mod copy;
 mod fetch;
 mod gone;
 mod memory;
@@ -14,10 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(super) use copy::part;
 pub(super) use fetch::FETCH_AGAIN;
 pub use fetch::FETCH_BYTES;
 use gone::Gone;
 use memory::after;
+pub(super) use memory::is_quiet;
 
 use super::ruler::Ruler;
 use crate::{

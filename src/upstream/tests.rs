@@ -1,11 +1,14 @@
 //! The machine in virtual time: a rig plays phone, clock, network and service, and keeps a log in words.
 
+mod deaf;
 mod ending;
 mod faults;
 mod hearing;
 mod losing;
+mod missing;
 mod sending;
 mod spooled;
+mod voices;
 
 use std::{
     sync::Arc,
@@ -48,11 +51,14 @@ struct Rig {
     /// Where it was while it was behind; `None` when it caught up.
     behind: Vec<Option<u64>>,
     totals: Option<Totals>,
+    /// Whether the service answers pings.
+    pongs: bool,
+    pings: usize,
 }
 
 impl Rig {
     fn new() -> Self {
-        Self::with(LinkSettings::default())
+        Self::with(patient())
     }
 
     fn with(settings: LinkSettings) -> Self {
@@ -65,7 +71,7 @@ impl Rig {
         let start = crate::clock::now();
         let (from, end) = (spool[0].offset, spool[spool.len() - 1].end());
         let remains = Remains { from, end, clock: spool.iter().map(|chunk| (chunk.offset, chunk.at_ms)).collect() };
-        let mut rig = Self::of(Link::new(Arc::default(), Some(&remains), start), start);
+        let mut rig = Self::of(Link::new(Arc::new(patient()), Some(&remains), start), start);
         (rig.spool, rig.offset) = (spool, end.0);
         rig
     }
@@ -86,6 +92,8 @@ impl Rig {
             heard: Vec::new(),
             behind: Vec::new(),
             totals: None,
+            pongs: true,
+            pings: 0,
         };
         rig.drain();
         rig
@@ -122,6 +130,14 @@ impl Rig {
         for _ in 0..ms / 60 {
             self.wait(60);
             self.chunk(60);
+        }
+    }
+
+    /// Real-time audio without a voice on it.
+    fn silence(&mut self, ms: u64) {
+        for _ in 0..ms / 60 {
+            self.wait(60);
+            self.push(Bytes::from_static(&[0xFF; 480]));
         }
     }
 
@@ -242,7 +258,13 @@ impl Rig {
                     format!("left {}", stretches.iter().map(place).collect::<Vec<_>>().join(" "))
                 }
                 Output::Dial => "dial".to_owned(),
-                Output::Ping => "ping".to_owned(),
+                Output::Ping => {
+                    self.pings += 1;
+                    if self.pongs {
+                        self.link.handle_pong(self.now);
+                    }
+                    continue;
+                }
                 Output::Hangup => "hangup".to_owned(),
                 Output::Control(text) => text.to_owned(),
                 Output::Report(report) => self.report(*report),
@@ -305,6 +327,11 @@ impl Rig {
     fn sent(&self) -> Vec<u8> {
         self.audio.iter().flat_map(|(_, audio)| audio.to_vec()).collect()
     }
+}
+
+/// The usual settings, but a service may say nothing for as long as it likes.
+fn patient() -> LinkSettings {
+    LinkSettings { deaf_after: Duration::from_hours(1), ..LinkSettings::default() }
 }
 
 /// A sample that says where it is from, and is never quiet.

@@ -6,6 +6,9 @@ use crate::upstream::backlog::FETCH_AGAIN;
 impl Link {
     /// Sends what may be sent now, and behind the last of it what was waiting for that.
     pub(super) fn flush(&mut self, now: Instant) {
+        if !self.flush_prelude(now) {
+            return;
+        }
         let State::Open(connection) = &mut self.state else { return };
         let sent = self.backlog.next_unsent().is_some();
         while let Some(chunk) = self.backlog.next_unsent() {
