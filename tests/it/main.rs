@@ -20,6 +20,7 @@ mod main_job;
 mod phone;
 mod replay;
 mod restart;
+mod speech;
 mod stage;
 mod twilio;
 mod upstream;

@@ -171,3 +171,23 @@ async fn a_service_that_takes_no_audio_while_the_phone_speaks_costs_no_audio() {
     assert_whole(&events);
     stage.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_killed_and_started_again_costs_no_word() {
+    let mut stage = Stage::with(Plan::default()).await;
+    let audio = recording("mid-word");
+    let mut phone = Phone::dial(&stage, "CAkilled").await;
+    phone.start().await;
+    phone.speak(&audio, 0..frames(&audio) / 2).await;
+    while stage.heard.connections().iter().all(|connection| connection.bytes == 0) {
+        tokio::task::yield_now().await;
+    }
+    stage.speech.kill().await;
+    stage.speech.live(Faults::default()).await;
+    phone.speak(&audio, frames(&audio) / 2..frames(&audio)).await;
+    phone.stop().await;
+    let events = until_completed(&mut stage, &["CAkilled"]).await.remove("CAkilled").unwrap();
+    assert_whole(&events);
+    assert_eq!(stage.heard.connections().len(), 2);
+    stage.end().await;
+}
