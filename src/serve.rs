@@ -28,7 +28,7 @@ use crate::{
     refusals,
     spool::Spool,
     store::Store,
-    upstream::{LinkSettings, Parameters, QUEUE_MS, Upstream},
+    upstream::{LinkSettings, Parameters, QUEUE_MS, Turns, Upstream},
     webhook::{
         Endpoint, Endpoints,
         driver::{ATTEMPT_DEADLINE, Poster},
@@ -97,11 +97,16 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let (passing, passing_in) = mpsc::channel(PASSING_EVENTS);
     let dialler = Arc::new(Dialler::new(Reach::Anywhere));
     let speech = Speech::Pulse;
+    let upstream = upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))?;
+    let turns = turns(&config, &upstream);
+    services.spawn(turns.clone().keep_time(signals.stopping.clone()));
     let calls = Calls::new(Parts {
         store: store.clone(),
         spool,
         keys,
-        upstream: Arc::new(upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))?),
+        upstream: Arc::new(upstream),
+        turns,
+        when_full: config.upstream.when_full,
         endpoints: endpoints.clone(),
         passing,
         live: live.clone(),
@@ -224,7 +229,7 @@ pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metr
     for (name, value) in &set.extra {
         parameters.set_extra(name, value).with_context(|| format!("upstream.extra.{name}"))?;
     }
-    let settings = LinkSettings { close_deadline: set.close_deadline, replay_speed: set.replay_speed, ..LinkSettings::default() };
+    let settings = LinkSettings { close_deadline: set.close_deadline, replay_speed: set.replay_speed, slot_wait: set.slot_wait, ..LinkSettings::default() };
     Ok(Upstream {
         url: set.speech_url().context("there is no address of a speech service: set SMALLEST_API_KEY or upstream.url")?,
         api_key: set.api_key.clone(),
@@ -233,6 +238,12 @@ pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metr
         dialler,
         metrics,
     })
+}
+
+fn turns(config: &Config, upstream: &Upstream) -> Turns {
+    let set = &config.upstream;
+    let healthy_after = upstream.settings.healthy_after;
+    Turns::new(set.max_sessions, set.connects_per_second, healthy_after, Arc::clone(&upstream.metrics))
 }
 
 fn observer(metrics: &Arc<Metrics>) -> crate::outbox::driver::Observer {

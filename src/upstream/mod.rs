@@ -11,6 +11,7 @@
 //! `handle_refused` and `handle_lost`, and calls `handle_timeout` at `poll_timeout`.
 
 mod backlog;
+pub mod budget;
 mod connection;
 mod driver;
 mod hear;
@@ -18,6 +19,7 @@ mod join;
 mod link;
 mod pace;
 mod parameters;
+pub mod quota;
 mod refusal;
 mod report;
 mod ruler;
@@ -26,9 +28,10 @@ mod timers;
 mod wire;
 
 pub use backlog::Backlog;
-pub use driver::{Command, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
+pub use driver::{Command, Overlap, Probe, QUEUE_MS, Turn, Turns, Unopened, Upstream, probe, run};
 pub use link::Link;
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
+pub use quota::{Class, Fill};
 pub use refusal::{Lost, Reason, Refusal};
 pub use report::{LinkState, Output, Report, Totals};
 pub use settings::LinkSettings;

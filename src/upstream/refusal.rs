@@ -240,6 +240,12 @@ impl Refusal {
         matches!(self, Self::BadKey { .. } | Self::Forbidden { .. } | Self::BadRequest { .. } | Self::Language { .. })
     }
 
+    /// Whether the service would not have one more session now: waiting for one is no outage.
+    #[must_use]
+    pub const fn is_quota(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::Policy { .. })
+    }
+
     /// How long the service asked us to wait.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {

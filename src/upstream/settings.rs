@@ -28,6 +28,8 @@ pub struct LinkSettings {
     pub close_deadline: Duration,
     /// After the end of the audio, a lost connection is opened again for this long.
     pub drain_reconnect: Duration,
+    /// After the end of the audio, a session slot is waited for this long.
+    pub slot_wait: Duration,
     /// Audio kept in memory for a reconnect, in milliseconds.
     pub memory_ms: u64,
     /// Audio that waited goes out at this many times real time; 1 or more.
@@ -48,6 +50,7 @@ impl Default for LinkSettings {
             stall: Duration::from_millis(1_500),
             close_deadline: Duration::from_secs(5),
             drain_reconnect: Duration::from_secs(10),
+            slot_wait: Duration::from_mins(30),
             memory_ms: 15_000,
             replay_speed: 2,
         }

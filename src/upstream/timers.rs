@@ -19,6 +19,8 @@ pub(super) enum Timer {
     Stall,
     /// The answer to `close_stream` is overdue.
     Close,
+    /// No slot came about soon enough after the end of the audio.
+    SlotWait,
     /// No connection came about soon enough after the end of the audio.
     Drain,
     /// There has been no connection for so long that a sender is not kept waiting for one.
@@ -26,8 +28,17 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 8] =
-        [Self::Retry, Self::Pace, Self::Keepalive, Self::Ping, Self::Stall, Self::Close, Self::Drain, Self::Patience];
+    const ALL: [Self; 9] = [
+        Self::Retry,
+        Self::Pace,
+        Self::Keepalive,
+        Self::Ping,
+        Self::Stall,
+        Self::Close,
+        Self::SlotWait,
+        Self::Drain,
+        Self::Patience,
+    ];
     /// Those that mean something only while a connection is open.
     const OF_A_CONNECTION: [Self; 5] = [Self::Pace, Self::Keepalive, Self::Ping, Self::Stall, Self::Close];
 }
@@ -111,6 +122,6 @@ mod tests {
         }
         timers.clear_connection();
         let left: Vec<Timer> = Timer::ALL.into_iter().filter(|timer| timers.is_set(*timer)).collect();
-        assert_eq!(left, [Timer::Retry, Timer::Drain, Timer::Patience]);
+        assert_eq!(left, [Timer::Retry, Timer::SlotWait, Timer::Drain, Timer::Patience]);
     }
 }

@@ -18,6 +18,7 @@ mod limits;
 mod log;
 mod main_job;
 mod phone;
+mod quota;
 mod replay;
 mod restart;
 mod speech;

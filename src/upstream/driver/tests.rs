@@ -8,6 +8,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_tungstenite::accept_hdr_async;
+use tokio_util::sync::CancellationToken;
 use tungstenite::{
     handshake::server::{ErrorResponse, Request, Response},
     protocol::{CloseFrame, frame::coding::CloseCode},
@@ -54,9 +55,12 @@ impl Rig {
             dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
             metrics: Arc::default(),
         };
+        let turns = Turns::new(2, 20, Duration::from_secs(5), Arc::default());
+        tokio::spawn(turns.clone().keep_time(CancellationToken::new()));
+        let turn = turns.ask(1, crate::upstream::Class::New).pop().unwrap();
         let (commands, orders) = mpsc::channel(commands);
         let (told, reports) = mpsc::channel(reports);
-        let task = tokio::spawn(run(Arc::new(upstream), KEY, "CA1.inbound".to_owned(), false, orders, told));
+        let task = tokio::spawn(run(Arc::new(upstream), turn, KEY, "CA1.inbound".to_owned(), false, orders, told));
         Self { listener, commands, reports, task, offset: 0 }
     }
 

@@ -19,6 +19,7 @@ use crate::{
     clock,
     metrics::Metrics,
     upstream::{
+        LinkState, Report,
         budget::{BURST, Budget, Life, Place},
         quota::{Class, Fill, Quota, Ticket},
     },
@@ -63,7 +64,7 @@ impl Turns {
     /// Tells the time to both machines, until stopped; without it nobody who waits is ever served by time alone.
     pub async fn keep_time(self, stopped: CancellationToken) {
         loop {
-            let due = self.change(|state, now| {
+            let due = self.serve(|state, now| {
                 state.quota.handle_timeout(now);
                 state.budget.handle_timeout(now);
                 state.quota.poll_timeout().into_iter().chain(state.budget.poll_timeout()).min()
@@ -119,8 +120,15 @@ impl Turns {
         (0..tracks / together.max(1)).flat_map(|_| party(state)).collect()
     }
 
-    /// Changes something, and tells whom it concerns.
+    /// Changes something, and tells whom it concerns and whoever keeps the time.
     fn change<T>(&self, change: impl FnOnce(&mut State, Instant) -> T) -> T {
+        let result = self.serve(change);
+        self.0.changed.notify_one();
+        result
+    }
+
+    /// As [`Turns::change`], for whoever keeps the time.
+    fn serve<T>(&self, change: impl FnOnce(&mut State, Instant) -> T) -> T {
         let now = clock::now();
         let mut state = self.state();
         let result = change(&mut state, now);
@@ -141,7 +149,6 @@ impl Turns {
         if turned {
             self.say(fill, now);
         }
-        self.0.changed.notify_one();
         result
     }
 
@@ -205,26 +212,38 @@ impl Turn {
     pub(super) fn granted(&self) -> impl Future<Output = ()> + Send + 'static {
         let granted = self.seat.as_ref().map(|seat| seat.granted.clone());
         async move {
-            match granted {
-                Some(mut granted) if granted.wait_for(|granted| *granted).await.is_ok() => {}
-                _ => std::future::pending().await,
+            let Some(mut granted) = granted else { return std::future::pending().await };
+            if granted.wait_for(|granted| *granted).await.is_err() {
+                std::future::pending().await
             }
         }
     }
 
+    /// What a link says of itself and its slot.
+    pub(super) fn note(&mut self, report: &Report) {
+        match report {
+            Report::State(LinkState::Queued) => self.say_queued(),
+            Report::State(LinkState::Reconnecting { cause, .. }) if cause.is_quota() => self.refused(cause.retry_after()),
+            Report::State(LinkState::Refused(_)) => self.give_back(),
+            _ => {}
+        }
+    }
+
     /// Tells once a call that it waits.
-    pub(super) fn say_queued(&self) {
+    fn say_queued(&self) {
         self.turns.0.metrics.queued();
-        let Some(seat) = self.seat.as_ref().filter(|seat| !seat.told.swap(true, Ordering::Relaxed)) else { return };
-        drop(seat);
+        if self.seat.as_ref().is_none_or(|seat| seat.told.swap(true, Ordering::Relaxed)) {
+            return;
+        }
         let Fill { in_use, limit, waiting } = self.turns.fill();
         tracing::info!(in_use, limit, waiting, "the call waits for a session of the speech service; its audio is kept");
     }
 
     /// Tells once a call that it waits no more.
     pub(super) fn say_granted(&self) {
-        let Some(seat) = self.seat.as_ref().filter(|seat| seat.told.swap(false, Ordering::Relaxed)) else { return };
-        drop(seat);
+        if !self.seat.as_ref().is_some_and(|seat| seat.told.swap(false, Ordering::Relaxed)) {
+            return;
+        }
         let waited_ms = clock::now().saturating_duration_since(self.asked).as_millis();
         tracing::info!(waited_ms, "the call has a session of the speech service");
     }
@@ -260,7 +279,7 @@ impl Turn {
     }
 
     /// The service would not have this session: its slot is given back, and asked for again before any new call's.
-    pub(super) fn refused(&mut self, retry_after: Option<Duration>) {
+    fn refused(&mut self, retry_after: Option<Duration>) {
         self.turns.0.metrics.quota_shrank();
         let seat = self.seat.take();
         let seat = self.turns.change(|state, now| {
@@ -274,7 +293,7 @@ impl Turn {
     }
 
     /// No session is wanted any more.
-    pub(super) fn give_back(&mut self) {
+    fn give_back(&mut self) {
         if let Some(seat) = self.seat.take() {
             self.turns.change(|state, now| give_back(state, seat.ticket, now));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Gap, GapReason, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms,
+    Gap, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms,
 };
 
 /// A service that hears says something of a voice at the latest so much of it later, in milliseconds: its decoder and its end of speech
@@ -55,6 +55,7 @@ impl Link {
         match std::mem::replace(&mut self.state, State::Connecting) {
             State::Losing(cause) => self.lose(cause, chance, now),
             State::Waiting => self.outputs.push_back(Output::Dial),
+            State::Queued => self.dial_with_slot(now),
             other => self.state = other,
         }
     }
@@ -66,8 +67,12 @@ impl Link {
         if !self.impatient && !self.timers.is_set(Timer::Patience) {
             self.timers.set(Timer::Patience, now + self.settings.drain_reconnect);
         }
+        let for_slot = cause.is_quota();
         self.report(Report::State(LinkState::Reconnecting { tries: self.backoff.failures(), cause }));
-        if self.ended && self.is_too_late(Some(now + delay)) {
+        if for_slot {
+            self.state = State::Queued;
+            self.await_slot(now);
+        } else if self.ended && self.is_too_late(Some(now + delay)) {
             self.finish(false);
         }
     }
@@ -152,7 +157,7 @@ impl Link {
         if to > from {
             self.complete = false;
             let gap =
-                Gap { from_ms: self.backlog.start_ms(from), to_ms: self.backlog.end_ms(to), reason: GapReason::UpstreamLost };
+                Gap { from_ms: self.backlog.start_ms(from), to_ms: self.backlog.end_ms(to), reason: self.left_for };
             self.report(Report::Gap(gap));
         }
     }
