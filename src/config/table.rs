@@ -171,7 +171,7 @@ pub const KEYS: &[Key] = &[
     key("upstream.max_sessions", Kind::Int(1, 100_000), "100", "Speech sockets at once, all calls together; a two-track call takes two. From 20 on, a twentieth is kept for calls that are live already."),
     key("upstream.chunk_ms", Kind::Int(20, 500), "60", "Milliseconds of audio in one message to the speech service."),
     key("upstream.when_full", Kind::Choice(&["wait", "one_track", "batch_after", "refuse"]), "wait", "What a new call gets when the speech sockets are taken: `wait` keeps its audio and catches up, `one_track` streams the caller's track alone and leaves the other for after the call, `batch_after` leaves both for after it, `refuse` closes the stream with 1013."),
-    key("upstream.slot_wait", Kind::Span(SEC, DAY), "30 min", "How long after its end a call that waits for a speech socket is kept; then what is left is a gap with reason `quota`."),
+    key("upstream.slot_wait", Kind::Span(SEC, DAY), "1800 s", "How long after its end a call that waits for a speech socket is kept; then what is left is a gap with reason `quota`."),
     key("upstream.connects_per_second", Kind::Int(1, 10_000), "20", "Connects to the speech service, all calls together, behind the first 100; one that lives 5 s does not count."),
     key("upstream.replay_speed", Kind::Int(1, 16), "2", "How many times as fast as speech audio goes out that had to wait: after a reconnect, or from a recording that is played fast."),
     key("upstream.close_deadline", Kind::Span(SEC, LONGEST_CLOSE), "5 s", "How long the last words of a call are waited for after its end."),

@@ -71,6 +71,8 @@ pub struct ConnectionLog {
     pub asked_ms: u64,
     /// When it was upgraded, the same way; absent where it was not.
     pub opened_ms: Option<u64>,
+    /// When it ended, the same way; absent while it lives.
+    pub ended_ms: Option<u64>,
     /// The HTTP status in place of the upgrade.
     pub refused: Option<u16>,
     /// Binary frames that came.
@@ -169,14 +171,13 @@ impl HeardLog {
     }
 
     pub(super) fn note_refused(&self, number: u32, status: u16) {
-        self.change(number, |entry| {
-            entry.shown.refused = Some(status);
-            entry.shown.ended = Some("server");
-        });
+        self.change(number, |entry| entry.shown.refused = Some(status));
+        self.note_ended(number, "server");
     }
 
     pub(super) fn note_ended(&self, number: u32, how: &'static str) {
-        self.change(number, |entry| entry.shown.ended = Some(how));
+        let now = self.now_ms();
+        self.change(number, |entry| (entry.shown.ended, entry.shown.ended_ms) = (Some(how), Some(now)));
     }
 
     fn change(&self, number: u32, change: impl FnOnce(&mut Entry)) {

@@ -1,6 +1,6 @@
 //! A speech service that can be killed like a process and started again at the same address.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Mutex, time::Duration};
 
 use pulse_bridge::emulate::{Auth, Emulator, Faults, HeardLog, Script};
 use tokio::{net::TcpListener, runtime, sync::oneshot, task::spawn_blocking};
@@ -17,7 +17,7 @@ pub(crate) struct Speech {
     /// What was heard in all of its lives.
     pub heard: HeardLog,
     script: Script,
-    life: Option<runtime::Runtime>,
+    life: Mutex<Option<runtime::Runtime>>,
     stopped: CancellationToken,
 }
 
@@ -26,14 +26,14 @@ impl Speech {
     pub(crate) async fn start(faults: Faults) -> Self {
         let script = Script::of_fixtures(&all_fixtures());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut speech = Self { address, heard: HeardLog::default(), script, life: None, stopped: CancellationToken::new() };
-        speech.live(faults).await;
+        let (life, stopped) = (Mutex::default(), CancellationToken::new());
+        let mut speech = Self { address, heard: HeardLog::default(), script, life, stopped };
+        speech.address = speech.live(faults).await;
         speech
     }
 
     /// Begins another life at the same address, with faults of its own.
-    pub(crate) async fn live(&mut self, faults: Faults) {
-        assert!(self.life.is_none(), "it has one life at a time");
+    pub(crate) async fn live(&self, faults: Faults) -> SocketAddr {
         let life = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let emulator = Emulator { script: self.script.clone(), faults, auth: Auth::AnyKey, log: self.heard.clone() };
         let (bound, address) = oneshot::channel();
@@ -43,13 +43,15 @@ impl Speech {
             bound.send(listener.local_addr().unwrap()).expect("somebody waits for it");
             pulse_bridge::emulate::serve(listener, emulator, stopped).await
         });
-        self.address = address.await.expect("it listens");
-        self.life = Some(life);
+        let before = self.life.lock().unwrap().replace(life);
+        assert!(before.is_none(), "it has one life at a time");
+        address.await.expect("it listens")
     }
 
     /// Kills it: the listener and all sockets are gone when this returns, without a word to anybody.
-    pub(crate) async fn kill(&mut self) {
-        if let Some(life) = self.life.take() {
+    pub(crate) async fn kill(&self) {
+        let life = self.life.lock().unwrap().take();
+        if let Some(life) = life {
             spawn_blocking(move || life.shutdown_timeout(DEATH)).await.expect("it dies");
         }
     }
@@ -62,7 +64,7 @@ impl Speech {
 
 impl Drop for Speech {
     fn drop(&mut self) {
-        if let Some(life) = self.life.take() {
+        if let Some(life) = self.life.get_mut().ok().and_then(Option::take) {
             life.shutdown_background();
         }
     }
