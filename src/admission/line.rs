@@ -107,7 +107,7 @@ impl Admission {
 
     fn open(&mut self, track: Track, turn: Turn) {
         let key = TrackKey { stream: self.opened.stream, track };
-        let open = self.calls.open_track(&self.entry.line, key, turn, false);
+        let open = self.calls.open_track(&self.entry.line, key, turn, None);
         self.entry.pulse.add_track(track);
         let opened = Input::TrackOpened { key, commands: open.commands.downgrade(), spool: open.spool.clone() };
         // Far more inputs fit than a stream has tracks; a session that takes none is dying, and is ended from what is stored.

@@ -22,7 +22,7 @@ use crate::{
         seal::{DataKey, WrappedKey},
     },
     store::{LiveSession, StoreError},
-    upstream::{self, Class, Turn, Upstream},
+    upstream::{self, Class, LinkTrack, Remains, Turn, Upstream},
 };
 
 /// What the gate's keyed hashes are derived for.
@@ -119,14 +119,22 @@ impl Calls {
         Arc::new(own)
     }
 
-    /// Opens the link and the spool of one track.
-    pub(super) fn open_track(&self, line: &Line, key: TrackKey, turn: Turn, recovered: bool) -> OpenTrack {
+    /// Opens the link and the spool of one track, or a link for what an earlier life left on the spool of one.
+    pub(super) fn open_track(&self, line: &Line, key: TrackKey, turn: Turn, left: Option<(&Recovered, Remains)>) -> OpenTrack {
         let (commands, commands_in) = mpsc::channel(self.0.parts.link_queue);
-        let external = upstream::external_session_id(&line.call_sid, key.track);
-        let link = upstream::run(Arc::clone(&line.upstream), turn, key, external, recovered, commands_in, line.reports.clone());
+        let spool = left.as_ref().map_or_else(
+            || self.0.parts.spool.track(&line.session, key, &line.key),
+            |(left, _)| self.0.parts.spool.resume(&line.session, left, &line.key),
+        );
+        let track = LinkTrack {
+            key,
+            external_session_id: upstream::external_session_id(&line.call_sid, key.track),
+            spool: spool.clone(),
+            remains: left.map(|(_, remains)| remains),
+        };
+        let link = upstream::run(Arc::clone(&line.upstream), turn, track, commands_in, line.reports.clone());
         let span = tracing::info_span!("link", session = %line.session, call = %line.call_sid, track = %key.track);
         self.0.parts.tasks.spawn(link.instrument(span));
-        let spool = self.0.parts.spool.track(&line.session, key, &line.key);
         OpenTrack { commands, spool }
     }
 
@@ -195,13 +203,12 @@ impl Calls {
         let marks: HashMap<TrackKey, Offset> = resumed.tracks.iter().map(|track| (track.key, track.mark)).collect();
         let call = Call::resumed(facts, gate, resumed, clock::now());
         let mut desk = self.desk(&call, None);
-        let more = |left: &Recovered| marks.get(&left.key).copied().filter(|mark| resume::has_more(left, *mark));
+        let more = |left: &Recovered| resume::remains(left, *marks.get(&left.key)?);
         let linked: Vec<_> = spooled.into_iter().filter_map(|left| Some((more(&left)?, left))).collect();
         let turns = parts.turns.ask(linked.len(), Class::New);
-        for ((mark, left), turn) in linked.into_iter().zip(turns) {
-            let open = self.open_track(&line, left.key, turn, true);
+        for ((remains, left), turn) in linked.into_iter().zip(turns) {
+            let open = self.open_track(&line, left.key, turn, Some((&left, remains)));
             desk.tracks.add(left.key, open.commands.downgrade(), open.spool);
-            parts.tasks.spawn(resume::feed(left, mark, open.commands, clock::now()));
         }
         self.run(call, desk, None, mail);
     }

@@ -27,13 +27,13 @@ mod settings;
 mod timers;
 mod wire;
 
-pub use backlog::Backlog;
-pub use driver::{Command, Overlap, Probe, QUEUE_MS, Turn, Turns, Unopened, Upstream, probe, run};
+pub use backlog::{Backlog, FETCH_BYTES, Remains};
+pub use driver::{Command, LinkTrack, Overlap, Probe, QUEUE_MS, Turn, Turns, Unopened, Upstream, probe, run};
 pub use link::Link;
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
 pub use quota::{Class, Fill};
 pub use refusal::{Lost, Reason, Refusal};
-pub use report::{LinkState, Output, Report, Totals};
+pub use report::{LinkState, Output, Report, Stretch, Totals};
 pub use settings::LinkSettings;
 
 #[cfg(test)]

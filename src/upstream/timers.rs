@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Close,
     /// No slot came about soon enough after the end of the audio.
     SlotWait,
+    /// The spool may have by now what it did not have.
+    Fetch,
     /// No connection came about soon enough after the end of the audio.
     Drain,
     /// There has been no connection for so long that a sender is not kept waiting for one.
@@ -28,7 +30,7 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Retry,
         Self::Pace,
         Self::Keepalive,
@@ -36,11 +38,12 @@ impl Timer {
         Self::Stall,
         Self::Close,
         Self::SlotWait,
+        Self::Fetch,
         Self::Drain,
         Self::Patience,
     ];
     /// Those that mean something only while a connection is open.
-    const OF_A_CONNECTION: [Self; 5] = [Self::Pace, Self::Keepalive, Self::Ping, Self::Stall, Self::Close];
+    const OF_A_CONNECTION: [Self; 6] = [Self::Pace, Self::Keepalive, Self::Ping, Self::Stall, Self::Close, Self::Fetch];
 }
 
 /// The table.

@@ -19,7 +19,7 @@ use crate::{
     clock,
     metrics::Metrics,
     upstream::{
-        LinkState, Report,
+        LinkSettings, LinkState, Report,
         budget::{BURST, Budget, Life, Place},
         quota::{Class, Fill, Quota, Ticket},
     },
@@ -197,8 +197,7 @@ pub struct Turn {
 
 impl Turn {
     /// Whether it will have a slot at all.
-    #[must_use]
-    pub const fn is_for_a_slot(&self) -> bool {
+    pub(super) const fn is_for_a_slot(&self) -> bool {
         self.seat.is_some()
     }
 
@@ -206,6 +205,14 @@ impl Turn {
     #[must_use]
     pub fn is_granted(&self) -> bool {
         self.seat.as_ref().is_some_and(|seat| *seat.granted.borrow())
+    }
+
+    /// What is never streamed is not kept in memory.
+    pub(super) fn settings_for(&self, settings: &Arc<LinkSettings>) -> Arc<LinkSettings> {
+        if self.is_for_a_slot() {
+            return Arc::clone(settings);
+        }
+        Arc::new(LinkSettings { memory_ms: 0, ..LinkSettings::clone(settings) })
     }
 
     /// Waits for the slot; never comes where there is none to come.

@@ -39,7 +39,8 @@ impl Link {
         self.state = State::Connecting;
         self.timers.clear(Timer::SlotWait);
         if self.ended {
-            self.timers.set(Timer::Drain, now + self.settings.drain_reconnect);
+            self.until = None;
+            self.put_off_the_end(now);
         }
         self.outputs.push_back(Output::Dial);
     }
