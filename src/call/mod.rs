@@ -277,7 +277,8 @@ impl Call {
             Report::SpeechStarted { at_ms } => self.show(announce::speech(key.track, at_ms, true)),
             Report::SpeechEnded { at_ms } => self.show(announce::speech(key.track, at_ms, false)),
             Report::Gap { gap, covers } => self.link_gap(key, gap, covers, now),
-            Report::State(_) | Report::Behind { .. } | Report::CaughtUp => {}
+            Report::State(state) => self.link_changed(key, &state, now),
+            Report::Behind { .. } | Report::CaughtUp => {}
             Report::Done(totals) => self.tracks.done(key, totals),
         }
         self.proceed(now);
@@ -312,6 +313,9 @@ impl Call {
         self.gate.handle_timeout(now);
         match self.phase {
             Phase::Waiting { until, reason } if until <= now => {
+                self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason };
+            }
+            Phase::Draining { until, reason } if until <= now && self.tracks.any_queued() => {
                 self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason };
             }
             Phase::Draining { until, .. } if until <= now => self.give_up(),

@@ -127,6 +127,16 @@ pub enum LinkState {
 }
 
 impl LinkState {
+    /// Whether it has no connection for want of a session.
+    #[must_use]
+    pub const fn is_for_a_session(&self) -> bool {
+        match self {
+            Self::Queued => true,
+            Self::Reconnecting { cause, .. } => cause.is_quota(),
+            _ => false,
+        }
+    }
+
     /// The word for `/readyz` and logs.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
