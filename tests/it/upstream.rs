@@ -50,7 +50,6 @@ async fn every_refusal_is_told_by_readyz_and_log_and_loses_nothing_silently() {
     join_all(cases.map(|(call, fault, cause)| async move {
         let settings = vec![
             ("PULSE_BRIDGE_UPSTREAM_SLOT_WAIT", "3 s".to_owned()),
-            ("PULSE_BRIDGE_UPSTREAM_CATCH_UP", "3 s".to_owned()),
         ];
         let mut stage = Stage::with(Plan { faults: Faults::always(fault), settings, ..Plan::default() }).await;
         let events = one_call(&mut stage, call).await;
