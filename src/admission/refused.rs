@@ -48,7 +48,9 @@ impl Refused {
         match self {
             Self::SeenBefore => "this stream was there before; a stream starts once",
             Self::TooManyCalls => "all places are taken; raise ingest.max_calls or wait",
-            Self::NoSession => "every session of the speech service is taken; raise upstream.max_sessions, or let calls wait (upstream.when_full)",
+            Self::NoSession => {
+                "every session of the speech service is taken; raise upstream.max_sessions, or let calls wait (upstream.when_full)"
+            }
             Self::BadToken => "the one-time token is missing, used, or was made for another call",
             Self::NotReady => "the bridge cannot store events now; see /readyz",
             Self::ShuttingDown => "the bridge is stopping and takes no new calls",

@@ -61,7 +61,15 @@ impl Calls {
         let (inputs, inputs_in) = mpsc::channel(INPUTS);
         let (reports, reports_in) = mpsc::channel(INPUTS);
         let (session, call_sid) = (facts.session.clone(), facts.call_sid.clone());
-        let line = Line { session, call_sid, inputs, reports, upstream: self.upstream_for(facts), key: key.clone(), caller: caller(facts) };
+        let line = Line {
+            session,
+            call_sid,
+            inputs,
+            reports,
+            upstream: self.upstream_for(facts),
+            key: key.clone(),
+            caller: caller(facts),
+        };
         (line, Mail { inputs: inputs_in, reports: reports_in, first })
     }
 
@@ -75,6 +83,7 @@ impl Calls {
             match task.await {
                 Ok(Ok(())) => calls.0.parts.spool.remove(&session).await,
                 Ok(Err(NotStored::AtTheDoor)) => {}
+                Ok(Err(NotStored::Left)) => tracing::warn!(%session, "the bridge stops before a call's audio is transcribed; the next start does the rest"),
                 Ok(Err(NotStored::Later)) | Err(_) if is_second_life => {
                     tracing::error!(%session, "a session could not be ended; the next start will end it");
                 }

@@ -146,7 +146,10 @@ fn speech(bridge: &Bridge) -> Part {
     match bridge.calls().health().trouble() {
         Some(reason) => Part { state: "failing", reason },
         None if sessions.waiting > 0 => {
-            let reason = format!("calls wait for a session: {} of {} are in use, {} waited for", sessions.in_use, sessions.limit, sessions.waiting);
+            let reason = format!(
+                "calls wait for a session: {} of {} are in use, {} waited for",
+                sessions.in_use, sessions.limit, sessions.waiting
+            );
             Part { state: "full", reason }
         }
         None if bridge.calls().registry().is_empty() => Part { state: "idle", reason: "no call needs it now".to_owned() },

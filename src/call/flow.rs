@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    Call, DRAIN_LIMIT, Output, Phase, Unit, announce,
+    Call, Output, Phase, Unit, announce,
     coverage::{GapNumber, Word},
     in_order::Item,
 };
@@ -12,7 +12,6 @@ use crate::{
     redact::Out,
     segment::{Release, TrackKey},
     transcript::Said,
-    upstream::LinkState,
 };
 
 impl Call {
@@ -98,16 +97,6 @@ impl Call {
         self.tracks.gap(track, gap);
         let data = announce::transcript_gap(track, gap);
         self.store(Unit { gap: number, ..Unit::event(data) });
-    }
-
-    /// A link that waits for a session is not dead, and its own deadline bounds that; the session's counts from when it has one.
-    pub(super) fn link_changed(&mut self, key: TrackKey, state: &LinkState, now: Instant) {
-        let has_waited = self.tracks.queue(key, state.is_for_a_session());
-        if let Phase::Draining { reason, .. } = self.phase
-            && has_waited
-        {
-            self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason };
-        }
     }
 
     pub(super) fn silence(&mut self, key: TrackKey, to: Offset, now: Instant) {

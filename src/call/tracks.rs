@@ -24,8 +24,6 @@ struct State {
     /// Audio that an earlier life sent and finalised, in milliseconds, where the link of this one only does the rest.
     before_ms: u64,
     segments: u64,
-    /// Its link waits for a session of the speech service.
-    queued: bool,
 }
 
 /// All tracks of a session, one for each stream and party.
@@ -63,7 +61,6 @@ impl Tracks {
             totals: (!track.has_link).then(Totals::default),
             before_ms: bytes_to_ms(track.mark.0),
             segments: track.segments,
-            queued: false,
         };
         self.states.insert(track.key, state);
     }
@@ -109,16 +106,6 @@ impl Tracks {
     /// The link of this track is closed; this is what it did.
     pub(super) fn done(&mut self, key: TrackKey, totals: Totals) {
         self.states.entry(key).or_default().totals.get_or_insert(totals);
-    }
-
-    /// Whether the track's link waits for a session now; gives whether it did before.
-    pub(super) fn queue(&mut self, key: TrackKey, queued: bool) -> bool {
-        std::mem::replace(&mut self.states.entry(key).or_default().queued, queued)
-    }
-
-    /// Whether a link waits for a session.
-    pub(super) fn any_queued(&self) -> bool {
-        self.states.values().any(|state| state.queued && state.totals.is_none())
     }
 
     /// Whether every link is closed.

@@ -8,7 +8,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Config, ConfigError, Drain, EndpointConfig, Ingest, Log, LogFormat, Redaction, Twilio, Upstream, Webhook, WhenFull, check,
+    Config, ConfigError, Drain, EndpointConfig, Ingest, Log, LogFormat, Redaction, Spool, Twilio, Upstream, Webhook, WhenFull,
+    check,
     load::Settings,
     table::{self, KEYS},
     value::{self, Raw, Value},
@@ -54,12 +55,14 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             when_full: WhenFull::named(&from.text("upstream.when_full")),
             slot_wait: from.span("upstream.slot_wait"),
             connects_per_second: u32::try_from(from.int("upstream.connects_per_second")).expect("the table bounds it"),
+            catch_up: from.span("upstream.catch_up"),
             parameters: parameters(&settings),
             extra: match settings.get("upstream.extra") {
                 Some(Value::Extra(pairs)) => pairs.clone(),
                 _ => Vec::new(),
             },
         },
+        spool: Spool { per_track: from.span("spool.per_track") },
         webhook: Webhook { endpoints: endpoints(&settings)? },
         redaction: Redaction {
             hold: from.span("redaction.hold"),

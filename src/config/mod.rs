@@ -46,6 +46,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// `[upstream]`.
     pub upstream: Upstream,
+    /// `[spool]`.
+    pub spool: Spool,
     /// `[webhook]`.
     pub webhook: Webhook,
     /// `[redaction]`.
@@ -106,6 +108,8 @@ pub struct Upstream {
     pub slot_wait: Duration,
     /// Connects to the speech service a second, 1 to 10,000.
     pub connects_per_second: u32,
+    /// How long after the end of a call a lost connection is tried again.
+    pub catch_up: Duration,
     /// What is asked of the service, by its own names (protocols/pulse.md section 4), in the table's order; what is not here is left to
     /// the service. Keywords are one comma list.
     pub parameters: Vec<(&'static str, String)>,
@@ -136,6 +140,13 @@ impl WhenFull {
             _ => Self::Wait,
         }
     }
+}
+
+/// `[spool]`.
+#[derive(Clone)]
+pub struct Spool {
+    /// Audio without a final that is kept of each track.
+    pub per_track: Duration,
 }
 
 /// `[webhook]`.

@@ -320,7 +320,12 @@ impl Fault {
     const fn is_of_the_socket(&self) -> bool {
         matches!(
             self,
-            Self::Refuse { .. } | Self::Limit { .. } | Self::LateAccept { .. } | Self::Flap { .. } | Self::Jitter { .. } | Self::PingSilence
+            Self::Refuse { .. }
+                | Self::Limit { .. }
+                | Self::LateAccept { .. }
+                | Self::Flap { .. }
+                | Self::Jitter { .. }
+                | Self::PingSilence
         )
     }
 }

@@ -148,8 +148,17 @@ impl HeardLog {
         let attempt = u32::try_from(entries.iter().filter(same).count()).unwrap_or(u32::MAX);
         let number = u32::try_from(entries.len()).unwrap_or(u32::MAX);
         let path = request.path.to_owned();
-        let shown =
-            ConnectionLog { number, attempt, route: request.route, path, query, headers, key, asked_ms, ..ConnectionLog::default() };
+        let shown = ConnectionLog {
+            number,
+            attempt,
+            route: request.route,
+            path,
+            query,
+            headers,
+            key,
+            asked_ms,
+            ..ConnectionLog::default()
+        };
         entries.push(Entry { shown, audio: Sha256::new() });
         (number, attempt)
     }

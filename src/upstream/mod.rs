@@ -28,7 +28,7 @@ mod timers;
 mod wire;
 
 pub use backlog::{Backlog, FETCH_BYTES, Remains};
-pub use driver::{Command, LinkTrack, Overlap, Probe, QUEUE_MS, Turn, Turns, Unopened, Upstream, probe, run};
+pub use driver::{Command, Leaving, LinkTrack, Overlap, Probe, QUEUE_MS, Turn, Turns, Unopened, Upstream, probe, run};
 pub use link::Link;
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
 pub use quota::{Class, Fill};

@@ -74,6 +74,8 @@ pub enum Report {
     },
     /// Exactly once, last.
     Done(Totals),
+    /// In place of that, where the bridge stops before: the next start does the rest.
+    Left,
 }
 
 /// A run of audio without a final: in one piece on the track and on the call's clock.
@@ -127,16 +129,6 @@ pub enum LinkState {
 }
 
 impl LinkState {
-    /// Whether it has no connection for want of a session.
-    #[must_use]
-    pub const fn is_for_a_session(&self) -> bool {
-        match self {
-            Self::Queued => true,
-            Self::Reconnecting { cause, .. } => cause.is_quota(),
-            _ => false,
-        }
-    }
-
     /// The word for `/readyz` and logs.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {

@@ -151,8 +151,10 @@ async fn live_call(stage: &mut Stage, name: &str) -> Phone {
 
 fn gaps(events: &[Value], track: &str) -> Vec<(u64, String)> {
     let gaps = of_type(events, "transcript.gap").into_iter().filter(|gap| gap["track"] == track);
-    gaps.map(|gap| (gap["to_ms"].as_u64().unwrap() - gap["from_ms"].as_u64().unwrap(), gap["reason"].as_str().unwrap().to_owned()))
-        .collect()
+    gaps.map(|gap| {
+        (gap["to_ms"].as_u64().unwrap() - gap["from_ms"].as_u64().unwrap(), gap["reason"].as_str().unwrap().to_owned())
+    })
+    .collect()
 }
 
 const FEW: (&str, &str) = ("PULSE_BRIDGE_UPSTREAM_MAX_SESSIONS", "3");

@@ -48,9 +48,7 @@ async fn every_refusal_is_told_by_readyz_and_log_and_loses_nothing_silently() {
         ("CA1011", error_frame(), "reported an error (Invalid audio)"),
     ];
     join_all(cases.map(|(call, fault, cause)| async move {
-        let settings = vec![
-            ("PULSE_BRIDGE_UPSTREAM_SLOT_WAIT", "3 s".to_owned()),
-        ];
+        let settings = vec![("PULSE_BRIDGE_UPSTREAM_SLOT_WAIT", "3 s".to_owned())];
         let mut stage = Stage::with(Plan { faults: Faults::always(fault), settings, ..Plan::default() }).await;
         let events = one_call(&mut stage, call).await;
         assert_lost_wholly(&events, if ["CA429", "CA1008"].contains(&call) { "quota" } else { "upstream_lost" });

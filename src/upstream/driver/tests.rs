@@ -58,6 +58,7 @@ impl Rig {
             settings: Arc::new(settings),
             dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
             metrics: Arc::default(),
+            leaving: Leaving::default(),
         };
         let turns = Turns::new(2, 20, Duration::from_secs(5), Arc::default());
         tokio::spawn(turns.clone().keep_time(CancellationToken::new()));

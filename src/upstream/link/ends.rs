@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Gap, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms,
-};
+use super::{Gap, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms};
 use crate::upstream::Stretch;
 
 /// A service that hears says something of a voice at the latest so much of it later, in milliseconds: its decoder and its end of speech
@@ -146,7 +144,7 @@ impl Link {
     /// A line without a voice needs no final, and no room on the spool.
     pub(super) fn pass_quiet(&mut self) {
         if matches!(self.state, State::Open(_))
-            && let Some(to) = self.backlog.quiet_until().filter(|to| *to > self.finalized)
+            && let Some(to) = self.backlog.quiet_until(self.finalized)
         {
             self.report(Report::Covered(to));
             self.cover(to);
