@@ -22,6 +22,7 @@ mod quota;
 mod replay;
 mod restart;
 mod speech;
+mod spool;
 mod stage;
 mod twilio;
 mod upstream;
