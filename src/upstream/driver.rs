@@ -122,14 +122,11 @@ pub async fn run(
     reports: mpsc::Sender<(TrackKey, Report)>,
 ) {
     let LinkTrack { key, external_session_id, spool, remains } = track;
-    let mut link = Link::new(turn.settings_for(&upstream.settings), remains.as_ref(), clock::now());
+    let mut link = turn.link(&upstream.settings, remains.as_ref());
     let mut fetch = Fetch::new(spool.reader());
     let mut way = Way::Idle;
     let mut waiting = VecDeque::new();
     let mut more_audio = true;
-    if !turn.is_for_a_slot() {
-        link.handle_unstreamed();
-    }
     let mut alarm = Box::pin(tokio::time::sleep_until(clock::now().into()));
     loop {
         while let Some(output) = link.poll_output() {
@@ -142,18 +139,7 @@ pub async fn run(
                     waiting.push_back(*report);
                 }
                 Output::Hangup => way = Way::Idle,
-                Output::Dial if turn.is_granted() => {
-                    let (may_connect, dial) =
-                        (turn.may_connect(), dial::dial(Arc::clone(&upstream), external_session_id.clone()));
-                    way = Way::Dialling(Box::pin(async move {
-                        may_connect.await;
-                        dial.await
-                    }));
-                }
-                Output::Dial => {
-                    way = Way::Queued(Box::pin(turn.granted()));
-                    link.handle_queued(clock::now());
-                }
+                Output::Dial => way = set_out(&upstream, &external_session_id, &turn, &mut link),
                 Output::Audio { audio, received } => {
                     way.write(Message::Binary(audio), &mut link, &upstream.settings).await;
                     way.wrote(received, &upstream.metrics);
@@ -202,6 +188,19 @@ pub async fn run(
             }
         }
     }
+}
+
+/// Dials where there is a session slot, else waits for one.
+fn set_out(upstream: &Arc<Upstream>, external_session_id: &str, turn: &Turn, link: &mut Link) -> Way {
+    if !turn.is_granted() {
+        link.handle_queued(clock::now());
+        return Way::Queued(Box::pin(turn.granted()));
+    }
+    let (may_connect, dial) = (turn.may_connect(), dial::dial(Arc::clone(upstream), external_session_id.to_owned()));
+    Way::Dialling(Box::pin(async move {
+        may_connect.await;
+        dial.await
+    }))
 }
 
 /// Tells what is still to be told, and that there will be no end.

@@ -19,7 +19,7 @@ use crate::{
     clock,
     metrics::Metrics,
     upstream::{
-        LinkSettings, LinkState, Report,
+        Link, LinkSettings, LinkState, Remains, Report,
         budget::{BURST, Budget, Life, Place},
         quota::{Class, Fill, Quota, Ticket},
     },
@@ -196,23 +196,21 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Whether it will have a slot at all.
-    pub(super) const fn is_for_a_slot(&self) -> bool {
-        self.seat.is_some()
-    }
-
     /// Whether it has its slot.
     #[must_use]
     pub fn is_granted(&self) -> bool {
         self.seat.as_ref().is_some_and(|seat| *seat.granted.borrow())
     }
 
-    /// What is never streamed is not kept in memory.
-    pub(super) fn settings_for(&self, settings: &Arc<LinkSettings>) -> Arc<LinkSettings> {
-        if self.is_for_a_slot() {
-            return Arc::clone(settings);
+    /// The link of this turn. What is never streamed is not kept in memory.
+    pub(super) fn link(&self, settings: &Arc<LinkSettings>, remains: Option<&Remains>) -> Link {
+        if self.seat.is_some() {
+            return Link::new(Arc::clone(settings), remains, clock::now());
         }
-        Arc::new(LinkSettings { memory_ms: 0, ..LinkSettings::clone(settings) })
+        let settings = LinkSettings { memory_ms: 0, ..LinkSettings::clone(settings) };
+        let mut link = Link::new(Arc::new(settings), remains, clock::now());
+        link.handle_unstreamed();
+        link
     }
 
     /// Waits for the slot; never comes where there is none to come.
@@ -221,7 +219,7 @@ impl Turn {
         async move {
             let Some(mut granted) = granted else { return std::future::pending().await };
             if granted.wait_for(|granted| *granted).await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }
