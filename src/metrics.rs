@@ -6,6 +6,7 @@
 
 mod sparing;
 mod spread;
+mod upstream;
 
 use std::{
     sync::atomic::{AtomicI64, AtomicU64},
@@ -18,7 +19,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::{sparing::Sparing, spread::Spread};
+use self::{sparing::Sparing, spread::Spread, upstream::Upstream};
 use crate::{
     media::{EndReason, GapReason, Track},
     refusals::{Kind, Refusal},
@@ -62,7 +63,7 @@ pub struct Metrics {
     unstarted: Gauge<i64, AtomicI64>,
     ignored: Family<ReasonLabels, Counter>,
     reconnects: Family<ReasonLabels, Counter>,
-    upstream_sessions: Gauge<i64, AtomicI64>,
+    upstream: Upstream,
     replayed: Counter<f64, AtomicU64>,
     bridge_latency: Spread,
     first_transcript: Histogram,
@@ -96,7 +97,7 @@ impl Default for Metrics {
             unstarted: Gauge::default(),
             ignored: Family::default(),
             reconnects: Family::default(),
-            upstream_sessions: Gauge::default(),
+            upstream: Upstream::default(),
             replayed: Counter::default(),
             bridge_latency: Spread::default(),
             first_transcript: histogram(),
@@ -129,7 +130,7 @@ impl Metrics {
         r.register("streams_unstarted", "Media sockets on which no call has begun yet", self.unstarted.clone());
         r.register("messages_ignored", "Messages of peers that were not used", self.ignored.clone());
         r.register("upstream_reconnects", "Links to the speech service opened again", self.reconnects.clone());
-        r.register("upstream_sessions", "Links to the speech service now", self.upstream_sessions.clone());
+        self.upstream.register(r);
         r.register_with_unit(
             "bridge_latency",
             "Last byte of a chunk received to chunk written upstream",
@@ -261,11 +262,6 @@ impl Metrics {
         self.reconnects.get_or_create(&ReasonLabels { reason: reason.into() }).inc();
     }
 
-    /// Links to the speech service came or went.
-    pub fn links(&self, change: i64) {
-        self.upstream_sessions.inc_by(change);
-    }
-
     /// An attempt ended, so long after its event was made.
     pub fn attempt(&self, endpoint: &str, verdict: &'static str, since_event: Duration) {
         self.attempts.get_or_create(&VerdictLabels { endpoint: endpoint.into(), verdict: verdict.into() }).inc();
@@ -300,7 +296,7 @@ mod tests {
         metrics.chunk_written(Duration::from_micros(1_500));
         metrics.chunk_written(Duration::from_secs(90));
         metrics.first_transcript(Duration::from_millis(700));
-        metrics.links(2);
+        metrics.sessions(2, 100, 3);
         metrics.reconnect("dropped");
         metrics.replayed(2_500);
         metrics.redacted("SSN", "bridge");

@@ -17,7 +17,11 @@ use crate::{
     accept::{self, Entrance, room::Room},
     admission::{Calls, Parts},
     api,
-    config::{Config, table::LONGEST_CLOSE},
+    call::DRAIN_LIMIT,
+    config::{
+        Config,
+        table::{LONGEST_CLOSE, LONGEST_SLOT_WAIT},
+    },
     event::{Event, Speech},
     keys::MasterKeys,
     media::{BYTES_PER_MS, ms_to_bytes},
@@ -28,7 +32,7 @@ use crate::{
     refusals,
     spool::Spool,
     store::Store,
-    upstream::{Leaving, LinkSettings, Parameters, QUEUE_MS, Upstream},
+    upstream::{Leaving, LinkSettings, Parameters, QUEUE_MS, Turns, Upstream},
     webhook::{
         Endpoint, Endpoints,
         driver::{ATTEMPT_DEADLINE, Poster},
@@ -44,6 +48,8 @@ const AWAY_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time for sessions to end once their streams are closed. A link that still sends its backlog by then is left for the next start too:
 /// its audio is on disk.
 const CLOSING_LIMIT: Duration = Duration::from_secs(150);
+const _: () =
+    assert!(DRAIN_LIMIT.as_secs() > LONGEST_SLOT_WAIT.as_secs(), "a call that may still wait for a session is not given up");
 const _: () = assert!(
     CLOSING_LIMIT.as_secs() > AWAY_LIMIT.as_secs() + LONGEST_CLOSE.as_secs(),
     "a link that is connected hears its last words"
@@ -107,14 +113,17 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let (passing, passing_in) = mpsc::channel(PASSING_EVENTS);
     let dialler = Arc::new(Dialler::new(Reach::Anywhere));
     let speech = Speech::Pulse;
+    let upstream =
+        Upstream { leaving: signals.leaving.clone(), ..upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))? };
+    let turns = turns(&config, &upstream);
+    services.spawn(turns.clone().keep_time(signals.stopping.clone()));
     let calls = Calls::new(Parts {
         store: store.clone(),
         spool,
         keys,
-        upstream: Arc::new(Upstream {
-            leaving: signals.leaving.clone(),
-            ..upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))?
-        }),
+        upstream: Arc::new(upstream),
+        turns,
+        when_full: config.upstream.when_full,
         endpoints: endpoints.clone(),
         passing,
         live: live.clone(),
@@ -248,6 +257,7 @@ pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metr
         close_deadline: set.close_deadline,
         replay_speed: set.replay_speed,
         catch_up: set.catch_up,
+        slot_wait: set.slot_wait,
         spool_bytes: ms_to_bytes(u64::try_from(config.spool.per_track.as_millis()).unwrap_or(u64::MAX / BYTES_PER_MS)),
         ..LinkSettings::default()
     };
@@ -260,6 +270,12 @@ pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metr
         metrics,
         leaving: Leaving::default(),
     })
+}
+
+fn turns(config: &Config, upstream: &Upstream) -> Turns {
+    let set = &config.upstream;
+    let healthy_after = upstream.settings.healthy_after;
+    Turns::new(set.max_sessions, set.connects_per_second, healthy_after, Arc::clone(&upstream.metrics))
 }
 
 fn observer(metrics: &Arc<Metrics>) -> crate::outbox::driver::Observer {

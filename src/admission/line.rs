@@ -25,7 +25,7 @@ use crate::{
         driver::{self, PeerInfo, StreamStart},
         order::FILL_CAP_MS,
     },
-    upstream::{Command, QUEUE_MS},
+    upstream::{Command, QUEUE_MS, Turn},
 };
 
 /// The way in for the streams of one door: one socket, with the one-time token that stood in its path.
@@ -95,15 +95,19 @@ impl Admission {
         Self { calls, dialect, entry, opened, tracks: Vec::with_capacity(2), since: now, last_audio: now, ended: false }
     }
 
-    pub(super) fn open_all(&mut self, tracks: &[Track]) {
-        for track in tracks {
-            self.open(*track);
+    pub(super) fn open_all(&mut self, tracks: Vec<(Track, Turn)>) {
+        for (track, turn) in tracks {
+            self.open(track, turn);
         }
     }
 
-    fn open(&mut self, track: Track) {
+    pub(super) fn caller(&self) -> Track {
+        self.entry.line.caller
+    }
+
+    fn open(&mut self, track: Track, turn: Turn) {
         let key = TrackKey { stream: self.opened.stream, track };
-        let open = self.calls.open_track(&self.entry.line, key, None);
+        let open = self.calls.open_track(&self.entry.line, key, turn, None);
         self.entry.pulse.add_track(track);
         let opened = Input::TrackOpened { key, commands: open.commands.downgrade(), spool: open.spool.clone() };
         // Far more inputs fit than a stream has tracks; a session that takes none is dying, and is ended from what is stored.
@@ -138,7 +142,7 @@ impl driver::Admission for Admission {
 
     fn audio(&mut self, track: Track, chunk: Chunk) {
         if !self.tracks.iter().any(|(open, ..)| *open == track) {
-            self.open(track);
+            self.open(track, self.calls.turn_of_late(track, self.caller()));
         }
         let Some((_, end_ms, open)) = self.tracks.iter_mut().find(|(open, ..)| *open == track) else { return };
         *end_ms = chunk.at_ms + bytes_to_ms(chunk.audio.len() as u64);

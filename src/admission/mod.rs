@@ -5,6 +5,7 @@
 
 mod health;
 mod line;
+mod quota;
 mod refused;
 mod resume;
 mod session;
@@ -25,13 +26,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     call::{Remembered, driver::Input},
     clock,
+    config::WhenFull,
     dialect::{
         Dialect, Start,
         token::{self, Tokens, Verdict},
     },
     event::{Event, Speech},
     keys::MasterKeys,
-    media::{CallSid, SessionId},
+    media::{CallSid, SessionId, Track},
     metrics::Metrics,
     outbox::driver::Passing,
     redact::GateSettings,
@@ -39,7 +41,7 @@ use crate::{
     segment::TrackKey,
     spool::{Spool, seal::DataKey},
     store::Store,
-    upstream::{Report, Upstream},
+    upstream::{Class, Fill, Report, Turns, Upstream},
     webhook::Endpoints,
 };
 
@@ -68,6 +70,8 @@ pub struct Line {
     reports: mpsc::Sender<(TrackKey, Report)>,
     upstream: Arc<Upstream>,
     key: DataKey,
+    /// The track of the caller, which comes first where only one can be streamed.
+    caller: Track,
 }
 
 /// What admission works with.
@@ -80,6 +84,10 @@ pub struct Parts {
     pub keys: MasterKeys,
     /// The speech service.
     pub upstream: Arc<Upstream>,
+    /// Its session slots.
+    pub turns: Turns,
+    /// What a call gets that finds them taken.
+    pub when_full: WhenFull,
     /// Who gets events.
     pub endpoints: Endpoints,
     /// The way to the receivers for what is not stored.
@@ -154,6 +162,7 @@ impl Calls {
             () if self.0.parts.shutdown.is_cancelled() => Some(Refused::ShuttingDown),
             () if !self.0.parts.store.is_writable() => Some(Refused::NotReady),
             () if self.0.registry.is_full() => Some(Refused::TooManyCalls),
+            () if self.lacks_slots() => Some(Refused::NoSession),
             () => None,
         }
     }
@@ -161,7 +170,7 @@ impl Calls {
     /// As [`Calls::refuses_now`], for a stream that has not said yet whose it is: it may be one that joins its session.
     pub fn refuses_all_streams(&self) -> Option<Refused> {
         let may_join = || self.0.registry.all().iter().any(|entry| entry.pulse.state() == SessionState::Waiting);
-        self.refuses_now().filter(|refused| *refused != Refused::TooManyCalls || !may_join())
+        self.refuses_now().filter(|refused| !refused.is_lack_of_room() || !may_join())
     }
 
     /// Whether this is an unused one-time token.
@@ -192,7 +201,7 @@ impl Calls {
 
     async fn admit(&self, start: Start, dialect: Dialect, path_token: Option<&SecretString>) -> Result<Admission, Refused> {
         // A stream that joins its session needs no place of its own; opening a session looks for one.
-        if let Some(refused) = self.refuses_now().filter(|refused| *refused != Refused::TooManyCalls) {
+        if let Some(refused) = self.refuses_now().filter(|refused| !refused.is_lack_of_room()) {
             return Err(refused);
         }
         self.check_token(&start, path_token)?;
@@ -229,7 +238,7 @@ impl Calls {
         tracing::info!(session = %entry.session, call = %start.call(), stream = opened.stream, "a stream joined its session");
         entry.pulse.add_stream();
         let mut admission = Admission::new(self.clone(), dialect, entry, opened);
-        admission.open_all(&start.tracks);
+        admission.open_all(self.turns_of_joined(&start.tracks, admission.caller()));
         Ok(Some(admission))
     }
 

@@ -9,6 +9,8 @@ pub enum Refused {
     SeenBefore,
     /// All places are taken.
     TooManyCalls,
+    /// Every session of the speech service is taken, and `upstream.when_full` says that no call waits for one.
+    NoSession,
     /// The one-time token is missing, used, or was minted for another call.
     BadToken,
     /// The store cannot be written.
@@ -19,7 +21,8 @@ pub enum Refused {
 
 impl Refused {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::SeenBefore, Self::TooManyCalls, Self::BadToken, Self::NotReady, Self::ShuttingDown];
+    pub const ALL: [Self; 6] =
+        [Self::SeenBefore, Self::TooManyCalls, Self::NoSession, Self::BadToken, Self::NotReady, Self::ShuttingDown];
     /// The word for a socket that was upgraded and is over before any stream began on it; why it was closed is counted beside it.
     pub const NEVER_STARTED: &'static str = "never_started";
 
@@ -28,10 +31,16 @@ impl Refused {
         match self {
             Self::SeenBefore => "seen_before",
             Self::TooManyCalls => "too_many_calls",
+            Self::NoSession => "no_session",
             Self::BadToken => "bad_token",
             Self::NotReady => "not_ready",
             Self::ShuttingDown => "shutting_down",
         }
+    }
+
+    /// Whether there is no room for one more call, though for another stream of one that is there.
+    pub const fn is_lack_of_room(self) -> bool {
+        matches!(self, Self::TooManyCalls | Self::NoSession)
     }
 
     /// One line for the peer and the log.
@@ -39,6 +48,9 @@ impl Refused {
         match self {
             Self::SeenBefore => "this stream was there before; a stream starts once",
             Self::TooManyCalls => "all places are taken; raise ingest.max_calls or wait",
+            Self::NoSession => {
+                "every session of the speech service is taken; raise upstream.max_sessions, or let calls wait (upstream.when_full)"
+            }
             Self::BadToken => "the one-time token is missing, used, or was made for another call",
             Self::NotReady => "the bridge cannot store events now; see /readyz",
             Self::ShuttingDown => "the bridge is stopping and takes no new calls",
@@ -51,7 +63,7 @@ impl Refused {
     pub const fn closing(self) -> Closing {
         let code = match self {
             Self::SeenBefore | Self::BadToken => 1008,
-            Self::TooManyCalls | Self::NotReady | Self::ShuttingDown => 1013,
+            Self::TooManyCalls | Self::NoSession | Self::NotReady | Self::ShuttingDown => 1013,
         };
         Closing { word: self.code(), code, reason: self.reason() }
     }

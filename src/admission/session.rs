@@ -13,16 +13,16 @@ use crate::{
     },
     clock,
     dialect::{Dialect, Start},
-    media::{Offset, SessionId},
+    media::{Offset, SessionId, Track},
     redact::Gate,
     registry::Seat,
-    segment::TrackKey,
+    segment::{Role, TrackKey},
     spool::{
         driver::Recovered,
         seal::{DataKey, WrappedKey},
     },
     store::{LiveSession, StoreError},
-    upstream::{self, LinkTrack, Remains, Upstream},
+    upstream::{self, Class, LinkTrack, Remains, Turn, Upstream},
 };
 
 /// What the gate's keyed hashes are derived for.
@@ -38,6 +38,8 @@ impl Calls {
         if let Some(name) = facts.webhook.take_if(|name| parts.endpoints.get(name).is_none()) {
             tracing::warn!(%session, endpoint = %name, "the webhook parameter names no endpoint; the call's events go to all that are set");
         }
+        let caller = caller(&facts);
+        let turns = self.turns_of_new(&tracks, caller)?;
         let (key, wrapped) = parts.keys.new_data_key(&session);
         let (first, stored) = oneshot::channel();
         let (line, mail) = self.line(&facts, &key, Some(first));
@@ -50,7 +52,7 @@ impl Calls {
         stored.await.unwrap_or(Err(Refused::NotReady))?;
         tracing::info!(session = %entry.session, call = %entry.call_sid, "a call began");
         let mut admission = Admission::new(self.clone(), dialect, entry, Opened { stream: 0, base_ms: 0 });
-        admission.open_all(&tracks);
+        admission.open_all(turns);
         Ok(admission)
     }
 
@@ -59,7 +61,15 @@ impl Calls {
         let (inputs, inputs_in) = mpsc::channel(INPUTS);
         let (reports, reports_in) = mpsc::channel(INPUTS);
         let (session, call_sid) = (facts.session.clone(), facts.call_sid.clone());
-        let line = Line { session, call_sid, inputs, reports, upstream: self.upstream_for(facts), key: key.clone() };
+        let line = Line {
+            session,
+            call_sid,
+            inputs,
+            reports,
+            upstream: self.upstream_for(facts),
+            key: key.clone(),
+            caller: caller(facts),
+        };
         (line, Mail { inputs: inputs_in, reports: reports_in, first })
     }
 
@@ -119,7 +129,7 @@ impl Calls {
     }
 
     /// Opens the link and the spool of one track, or a link for what an earlier life left on the spool of one.
-    pub(super) fn open_track(&self, line: &Line, key: TrackKey, left: Option<(&Recovered, Remains)>) -> OpenTrack {
+    pub(super) fn open_track(&self, line: &Line, key: TrackKey, turn: Turn, left: Option<(&Recovered, Remains)>) -> OpenTrack {
         let (commands, commands_in) = mpsc::channel(self.0.parts.link_queue);
         let spool = left.as_ref().map_or_else(
             || self.0.parts.spool.track(&line.session, key, &line.key),
@@ -131,14 +141,9 @@ impl Calls {
             spool: spool.clone(),
             remains: left.map(|(_, remains)| remains),
         };
-        let link = upstream::run(Arc::clone(&line.upstream), track, commands_in, line.reports.clone());
+        let link = upstream::run(Arc::clone(&line.upstream), turn, track, commands_in, line.reports.clone());
         let span = tracing::info_span!("link", session = %line.session, call = %line.call_sid, track = %key.track);
-        let metrics = Arc::clone(&self.0.parts.metrics);
-        self.0.parts.tasks.spawn(async move {
-            metrics.links(1);
-            link.instrument(span).await;
-            metrics.links(-1);
-        });
+        self.0.parts.tasks.spawn(link.instrument(span));
         OpenTrack { commands, spool }
     }
 
@@ -207,11 +212,19 @@ impl Calls {
         let marks: HashMap<TrackKey, Offset> = resumed.tracks.iter().map(|track| (track.key, track.mark)).collect();
         let call = Call::resumed(facts, gate, resumed, clock::now());
         let mut desk = self.desk(&call, None);
-        for left in spooled {
-            let Some(remains) = marks.get(&left.key).and_then(|mark| resume::remains(&left, *mark)) else { continue };
-            let open = self.open_track(&line, left.key, Some((&left, remains)));
+        let more = |left: &Recovered| resume::remains(left, *marks.get(&left.key)?);
+        let linked: Vec<_> = spooled.into_iter().filter_map(|left| Some((more(&left)?, left))).collect();
+        let turns = parts.turns.ask(linked.len(), Class::New);
+        for ((remains, left), turn) in linked.into_iter().zip(turns) {
+            let open = self.open_track(&line, left.key, turn, Some((&left, remains)));
             desk.tracks.add(left.key, open.commands.downgrade(), open.spool);
         }
         self.run(call, desk, None, mail);
     }
+}
+
+/// The track of the caller.
+fn caller(facts: &Facts) -> Track {
+    let by_role = facts.tracks.iter().find(|track| *facts.role(**track) == Role::caller());
+    by_role.or(facts.tracks.first()).copied().unwrap_or(Track::Inbound)
 }

@@ -17,6 +17,7 @@ use crate::{
     config::{self, Config},
     event,
     store::Backlog,
+    upstream::Fill,
 };
 
 /// What OpenMetrics is sent as.
@@ -53,6 +54,15 @@ struct Speech {
     engine: event::Speech,
     #[serde(flatten)]
     part: Part,
+    sessions: Sessions,
+}
+
+/// Session slots of the speech service.
+#[derive(Serialize)]
+struct Sessions {
+    in_use: usize,
+    limit: usize,
+    waiting: usize,
 }
 
 /// `GET /healthz`: the process answers.
@@ -76,7 +86,7 @@ pub async fn readyz(State(bridge): State<Bridge>) -> Response {
         connections: connections(&bridge),
         twilio: twilio(config),
         ingest: ingest(config),
-        speech: Speech { engine: bridge.calls().speech(), part: speech(&bridge) },
+        speech: Speech { engine: bridge.calls().speech(), part: speech(&bridge), sessions: sessions(&bridge) },
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
@@ -126,9 +136,22 @@ fn ingest(config: &Config) -> Part {
     Part { state, reason: reason.to_owned() }
 }
 
+fn sessions(bridge: &Bridge) -> Sessions {
+    let Fill { in_use, limit, waiting } = bridge.calls().sessions();
+    Sessions { in_use, limit, waiting }
+}
+
 fn speech(bridge: &Bridge) -> Part {
+    let sessions = sessions(bridge);
     match bridge.calls().health().trouble() {
         Some(reason) => Part { state: "failing", reason },
+        None if sessions.waiting > 0 => {
+            let reason = format!(
+                "calls wait for a session: {} of {} are in use, {} waited for",
+                sessions.in_use, sessions.limit, sessions.waiting
+            );
+            Part { state: "full", reason }
+        }
         None if bridge.calls().registry().is_empty() => Part { state: "idle", reason: "no call needs it now".to_owned() },
         None => Part { state: "connected", reason: "calls are being transcribed".to_owned() },
     }

@@ -129,9 +129,9 @@ impl InOrder {
                 Place::Behind(*sent_ms)
             }
             Report::CaughtUp => Place::Live,
-            Report::State(LinkState::Reconnecting { .. }) if way.place == Place::Away => return,
-            Report::State(LinkState::Reconnecting { .. }) => Place::Away,
-            Report::State(LinkState::Refused(_)) => Place::Refused,
+            Report::State(LinkState::Reconnecting { .. } | LinkState::Queued) if way.place == Place::Away => return,
+            Report::State(LinkState::Reconnecting { .. } | LinkState::Queued) => Place::Away,
+            Report::State(LinkState::Refused(_) | LinkState::Unstreamed) => Place::Refused,
             Report::State(LinkState::Live | LinkState::Draining) if way.place == Place::Away => Place::Behind(way.sent_ms),
             Report::Done(_) => Place::Done,
             Report::Interim(heard) | Report::Final(heard) => {

@@ -8,7 +8,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Config, ConfigError, Drain, EndpointConfig, Ingest, Log, LogFormat, Redaction, Spool, Twilio, Upstream, Webhook, check,
+    Config, ConfigError, Drain, EndpointConfig, Ingest, Log, LogFormat, Redaction, Spool, Twilio, Upstream, Webhook, WhenFull,
+    check,
     load::Settings,
     table::{self, KEYS},
     value::{self, Raw, Value},
@@ -50,6 +51,10 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             chunk_ms: from.int("upstream.chunk_ms"),
             replay_speed: u32::try_from(from.int("upstream.replay_speed")).expect("the table bounds it"),
             close_deadline: from.span("upstream.close_deadline"),
+            max_sessions: from.count("upstream.max_sessions"),
+            when_full: WhenFull::named(&from.text("upstream.when_full")),
+            slot_wait: from.span("upstream.slot_wait"),
+            connects_per_second: u32::try_from(from.int("upstream.connects_per_second")).expect("the table bounds it"),
             catch_up: from.span("upstream.catch_up"),
             parameters: parameters(&settings),
             extra: match settings.get("upstream.extra") {

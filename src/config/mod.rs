@@ -100,6 +100,14 @@ pub struct Upstream {
     pub replay_speed: u32,
     /// How long the last final is waited for.
     pub close_deadline: Duration,
+    /// Speech sockets at once, 1 to 100,000.
+    pub max_sessions: usize,
+    /// What a call gets that finds them taken.
+    pub when_full: WhenFull,
+    /// How long a call waits for one after its end.
+    pub slot_wait: Duration,
+    /// Connects to the speech service a second, 1 to 10,000.
+    pub connects_per_second: u32,
     /// How long after the end of a call a lost connection is tried again.
     pub catch_up: Duration,
     /// What is asked of the service, by its own names (protocols/pulse.md section 4), in the table's order; what is not here is left to
@@ -107,6 +115,31 @@ pub struct Upstream {
     pub parameters: Vec<(&'static str, String)>,
     /// `[upstream.extra]`: newer parameters, by name.
     pub extra: Vec<(String, String)>,
+}
+
+/// What a new call gets when the speech sockets are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Its audio is kept, and caught up with.
+    Wait,
+    /// The caller's track alone is streamed, the other left for after the call.
+    OneTrack,
+    /// All is left for after the call.
+    BatchAfter,
+    /// The stream is closed with 1013.
+    Refuse,
+}
+
+impl WhenFull {
+    /// The words of the table.
+    fn named(word: &str) -> Self {
+        match word {
+            "one_track" => Self::OneTrack,
+            "batch_after" => Self::BatchAfter,
+            "refuse" => Self::Refuse,
+            _ => Self::Wait,
+        }
+    }
 }
 
 /// `[spool]`.

@@ -112,6 +112,8 @@ pub(crate) const LONGEST_CLOSE: Duration = Duration::from_mins(1);
 pub(crate) const LONGEST_CATCH_UP: Duration = Duration::from_mins(10);
 /// Least and most of `spool.per_track`.
 pub(crate) const SPOOL: (Duration, Duration) = (Duration::from_secs(10), Duration::from_hours(12));
+/// Largest `upstream.slot_wait`: under the time after which a session takes its links for dead.
+pub(crate) const LONGEST_SLOT_WAIT: Duration = Duration::from_mins(30);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// Longest retention: ten years, so that sums of times stay far from any overflow.
@@ -172,9 +174,11 @@ pub const KEYS: &[Key] = &[
     key("upstream.batch_url", Kind::Url(&["https", "http"]), "", "Batch address of the speech service; none: derived from `upstream.url`.").later(),
     key("upstream.api_key", Kind::Secret, "", "Key of the speech service, sent as Bearer header only.").alias("SMALLEST_API_KEY"),
     key("upstream.protocol", Kind::Choice(&["pulse", "asr"]), "pulse", "`pulse`, or `asr`, the older Waves ASR.").later(),
-    key("upstream.max_sessions", Kind::Int(1, 100_000), "100", "Speech sockets at once; a two-track call takes two.").later(),
+    key("upstream.max_sessions", Kind::Int(1, 100_000), "100", "Speech sockets at once, all calls together; a two-track call takes two. From 20 on, a twentieth is kept for calls that are live already."),
     key("upstream.chunk_ms", Kind::Int(20, 500), "60", "Milliseconds of audio in one message to the speech service."),
-    key("upstream.when_full", Kind::Choice(&["wait", "one_track", "batch_after", "refuse"]), "wait", "What a call gets when every speech socket is taken.").later(),
+    key("upstream.when_full", Kind::Choice(&["wait", "one_track", "batch_after", "refuse"]), "wait", "What a new call gets when the speech sockets are taken: `wait` keeps its audio and catches up, `one_track` streams the caller's track alone and leaves the other for after the call, `batch_after` leaves both for after it, `refuse` closes the stream with 1013."),
+    key("upstream.slot_wait", Kind::Span(SEC, LONGEST_SLOT_WAIT), "1800 s", "How long after its end a call that waits for a speech socket is kept; then what is left is a gap with reason `quota`."),
+    key("upstream.connects_per_second", Kind::Int(1, 10_000), "20", "Connects to the speech service, all calls together, behind the first 100; one that lives 5 s does not count."),
     key("upstream.replay_speed", Kind::Int(1, 16), "2", "How many times as fast as speech audio goes out that had to wait: after a reconnect, or from a recording that is played fast."),
     key("upstream.close_deadline", Kind::Span(SEC, LONGEST_CLOSE), "5 s", "How long the last words of a call are waited for after its end."),
     key("upstream.catch_up", Kind::Span(SEC, LONGEST_CATCH_UP), "60 s", "How long after a call's end a lost connection to the speech service is tried again, counted from its loss or the hang-up, whichever is later; one that gets on is never cut off."),

@@ -26,7 +26,7 @@ use self::converse::Conversation;
 use super::{
     admit::{Auth, ROUTES, Refusal, Route, admit},
     batch,
-    faults::{Fault, Faults, Manner, Suffered},
+    faults::{Fault, Faults, Limit, Manner, Suffered},
     log::{HeardLog, Request},
     script::Script,
     session::Session,
@@ -143,7 +143,8 @@ fn router(shared: Arc<Shared>) -> Router {
 }
 
 async fn show_log(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    Json(serde_json::json!({"connections": shared.emulator.log.connections()}))
+    let log = &shared.emulator.log;
+    Json(serde_json::json!({"most_open": log.most_open(), "connections": log.connections()}))
 }
 
 async fn stream(route: Route, State(shared): State<Arc<Shared>>, request: HttpRequest) -> Response {
@@ -152,6 +153,16 @@ async fn stream(route: Route, State(shared): State<Arc<Shared>>, request: HttpRe
         Ok(begun) => begun,
         Err(refusal) => return refuse(refusal),
     };
+    let log = shared.emulator.log.clone();
+    let limit = faults.iter().find_map(|suffered| match suffered.fault {
+        Fault::Limit { sessions, how } => Some((sessions, how)),
+        _ => None,
+    });
+    let open = log.open(limit.map(|(sessions, _)| sessions));
+    if open.is_none() && matches!(limit, Some((_, Limit::Refuse))) {
+        log.note_refused(number, 429);
+        return refuse(Refusal::of_status(429, None));
+    }
     // Taken now, so that a shutdown between here and the upgrade waits for the session.
     let token = shared.sessions.token();
     let manner = Manner::of(&faults);
@@ -168,10 +179,11 @@ async fn stream(route: Route, State(shared): State<Arc<Shared>>, request: HttpRe
             return rejection;
         }
     };
+    log.note_opened(number);
     let session = Session::new(session_id(), asked, faults, &shared.emulator.script);
     tokio::spawn(async move {
         let log = &shared.emulator.log;
-        let conversation = Conversation { session, manner, number, log, shutdown: &shared.shutdown };
+        let conversation = Conversation { session, manner, number, log, open, shutdown: &shared.shutdown };
         log.note_ended(number, conversation.hold(upgrade).await);
         drop(token);
     });

@@ -51,6 +51,14 @@ pub enum Fault {
         #[serde(default)]
         retry_after: Option<u32>,
     },
+    /// The plan has so many sessions: one more at once is refused.
+    Limit {
+        /// Connections at once, all of them counted.
+        sessions: u32,
+        /// How.
+        #[serde(default)]
+        how: Limit,
+    },
     /// The connection is gone without a close frame.
     Drop {
         /// When.
@@ -170,6 +178,17 @@ pub enum Fault {
     StringNumbers,
     /// No answer to WebSocket pings.
     PingSilence,
+}
+
+/// How a connection beyond the plan is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// 429 in place of the upgrade.
+    #[default]
+    Refuse,
+    /// The upgrade, and a close with 1008 right behind it.
+    Close,
 }
 
 /// A fault of one connection, and from which final on it holds.
@@ -313,7 +332,12 @@ impl Fault {
     const fn is_of_the_socket(&self) -> bool {
         matches!(
             self,
-            Self::Refuse { .. } | Self::LateAccept { .. } | Self::Flap { .. } | Self::Jitter { .. } | Self::PingSilence
+            Self::Refuse { .. }
+                | Self::Limit { .. }
+                | Self::LateAccept { .. }
+                | Self::Flap { .. }
+                | Self::Jitter { .. }
+                | Self::PingSilence
         )
     }
 }

@@ -3,17 +3,46 @@
 //! Promises: keys appear as their last four characters only; audio appears as its SHA-256; a connection is listed from its
 //! handshake on, refused ones too, in the order of their handshakes.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::admit::{is_key, key_of, last_four};
-use crate::hex::hex;
+use crate::{clock, hex::hex};
 
 /// All connections so far. Cheap to clone; clones share.
-#[derive(Clone, Default)]
-pub struct HeardLog(Arc<Mutex<Vec<Entry>>>);
+#[derive(Clone)]
+pub struct HeardLog(Arc<Shared>);
+
+struct Shared {
+    began: Instant,
+    entries: Mutex<Vec<Entry>>,
+    open: AtomicUsize,
+    most_open: AtomicUsize,
+}
+
+impl Default for HeardLog {
+    fn default() -> Self {
+        let (open, most_open) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self(Arc::new(Shared { began: clock::now(), entries: Mutex::default(), open, most_open }))
+    }
+}
+
+/// A connection that is open until this is dropped.
+pub(super) struct OpenConnection(HeardLog);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 #[derive(Clone)]
 struct Entry {
@@ -38,6 +67,12 @@ pub struct ConnectionLog {
     pub headers: Vec<(String, String)>,
     /// The key's last four characters behind `…`, if there was one.
     pub key: Option<String>,
+    /// When the request came, in milliseconds since the log began.
+    pub asked_ms: u64,
+    /// When it was upgraded, the same way; absent where it was not.
+    pub opened_ms: Option<u64>,
+    /// When it ended, the same way; absent while it lives.
+    pub ended_ms: Option<u64>,
     /// The HTTP status in place of the upgrade.
     pub refused: Option<u16>,
     /// Binary frames that came.
@@ -71,6 +106,32 @@ impl HeardLog {
         self.entries().iter().map(shown).collect()
     }
 
+    /// How many connections were open at once at most, those not counted that were opened to be told of the limit.
+    #[must_use]
+    pub fn most_open(&self) -> usize {
+        self.0.most_open.load(Ordering::SeqCst)
+    }
+
+    /// Notes that a connection is open; `None` where as many as `limit` are.
+    pub(super) fn open(&self, limit: Option<u32>) -> Option<OpenConnection> {
+        let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let one_more = |open: usize| (open < limit).then_some(open + 1);
+        let before = self.0.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()?;
+        self.0.most_open.fetch_max(before + 1, Ordering::SeqCst);
+        Some(OpenConnection(self.clone()))
+    }
+
+    /// Notes that a connection was upgraded.
+    pub(super) fn note_opened(&self, number: u32) {
+        let now = self.now_ms();
+        self.change(number, |entry| entry.shown.opened_ms = Some(now));
+    }
+
+    fn now_ms(&self) -> u64 {
+        let since = clock::now().saturating_duration_since(self.0.began);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Notes a new request; gives its number and how often its `external_session_id` came before.
     pub(super) fn begin(&self, request: &Request<'_>) -> (u32, u32) {
         let authorization = request.headers.iter().find(|(name, _)| name == "authorization").map(|(_, value)| value.as_str());
@@ -81,13 +142,23 @@ impl HeardLog {
         };
         let query: Vec<_> = request.query.iter().map(|(name, value)| masked(is_key(name), name, value)).collect();
         let headers = request.headers.iter().map(|(name, value)| masked(name == "authorization", name, value)).collect();
+        let asked_ms = self.now_ms();
         let mut entries = self.entries();
         let same = |entry: &&Entry| session_of(&entry.shown.query) == request.external_session_id;
         let attempt = u32::try_from(entries.iter().filter(same).count()).unwrap_or(u32::MAX);
         let number = u32::try_from(entries.len()).unwrap_or(u32::MAX);
         let path = request.path.to_owned();
-        let shown =
-            ConnectionLog { number, attempt, route: request.route, path, query, headers, key, ..ConnectionLog::default() };
+        let shown = ConnectionLog {
+            number,
+            attempt,
+            route: request.route,
+            path,
+            query,
+            headers,
+            key,
+            asked_ms,
+            ..ConnectionLog::default()
+        };
         entries.push(Entry { shown, audio: Sha256::new() });
         (number, attempt)
     }
@@ -109,14 +180,13 @@ impl HeardLog {
     }
 
     pub(super) fn note_refused(&self, number: u32, status: u16) {
-        self.change(number, |entry| {
-            entry.shown.refused = Some(status);
-            entry.shown.ended = Some("server");
-        });
+        self.change(number, |entry| entry.shown.refused = Some(status));
+        self.note_ended(number, "server");
     }
 
     pub(super) fn note_ended(&self, number: u32, how: &'static str) {
-        self.change(number, |entry| entry.shown.ended = Some(how));
+        let now = self.now_ms();
+        self.change(number, |entry| (entry.shown.ended, entry.shown.ended_ms) = (Some(how), Some(now)));
     }
 
     fn change(&self, number: u32, change: impl FnOnce(&mut Entry)) {
@@ -126,7 +196,7 @@ impl HeardLog {
     }
 
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.0.lock().expect("no holder of the log's lock panics")
+        self.0.entries.lock().expect("no holder of the log's lock panics")
     }
 }
 

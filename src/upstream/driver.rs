@@ -7,6 +7,7 @@
 mod dial;
 mod fetch;
 mod probe;
+mod turn;
 
 use std::{
     collections::VecDeque,
@@ -25,6 +26,7 @@ use tungstenite::Message;
 use url::Url;
 
 pub use probe::{Probe, Unopened, probe};
+pub use turn::{Overlap, Turn, Turns};
 
 use self::fetch::Fetch;
 use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Remains, Report, Stretch};
@@ -114,12 +116,13 @@ impl Command {
 /// Runs one track's link to its end, or until it is left for the next start.
 pub async fn run(
     upstream: Arc<Upstream>,
+    mut turn: Turn,
     track: LinkTrack,
     mut commands: mpsc::Receiver<Command>,
     reports: mpsc::Sender<(TrackKey, Report)>,
 ) {
     let LinkTrack { key, external_session_id, spool, remains } = track;
-    let mut link = Link::new(Arc::clone(&upstream.settings), remains.as_ref(), clock::now());
+    let mut link = turn.link(&upstream.settings, remains.as_ref());
     let mut fetch = Fetch::new(spool.reader());
     let mut way = Way::Idle;
     let mut waiting = VecDeque::new();
@@ -132,10 +135,11 @@ pub async fn run(
                     if matches!(*report, Report::Interim(_) | Report::Final(_)) {
                         way.heard(&upstream.metrics);
                     }
+                    turn.note(&report);
                     waiting.push_back(*report);
                 }
                 Output::Hangup => way = Way::Idle,
-                Output::Dial => way = Way::Dialling(Box::pin(dial::dial(Arc::clone(&upstream), external_session_id.clone()))),
+                Output::Dial => way = set_out(&upstream, &external_session_id, &turn, &mut link),
                 Output::Audio { audio, received } => {
                     way.write(Message::Binary(audio), &mut link, &upstream.settings).await;
                     way.wrote(received, &upstream.metrics);
@@ -171,7 +175,7 @@ pub async fn run(
             event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => {
                 // Behind the end of the audio nobody tells the link; a connection that begins anew has to know.
                 link.handle_covered(spool.mark(), clock::now());
-                take(event, &mut way, &mut link).await;
+                take(event, &mut way, &mut turn, &mut link).await;
             }
             permit = reports.reserve(), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
                 (Ok(permit), Some(report)) => permit.send((key, report)),
@@ -184,6 +188,19 @@ pub async fn run(
             }
         }
     }
+}
+
+/// Dials where there is a session slot, else waits for one.
+fn set_out(upstream: &Arc<Upstream>, external_session_id: &str, turn: &Turn, link: &mut Link) -> Way {
+    if !turn.is_granted() {
+        link.handle_queued(clock::now());
+        return Way::Queued(Box::pin(turn.granted()));
+    }
+    let (may_connect, dial) = (turn.may_connect(), dial::dial(Arc::clone(upstream), external_session_id.to_owned()));
+    Way::Dialling(Box::pin(async move {
+        may_connect.await;
+        dial.await
+    }))
 }
 
 /// Tells what is still to be told, and that there will be no end.
@@ -213,9 +230,11 @@ type Socket = WebSocketStream<dial::Lent>;
 /// The way to the service.
 enum Way {
     Idle,
+    /// There is no session slot yet.
+    Queued(Pin<Box<dyn Future<Output = ()> + Send>>),
     Dialling(Pin<Box<dyn Future<Output = Result<Socket, Refusal>> + Send>>),
     /// With the time of the first chunk that was written, until something is heard.
-    Open(Box<Socket>, FirstWritten),
+    Open(Box<Socket>, FirstWritten, Option<turn::Open>),
 }
 
 /// When a connection's first chunk was written, as long as nothing was heard on it.
@@ -227,6 +246,7 @@ enum FirstWritten {
 }
 
 enum Event {
+    Granted,
     Dialled(Result<Box<Socket>, Refusal>),
     Message(Message),
     Lost(Lost),
@@ -237,8 +257,12 @@ impl Way {
     async fn next(&mut self) -> Event {
         match self {
             Self::Idle => std::future::pending().await,
+            Self::Queued(granted) => {
+                granted.await;
+                Event::Granted
+            }
             Self::Dialling(dial) => Event::Dialled(dial.await.map(Box::new)),
-            Self::Open(socket, _) => match socket.next().await {
+            Self::Open(socket, ..) => match socket.next().await {
                 Some(Ok(Message::Close(frame))) => Event::Lost(Lost::Closed {
                     code: frame.as_ref().map(|frame| u16::from(frame.code)),
                     reason: frame.map(|frame| Reason::in_a_call(frame.reason.as_str())).unwrap_or_default(),
@@ -250,7 +274,7 @@ impl Way {
     }
 
     async fn write(&mut self, message: Message, link: &mut Link, settings: &LinkSettings) {
-        let Self::Open(socket, _) = self else { return };
+        let Self::Open(socket, ..) = self else { return };
         let lost = match tokio::time::timeout(settings.write_deadline, socket.send(message)).await {
             Ok(Ok(())) => return,
             Ok(Err(_)) => self.last_words(link).await,
@@ -262,7 +286,7 @@ impl Way {
 
     /// A chunk has left, if the connection is still there; `received` is when its last byte came, the first time that it is sent.
     fn wrote(&mut self, received: Option<Instant>, metrics: &Metrics) {
-        let Self::Open(_, first) = self else { return };
+        let Self::Open(_, first, _) = self else { return };
         let now = clock::now();
         if let FirstWritten::NotYet = first {
             *first = FirstWritten::At(now);
@@ -274,7 +298,7 @@ impl Way {
 
     /// Something was heard.
     fn heard(&mut self, metrics: &Metrics) {
-        if let Self::Open(_, first) = self
+        if let Self::Open(_, first, _) = self
             && let FirstWritten::At(written) = std::mem::replace(first, FirstWritten::Answered)
         {
             metrics.first_transcript(clock::now().saturating_duration_since(written));
@@ -288,7 +312,7 @@ impl Way {
                 match self.next().await {
                     Event::Lost(lost) => return lost,
                     Event::Message(Message::Text(text)) => link.handle_message(text.as_str(), clock::now()),
-                    Event::Message(_) | Event::Dialled(_) => {}
+                    Event::Message(_) | Event::Dialled(_) | Event::Granted => {}
                 }
             }
         };
@@ -297,14 +321,15 @@ impl Way {
 
     /// Lets the answer to a close frame out, which tungstenite has made but not sent.
     async fn answer_close(&mut self) {
-        if let Self::Open(socket, _) = self {
+        if let Self::Open(socket, ..) = self {
             let _ = tokio::time::timeout(FAREWELL, socket.flush()).await;
         }
     }
 
     /// Closes politely, if the service will have it.
     async fn farewell(self) {
-        if let Self::Open(mut socket, _) = self {
+        if let Self::Open(mut socket, _, mut open) = self {
+            open.iter_mut().for_each(turn::Open::ends_well);
             let parting = async {
                 let _ = WebSocketStream::close(&mut socket, None).await;
                 while let Some(Ok(_)) = socket.next().await {}
@@ -314,11 +339,16 @@ impl Way {
     }
 }
 
-async fn take(event: Event, way: &mut Way, link: &mut Link) {
+async fn take(event: Event, way: &mut Way, turn: &mut Turn, link: &mut Link) {
     let now = clock::now();
     match event {
+        Event::Granted => {
+            *way = Way::Idle;
+            turn.say_granted();
+            link.handle_granted(now);
+        }
         Event::Dialled(Ok(socket)) => {
-            *way = Way::Open(socket, FirstWritten::NotYet);
+            *way = Way::Open(socket, FirstWritten::NotYet, Some(turn.opened()));
             link.handle_connected(now);
         }
         Event::Dialled(Err(refusal)) => {

@@ -24,6 +24,8 @@ enum State {
     Losing(Refusal),
     /// Backoff.
     Waiting,
+    /// A session slot is waited for; behind the service's own refusal for its quota with a backoff first.
+    Queued,
     /// Another try is no use; audio is taken until its end.
     Refused,
     Closed,
@@ -61,6 +63,10 @@ pub struct Link {
     finalize_wanted: bool,
     malformed: u64,
     complete: bool,
+    /// Why audio is left that no final covers.
+    left_for: GapReason,
+    /// When waiting for a slot is over, once the audio has ended and one was waited for.
+    slot_until: Option<Instant>,
     outputs: VecDeque<Output>,
 }
 
@@ -94,6 +100,8 @@ impl Link {
             finalize_wanted: false,
             malformed: 0,
             complete: true,
+            left_for: GapReason::UpstreamLost,
+            slot_until: None,
             outputs,
         };
         if remains.is_some() {
@@ -112,6 +120,7 @@ impl Link {
             _ if self.ended => "draining",
             State::Connecting if self.connections == 0 => "connecting",
             State::Connecting | State::Losing(_) | State::Waiting => "reconnecting",
+            State::Queued => "queued",
             State::Open(_) => "live",
         }
     }
@@ -169,7 +178,7 @@ impl Link {
             return;
         }
         self.ended = true;
-        if !matches!(self.state, State::Open(_)) {
+        if !matches!(self.state, State::Open(_) | State::Queued) {
             self.put_off_the_end(now);
         }
         match self.state {
@@ -179,7 +188,8 @@ impl Link {
                 self.report(Report::State(LinkState::Draining));
                 self.flush(now);
             }
-            State::Connecting | State::Losing(_) | State::Waiting if self.has_everything() => self.finish(true),
+            State::Connecting | State::Losing(_) | State::Waiting | State::Queued if self.has_everything() => self.finish(true),
+            State::Queued => self.await_slot(now),
             State::Waiting if self.is_too_late(self.timers.at(Timer::Retry)) => self.finish(false),
             State::Connecting | State::Losing(_) | State::Waiting => self.report(Report::State(LinkState::Draining)),
             State::Closed => {}
@@ -280,6 +290,7 @@ impl Link {
                 Timer::Stall => self.flush_stalled(now),
                 Timer::Close => self.finish(self.is_heard_out()),
                 Timer::Patience => self.impatient = true,
+                Timer::SlotWait => self.give_up_slot(),
                 Timer::Drain => {
                     self.outputs.push_back(Output::Hangup);
                     self.finish(false);
@@ -292,5 +303,6 @@ impl Link {
 mod ends;
 mod hearing;
 mod probe;
+mod queue;
 mod reach;
 mod sending;

@@ -11,6 +11,7 @@
 //! `handle_refused` and `handle_lost`, and calls `handle_timeout` at `poll_timeout`.
 
 mod backlog;
+pub mod budget;
 mod connection;
 mod driver;
 mod hear;
@@ -19,6 +20,7 @@ mod link;
 mod open;
 mod pace;
 mod parameters;
+pub mod quota;
 mod reach;
 mod recall;
 mod refusal;
@@ -31,9 +33,10 @@ mod watch;
 mod wire;
 
 pub use backlog::{Backlog, FETCH_BYTES, Remains};
-pub use driver::{Command, Leaving, LinkTrack, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
+pub use driver::{Command, Leaving, LinkTrack, Overlap, Probe, QUEUE_MS, Turn, Turns, Unopened, Upstream, probe, run};
 pub use link::Link;
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
+pub use quota::{Class, Fill};
 pub use refusal::{Lost, Reason, Refusal};
 pub use report::{LinkState, Output, Report, Stretch, Totals};
 pub use settings::LinkSettings;

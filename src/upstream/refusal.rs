@@ -129,7 +129,7 @@ pub enum Refusal {
     },
     /// 429.
     #[error(
-        "the speech service has too many sessions or requests of this account (429: {reason}); it is tried again; take fewer calls at once (ingest.max_calls) or raise the plan"
+        "the speech service has too many sessions or requests of this account (429: {reason}); it is tried again; set upstream.max_sessions to what the plan has, or raise the plan"
     )]
     RateLimited {
         /// How long it asked us to wait.
@@ -139,7 +139,7 @@ pub enum Refusal {
     },
     /// Close code 1008: the plan's concurrency limit.
     #[error(
-        "the speech service closed the session by its policy (1008: {reason}); it is tried again; take fewer calls at once (ingest.max_calls) or raise the plan"
+        "the speech service closed the session by its policy (1008: {reason}); it is tried again; set upstream.max_sessions to what the plan has, or raise the plan"
     )]
     Policy {
         /// What the service said.
@@ -244,6 +244,12 @@ impl Refusal {
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         matches!(self, Self::BadKey { .. } | Self::Forbidden { .. } | Self::BadRequest { .. } | Self::Language { .. })
+    }
+
+    /// Whether the service would not have one more session now: waiting for one is no outage.
+    #[must_use]
+    pub const fn is_quota(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::Policy { .. })
     }
 
     /// How long the service asked us to wait.

@@ -107,6 +107,10 @@ impl Stretch {
 pub enum LinkState {
     /// The first connection is being opened.
     Connecting,
+    /// Every session of the plan is taken; audio is kept until there is one.
+    Queued,
+    /// There is no session for this track; its audio is left for after the call.
+    Unstreamed,
     /// Audio flows.
     Live,
     /// There is no connection; another one is tried.
@@ -130,6 +134,8 @@ impl LinkState {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Connecting => "connecting",
+            Self::Queued => "queued",
+            Self::Unstreamed => "unstreamed",
             Self::Live => "live",
             Self::Reconnecting { .. } => "reconnecting",
             Self::Refused(_) => "refused",

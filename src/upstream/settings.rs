@@ -37,6 +37,8 @@ pub struct LinkSettings {
     pub patience: Duration,
     /// After the end of the audio, a connection that is lost is opened again for this long, counted anew whenever the last one has got on.
     pub catch_up: Duration,
+    /// After the end of the audio, a session slot is waited for this long.
+    pub slot_wait: Duration,
     /// Audio kept in memory for a reconnect, in milliseconds; behind it there is the spool.
     pub memory_ms: u64,
     /// Audio without a final that is kept on the spool, in bytes; behind it the oldest is given up.
@@ -62,6 +64,7 @@ impl Default for LinkSettings {
             close_deadline: Duration::from_secs(5),
             patience: Duration::from_secs(10),
             catch_up: Duration::from_mins(1),
+            slot_wait: Duration::from_mins(30),
             memory_ms: 15_000,
             spool_bytes: ms_to_bytes(3_600_000),
             replay_speed: 2,

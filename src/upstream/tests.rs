@@ -6,6 +6,7 @@ mod faults;
 mod hearing;
 mod losing;
 mod missing;
+mod queueing;
 mod sending;
 mod spooled;
 mod voices;
@@ -252,8 +253,8 @@ impl Rig {
                 }
                 Output::Leftover(stretches) => {
                     let place = |stretch: &Stretch| {
-                        assert_eq!(stretch.reason, GapReason::UpstreamLost);
-                        format!("{}..{}", stretch.from_ms, stretch.to_ms)
+                        let reason = if stretch.reason == GapReason::UpstreamLost { "" } else { stretch.reason.as_str() };
+                        format!("{}..{}{reason}", stretch.from_ms, stretch.to_ms)
                     };
                     format!("left {}", stretches.iter().map(place).collect::<Vec<_>>().join(" "))
                 }

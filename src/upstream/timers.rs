@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Stall,
     /// The answer to `close_stream` is overdue.
     Close,
+    /// No slot came about soon enough after the end of the audio.
+    SlotWait,
     /// The spool may have by now what it did not have.
     Fetch,
     /// No connection came about soon enough after the end of the audio.
@@ -30,7 +32,7 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Retry,
         Self::Pace,
         Self::Keepalive,
@@ -38,6 +40,7 @@ impl Timer {
         Self::Look,
         Self::Stall,
         Self::Close,
+        Self::SlotWait,
         Self::Fetch,
         Self::Drain,
         Self::Patience,
@@ -126,6 +129,6 @@ mod tests {
         }
         timers.clear_connection();
         let left: Vec<Timer> = Timer::ALL.into_iter().filter(|timer| timers.is_set(*timer)).collect();
-        assert_eq!(left, [Timer::Retry, Timer::Drain, Timer::Patience]);
+        assert_eq!(left, [Timer::Retry, Timer::SlotWait, Timer::Drain, Timer::Patience]);
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::LazyLock, time::Duration};
 use jsonschema::Validator;
 use pulse_bridge::{
     demo::settings_for,
-    emulate::{Auth, ConnectionLog, Emulator, Faults, HeardLog, Script},
+    emulate::{ConnectionLog, Faults, HeardLog},
     event,
     fixture::Fixture,
     receive::{self, Received, Signature},
@@ -17,6 +17,8 @@ use serde_json::Value;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+use crate::speech::Speech;
 
 /// The account token of every stage.
 pub(crate) const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -46,6 +48,7 @@ pub(crate) struct Plan {
 /// A running bridge, speech service and receiver.
 pub(crate) struct Stage {
     pub bridge: Running,
+    pub speech: Speech,
     pub heard: HeardLog,
     pub data_dir: PathBuf,
     settings: Vec<(String, String)>,
@@ -60,13 +63,11 @@ impl Stage {
 
     pub(crate) async fn with(plan: Plan) -> Self {
         let others = CancellationToken::new();
-        let (speech, receiver, bridge) = (free_port().await, free_port().await, free_port().await);
-        let speech_url = format!("ws://{}/waves/v1/stt/live", speech.local_addr().unwrap());
+        let (receiver, bridge) = (free_port().await, free_port().await);
+        let speech = Speech::start(plan.faults).await;
+        let speech_url = format!("ws://{}/waves/v1/stt/live", speech.address);
         let receiver_url = format!("http://{}/hook", receiver.local_addr().unwrap());
-        let heard = HeardLog::default();
-        let script = Script::of_fixtures(&all_fixtures());
-        let emulator = Emulator { script, faults: plan.faults, auth: Auth::AnyKey, log: heard.clone() };
-        tokio::spawn(pulse_bridge::emulate::serve(speech, emulator, others.clone()));
+        let heard = speech.heard.clone();
         let (sender, deliveries) = mpsc::channel(4096);
         let settings = receive::Settings { secrets: vec![SecretString::from(SECRET)], fail: plan.fail };
         tokio::spawn(receive::serve(receiver, settings, sender, others.clone()));
@@ -91,7 +92,7 @@ impl Stage {
         let settings: Vec<(String, String)> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let pairs: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let bridge = serve::start(bridge, settings_for(file.as_deref(), &pairs).unwrap()).await.unwrap();
-        Self { bridge, heard, data_dir, settings, deliveries, others }
+        Self { bridge, speech, heard, data_dir, settings, deliveries, others }
     }
 
     /// The settings of this stage for a bridge of its own: another data folder, any free port.
@@ -199,6 +200,7 @@ impl Stage {
     /// As [`Stage::end`]; gives the events that came and nobody has asked for.
     pub(crate) async fn end_with_events(mut self) -> Vec<Value> {
         self.bridge.close().await;
+        self.speech.stop();
         self.others.cancel();
         let _ = std::fs::remove_dir_all(&self.data_dir);
         let mut events = Vec::new();

@@ -48,9 +48,10 @@ async fn every_refusal_is_told_by_readyz_and_log_and_loses_nothing_silently() {
         ("CA1011", error_frame(), "reported an error (Invalid audio)"),
     ];
     join_all(cases.map(|(call, fault, cause)| async move {
-        let mut stage = staged(Faults::always(fault)).await;
+        let settings = vec![("PULSE_BRIDGE_UPSTREAM_SLOT_WAIT", "3 s".to_owned())];
+        let mut stage = Stage::with(Plan { faults: Faults::always(fault), settings, ..Plan::default() }).await;
         let events = one_call(&mut stage, call).await;
-        assert_lost_wholly(&events);
+        assert_lost_wholly(&events, if ["CA429", "CA1008"].contains(&call) { "quota" } else { "upstream_lost" });
         assert_cause_told(&stage, call, cause).await;
         stage.end().await;
     }))
@@ -63,18 +64,18 @@ async fn without_any_service_the_call_ends_in_time_and_says_what_was_lost() {
     let settings = vec![("PULSE_BRIDGE_UPSTREAM_URL", "ws://127.0.0.1:9/waves/v1/stt/live".to_owned())];
     let mut stage = Stage::with(Plan { settings, ..Plan::default() }).await;
     let events = one_call(&mut stage, "CAabsent").await;
-    assert_lost_wholly(&events);
+    assert_lost_wholly(&events, "upstream_lost");
     assert_cause_told(&stage, "CAabsent", "cannot be reached").await;
     stage.end().await;
 }
 
 /// The call ended with one gap over all its audio, and says that it is not complete.
-fn assert_lost_wholly(events: &[Value]) {
+fn assert_lost_wholly(events: &[Value], reason: &str) {
     let completed = of_type(events, "call.completed");
     assert_eq!(completed.len(), 1);
     assert_eq!((&completed[0]["complete"], &completed[0]["end_reason"]), (&false.into(), &"stop".into()));
     let gaps = of_type(events, "transcript.gap");
-    assert!(gaps.iter().all(|gap| gap["reason"] == "upstream_lost"), "{gaps:?}");
+    assert!(gaps.iter().all(|gap| gap["reason"] == reason), "{gaps:?}");
     let lost: u64 = gaps.iter().map(|gap| gap["to_ms"].as_u64().unwrap() - gap["from_ms"].as_u64().unwrap()).sum();
     assert_eq!(lost, 11_600, "{gaps:?}");
     assert_eq!(completed[0]["tracks"][0]["gaps"].as_array().unwrap().len(), gaps.len());
@@ -169,5 +170,25 @@ async fn a_service_that_takes_no_audio_while_the_phone_speaks_costs_no_audio() {
     assert_eq!(phone.closed().await.0, 1000, "the phone is never kept waiting for the service");
     let events = until_completed(&mut stage, &["CAslow"]).await.remove("CAslow").unwrap();
     assert_whole(&events);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_killed_and_started_again_costs_no_word() {
+    let mut stage = Stage::with(Plan::default()).await;
+    let audio = recording("mid-word");
+    let mut phone = Phone::dial(&stage, "CAkilled").await;
+    phone.start().await;
+    phone.speak(&audio, 0..frames(&audio) / 2).await;
+    while stage.heard.connections().iter().all(|connection| connection.bytes == 0) {
+        tokio::task::yield_now().await;
+    }
+    stage.speech.kill().await;
+    stage.speech.live(Faults::default()).await;
+    phone.speak(&audio, frames(&audio) / 2..frames(&audio)).await;
+    phone.stop().await;
+    let events = until_completed(&mut stage, &["CAkilled"]).await.remove("CAkilled").unwrap();
+    assert_whole(&events);
+    assert_eq!(stage.heard.connections().len(), 2);
     stage.end().await;
 }

@@ -35,7 +35,7 @@ use crate::{
     clock, draw,
     emulate::{
         faults::{Manner, Wait},
-        log::HeardLog,
+        log::{HeardLog, OpenConnection},
         session::{Output, Session},
     },
 };
@@ -80,6 +80,8 @@ pub(super) struct Conversation<'a> {
     /// The connection's number in the log.
     pub(super) number: u32,
     pub(super) log: &'a HeardLog,
+    /// Its place in the plan, unless it is open only to be told that there is none.
+    pub(super) open: Option<OpenConnection>,
     pub(super) shutdown: &'a CancellationToken,
 }
 
@@ -90,16 +92,23 @@ impl Conversation<'_> {
         let io = Quiet::new(TokioIo::new(upgraded), self.manner.answers_no_pings);
         let bounds = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).max_frame_size(Some(MAX_MESSAGE_BYTES));
         let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(bounds)).await;
+        if self.open.is_none() {
+            close(&mut socket, 1008).await;
+            return "fault";
+        }
         let shutdown = self.shutdown;
         let end = self.manner.drops_after.map(sleep);
-        tokio::select! {
+        let how = tokio::select! {
             how = self.talk(&mut socket) => how,
             () = until(end) => "fault",
             () = shutdown.cancelled() => {
                 close(&mut socket, 1001).await;
                 "shutdown"
             }
-        }
+        };
+        // Before the socket, so that whoever sees its end finds the place free.
+        self.open = None;
+        how
     }
 
     async fn talk(&mut self, socket: &mut Socket) -> &'static str {

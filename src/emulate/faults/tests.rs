@@ -80,7 +80,8 @@ fn all() -> Vec<Fault> {
     let first = Fault::Refuse { status: 503, retry_after: None };
     std::iter::successors(Some(first), |fault| {
         Some(match fault {
-            Fault::Refuse { .. } => Fault::Drop { after_bytes: 1 },
+            Fault::Refuse { .. } => Fault::Limit { sessions: 1, how: Limit::Close },
+            Fault::Limit { .. } => Fault::Drop { after_bytes: 1 },
             Fault::Drop { .. } => Fault::Close { after_bytes: 1, code: 1008 },
             Fault::Close { .. } => Fault::Error { after_bytes: 1, message: "no".to_owned() },
             Fault::Error { .. } => Fault::Stall { after_bytes: 1 },

@@ -68,7 +68,7 @@ async fn ask(upstream: &Upstream, external_session_id: &str, deadline: Instant) 
         Err(why) => return (Err(why.into()), None),
     };
     let (opened, date) = dial::upgrade(upstream, request, stream).await;
-    (opened.map(|socket| Way::Open(Box::new(socket), FirstWritten::NotYet)).map_err(Unopened::from), date)
+    (opened.map(|socket| Way::Open(Box::new(socket), FirstWritten::NotYet, None)).map_err(Unopened::from), date)
 }
 
 /// What the service has against a stream that it has just opened; silence is none.
@@ -80,7 +80,7 @@ async fn objection(way: &mut Way, until: Instant) -> Option<Refusal> {
             wire::Message::Error(frame) => Some(Refusal::ErrorFrame { reason: frame.reason }),
             _ => None,
         },
-        Event::Message(_) | Event::Dialled(_) => None,
+        Event::Message(_) | Event::Dialled(_) | Event::Granted => None,
     }
 }
 

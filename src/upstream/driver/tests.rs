@@ -9,6 +9,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_tungstenite::accept_hdr_async;
+use tokio_util::sync::CancellationToken;
 use tungstenite::{
     handshake::server::{ErrorResponse, Request, Response},
     protocol::{CloseFrame, frame::coding::CloseCode},
@@ -62,13 +63,16 @@ impl Rig {
             metrics: Arc::default(),
             leaving: leaving.clone(),
         };
+        let turns = Turns::new(2, 20, Duration::from_secs(5), Arc::default());
+        tokio::spawn(turns.clone().keep_time(CancellationToken::new()));
+        let turn = turns.ask(1, crate::upstream::Class::New).pop().unwrap();
         let (commands, orders) = mpsc::channel(commands);
         let (told, reports) = mpsc::channel(reports);
         let folder = Folder::new();
         let session = SessionId::new(&format!("ses_{}", crate::clock::ulid())).unwrap();
         let spool = Spool::open(&folder.0).unwrap().track(&session, KEY, &DataKey::new([1; 32]));
         let track = LinkTrack { key: KEY, external_session_id: "CA1.inbound".to_owned(), spool: spool.clone(), remains: None };
-        let task = tokio::spawn(run(Arc::new(upstream), track, orders, told));
+        let task = tokio::spawn(run(Arc::new(upstream), turn, track, orders, told));
         Self { listener, commands, reports, task, offset: 0, spool, leaving, _folder: folder }
     }
 

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Gap, GapReason, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms,
-};
+use super::{Gap, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms};
 use crate::upstream::Stretch;
 
 /// A service that hears says something of a voice at the latest so much of it later, in milliseconds: its decoder and its end of speech
@@ -56,6 +54,7 @@ impl Link {
         match std::mem::replace(&mut self.state, State::Connecting) {
             State::Losing(cause) => self.lose(cause, chance, now),
             State::Waiting => self.outputs.push_back(Output::Dial),
+            State::Queued => self.dial_with_slot(now),
             other => self.state = other,
         }
     }
@@ -67,8 +66,12 @@ impl Link {
         if !self.impatient && !self.timers.is_set(Timer::Patience) {
             self.timers.set(Timer::Patience, now + self.settings.patience);
         }
+        let for_slot = cause.is_quota();
         self.report(Report::State(LinkState::Reconnecting { tries: self.backoff.failures(), cause }));
-        if self.ended {
+        if for_slot {
+            self.state = State::Queued;
+            self.await_slot(now);
+        } else if self.ended {
             self.put_off_the_end(now);
             if self.is_too_late(Some(now + delay)) {
                 self.finish(false);
@@ -202,7 +205,7 @@ impl Link {
             to,
             from_ms: self.backlog.start_ms(from),
             to_ms: self.backlog.end_ms(to),
-            reason: GapReason::UpstreamLost,
+            reason: self.left_for,
         };
         self.backlog.stretches(self.finalized, self.backlog.end()).into_iter().map(stretch).collect()
     }

@@ -1,0 +1,71 @@
+//! A speech service that can be killed like a process and started again at the same address.
+
+use std::{net::SocketAddr, sync::Mutex, time::Duration};
+
+use pulse_bridge::emulate::{Auth, Emulator, Faults, HeardLog, Script};
+use tokio::{net::TcpListener, runtime, sync::oneshot, task::spawn_blocking};
+use tokio_util::sync::CancellationToken;
+
+use crate::stage::all_fixtures;
+
+/// Its tasks end at their next await, which is at once.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// The emulator on a runtime of its own, which dies with every socket that it has.
+pub(crate) struct Speech {
+    pub address: SocketAddr,
+    /// What was heard in all of its lives.
+    pub heard: HeardLog,
+    script: Script,
+    life: Mutex<Option<runtime::Runtime>>,
+    stopped: CancellationToken,
+}
+
+impl Speech {
+    /// Any free port.
+    pub(crate) async fn start(faults: Faults) -> Self {
+        let script = Script::of_fixtures(&all_fixtures());
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (life, stopped) = (Mutex::default(), CancellationToken::new());
+        let mut speech = Self { address, heard: HeardLog::default(), script, life, stopped };
+        speech.address = speech.live(faults).await;
+        speech
+    }
+
+    /// Begins another life at the same address, with faults of its own.
+    pub(crate) async fn live(&self, faults: Faults) -> SocketAddr {
+        let life = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let emulator = Emulator { script: self.script.clone(), faults, auth: Auth::AnyKey, log: self.heard.clone() };
+        let (bound, address) = oneshot::channel();
+        let (at, stopped) = (self.address, self.stopped.clone());
+        life.spawn(async move {
+            let listener = TcpListener::bind(at).await.expect("its port is free");
+            bound.send(listener.local_addr().unwrap()).expect("somebody waits for it");
+            pulse_bridge::emulate::serve(listener, emulator, stopped).await
+        });
+        let before = self.life.lock().unwrap().replace(life);
+        assert!(before.is_none(), "it has one life at a time");
+        address.await.expect("it listens")
+    }
+
+    /// Kills it: the listener and all sockets are gone when this returns, without a word to anybody.
+    pub(crate) async fn kill(&self) {
+        let life = self.life.lock().unwrap().take();
+        if let Some(life) = life {
+            spawn_blocking(move || life.shutdown_timeout(DEATH)).await.expect("it dies");
+        }
+    }
+
+    /// Tells it to stop politely.
+    pub(crate) fn stop(&self) {
+        self.stopped.cancel();
+    }
+}
+
+impl Drop for Speech {
+    fn drop(&mut self) {
+        if let Some(life) = self.life.get_mut().ok().and_then(Option::take) {
+            life.shutdown_background();
+        }
+    }
+}
