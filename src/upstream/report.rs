@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Refusal;
 use crate::{
-    media::{Gap, Offset},
+    media::{Gap, GapReason, Offset},
     segment::Heard,
 };
 
@@ -62,6 +62,21 @@ pub enum Report {
     Gap(Gap),
     /// Exactly once, last.
     Done(Totals),
+}
+
+/// Audio of a track that streaming could not bring through, contiguous on the call's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// Its first byte.
+    pub from: Offset,
+    /// Behind its last.
+    pub to: Offset,
+    /// Where it begins on the call's clock, in milliseconds.
+    pub from_ms: u64,
+    /// Where it ends.
+    pub to_ms: u64,
+    /// Why it is missing, where nothing else brings it.
+    pub reason: GapReason,
 }
 
 /// Where a link stands.
