@@ -28,7 +28,7 @@ use crate::{
     refusals,
     spool::Spool,
     store::Store,
-    upstream::{LinkSettings, Parameters, QUEUE_MS, Upstream},
+    upstream::{BatchEndpoint, LinkSettings, Parameters, QUEUE_MS, Upstream},
     webhook::{
         Endpoint, Endpoints,
         driver::{ATTEMPT_DEADLINE, Poster},
@@ -225,7 +225,12 @@ pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metr
         parameters.set_extra(name, value).with_context(|| format!("upstream.extra.{name}"))?;
     }
     let settings = LinkSettings { close_deadline: set.close_deadline, replay_speed: set.replay_speed, ..LinkSettings::default() };
+    let batch = set.batch_address().map(|url| {
+        let dialler = Arc::clone(&dialler);
+        Arc::new(BatchEndpoint::new(url, set.batch_format, set.batch_deadline, set.batch_per_minute, dialler))
+    });
     Ok(Upstream {
+        batch,
         url: set.speech_url().context("there is no address of a speech service: set SMALLEST_API_KEY or upstream.url")?,
         api_key: set.api_key.clone(),
         parameters,

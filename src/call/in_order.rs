@@ -121,7 +121,7 @@ impl InOrder {
                 Place::Behind(*sent_ms)
             }
             Report::CaughtUp => Place::Live,
-            Report::State(LinkState::Reconnecting { .. } | LinkState::Refused(_)) => Place::Away,
+            Report::State(LinkState::Reconnecting { .. } | LinkState::Refused(_) | LinkState::Backfilling) => Place::Away,
             Report::State(LinkState::Live | LinkState::Draining) if way.place == Place::Away => Place::Behind(way.sent_ms),
             Report::Done(_) => Place::Done,
             Report::Interim(heard) | Report::Final(heard) => {

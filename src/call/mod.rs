@@ -38,7 +38,7 @@ use crate::{
     registry::SessionState,
     segment::TrackKey,
     transcript::Transcript,
-    upstream::Report,
+    upstream::{LinkState, Report},
 };
 
 /// How long a session waits for another stream after one ended without a `stop` (contract, Events, details).
@@ -273,6 +273,7 @@ impl Call {
             Report::SpeechStarted { at_ms } => self.show(announce::speech(key.track, at_ms, true)),
             Report::SpeechEnded { at_ms } => self.show(announce::speech(key.track, at_ms, false)),
             Report::Gap(gap) => self.in_order.push_other(Item::Gap(key.track, gap), gap.to_ms, now),
+            Report::State(LinkState::Backfilling) => self.be_patient(now),
             Report::State(_) | Report::Behind { .. } | Report::CaughtUp => {}
             Report::Done(totals) => self.tracks.done(key, totals),
         }
@@ -323,6 +324,13 @@ impl Call {
     fn open(&mut self, key: TrackKey, base_ms: u64, now: Instant) -> bool {
         self.in_order.open(key, base_ms, now);
         self.tracks.open(key)
+    }
+
+    /// A track's batch requests get on, and say so before this is over.
+    fn be_patient(&mut self, now: Instant) {
+        if let Phase::Draining { until, .. } = &mut self.phase {
+            *until = (*until).max(now + DRAIN_LIMIT);
+        }
     }
 
     fn give_up(&mut self) {

@@ -4,6 +4,7 @@
 //! session holds up neither the audio nor the pongs; reports come in order and [`Report::Done`] last. The task ends when its
 //! link has, or when nobody listens to its reports any more.
 
+mod batch;
 mod dial;
 mod probe;
 
@@ -22,6 +23,7 @@ use tokio_tungstenite::{WebSocketStream, tungstenite};
 use tungstenite::Message;
 use url::Url;
 
+pub use batch::BatchEndpoint;
 pub use probe::{Probe, Unopened, probe};
 
 use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Report};
@@ -56,6 +58,8 @@ pub struct Upstream {
     pub dialler: Arc<Dialler>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where goes what streaming could not do; absent: it is a gap.
+    pub batch: Option<Arc<BatchEndpoint>>,
 }
 
 /// What a link is told. Dropping the sender says that no more audio will come.

@@ -11,6 +11,7 @@
 //! `handle_refused` and `handle_lost`, and calls `handle_timeout` at `poll_timeout`.
 
 mod backlog;
+mod batch;
 mod connection;
 mod driver;
 mod hear;
@@ -26,11 +27,12 @@ mod timers;
 mod wire;
 
 pub use backlog::Backlog;
-pub use driver::{Command, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
+pub use batch::batch_address;
+pub use driver::{BatchEndpoint, Command, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
 pub use link::Link;
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
 pub use refusal::{Lost, Reason, Refusal};
-pub use report::{LinkState, Output, Report, Totals};
+pub use report::{LinkState, Output, Report, Stretch, Totals};
 pub use settings::LinkSettings;
 
 #[cfg(test)]

@@ -97,6 +97,8 @@ pub enum LinkState {
     Refused(Refusal),
     /// The audio has ended, its last words are awaited.
     Draining,
+    /// The link is over; what it could not bring through goes to the batch endpoint. Told again and again while that is so.
+    Backfilling,
     /// All over.
     Closed,
 }
@@ -111,6 +113,7 @@ impl LinkState {
             Self::Reconnecting { .. } => "reconnecting",
             Self::Refused(_) => "refused",
             Self::Draining => "draining",
+            Self::Backfilling => "backfilling",
             Self::Closed => "closed",
         }
     }

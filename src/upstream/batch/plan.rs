@@ -119,7 +119,7 @@ pub(super) fn cut(wanted: &[Stretch], frames: &[Frame], manner: Manner) -> Optio
     let to = run.end().min(end.plus(around));
     let ranges = group.iter().map(|stretch| (stretch.from, stretch.to.min(end))).filter(|(from, to)| from < to);
     let wanted: Vec<(Offset, Offset)> = ranges.collect();
-    let voice = wanted.iter().flat_map(|(from, to)| run.between(*from, *to)).flatten().filter(|byte| is_loud(**byte)).count();
+    let voice = wanted.iter().flat_map(|(from, to)| run.between(*from, *to)).flatten().filter(|byte| is_loud(*byte)).count();
     let piece = Piece {
         start: from,
         start_ms: run.at_ms + bytes_to_ms(from.since(run.start())),
@@ -127,15 +127,76 @@ pub(super) fn cut(wanted: &[Stretch], frames: &[Frame], manner: Manner) -> Optio
         wanted,
         voice_ms: bytes_to_ms(voice as u64),
     };
-    Some(Cut::Piece(piece, run.between(from, to).map(|(frame, range)| frame.audio.slice(range)).collect()))
+    Some(Cut::Piece(piece, run.between(from, to).collect()))
 }
 
 const fn is_loud(byte: u8) -> bool {
     !byte & 0x7F > LOUD_CODE
 }
 
-/// Frames that follow each other on the track and on the clock.
+/// Frames that follow each other on the track and on the clock; never empty.
 struct Run<'a> {
     frames: &'a [Frame],
     at_ms: u64,
 }
+
+fn runs(frames: &[Frame]) -> Vec<Run<'_>> {
+    let follows = |first: &Frame, before: &Frame, next: &Frame| {
+        let place = first.at_ms + bytes_to_ms(next.offset.since(first.offset));
+        end_of(before) == next.offset && place.abs_diff(next.at_ms) <= ROUNDING_MS
+    };
+    let (mut runs, mut begin) = (Vec::new(), 0);
+    for at in 1..=frames.len() {
+        if frames.get(at).is_none_or(|next| !follows(&frames[begin], &frames[at - 1], next)) {
+            runs.push(Run { frames: &frames[begin..at], at_ms: frames[begin].at_ms });
+            begin = at;
+        }
+    }
+    runs
+}
+
+fn end_of(frame: &Frame) -> Offset {
+    frame.offset.plus(frame.audio.len() as u64)
+}
+
+impl Run<'_> {
+    fn start(&self) -> Offset {
+        self.frames.first().map_or(Offset(0), |frame| frame.offset)
+    }
+
+    fn end(&self) -> Offset {
+        self.frames.last().map_or(Offset(0), end_of)
+    }
+
+    /// The audio of this range, as far as it is there.
+    fn between(&self, from: Offset, to: Offset) -> impl Iterator<Item = Bytes> {
+        let within =
+            |frame: &Frame, at: Offset| usize::try_from(at.since(frame.offset)).unwrap_or(usize::MAX).min(frame.audio.len());
+        let pieces = self
+            .frames
+            .iter()
+            .map(move |frame| frame.audio.slice(within(frame, from)..within(frame, to).max(within(frame, from))));
+        pieces.filter(|piece| !piece.is_empty())
+    }
+
+    /// The middle of the quietest stretch in the last part before `limit`, the latest of equals; never before half of what lies behind
+    /// `from`.
+    fn quietest(&self, limit: Offset, from: Offset) -> Offset {
+        let search = ms_to_bytes(QUIET_SEARCH_MS).min(limit.since(from) / 2);
+        let (begin, step) = (Offset(limit.0 - search), ms_to_bytes(STEP_MS));
+        let loudness: Vec<u64> = self
+            .between(begin, limit)
+            .flatten()
+            .collect::<Vec<u8>>()
+            .chunks(ms_to_bytes(STEP_MS) as usize)
+            .map(|chunk| chunk.iter().map(|byte| u64::from(!byte & 0x7F)).sum())
+            .collect();
+        let window = (QUIET_MS / STEP_MS) as usize;
+        let sums = loudness.windows(window).map(|window| window.iter().sum::<u64>()).enumerate();
+        let quietest = sums.rev().min_by_key(|(_, sum)| *sum).map(|(at, _)| at as u64 * step + ms_to_bytes(QUIET_MS) / 2);
+        quietest.map_or(limit, |behind| begin.plus(behind))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,9 @@ pub(in crate::upstream) enum Answer {
 pub(in crate::upstream) enum Trouble {
     #[error("did not accept the API key (401: {0}); set SMALLEST_API_KEY to a valid key")]
     BadKey(Reason),
-    #[error("says that the plan lacks what was asked for (403: {0}); switch that parameter off under [upstream] or change the plan")]
+    #[error(
+        "says that the plan lacks what was asked for (403: {0}); switch that parameter off under [upstream] or change the plan"
+    )]
     Forbidden(Reason),
     #[error("did not accept {} ({status}: {reason}); check [upstream] in the settings", Named(*.parameter))]
     Refused { status: u16, parameter: Option<&'static str>, reason: Reason },
@@ -86,7 +88,10 @@ struct Named(Option<&'static str>);
 
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or_else(|| f.write_str("the request"), |name| write!(f, "upstream.{name}"))
+        match self.0 {
+            Some(name) => write!(f, "upstream.{name}"),
+            None => f.write_str("the request"),
+        }
     }
 }
 
@@ -175,24 +180,43 @@ mod tests {
     /// Section 8.4 row by row, then what stands between its rows.
     #[test]
     fn every_answer_has_its_verdict() {
-        let region = r#"{"status":"error","error_code":"LANGUAGE_NOT_ENABLED_IN_REGION","message":"x","language":"ja","region":"in"}"#;
+        let region =
+            r#"{"status":"error","error_code":"LANGUAGE_NOT_ENABLED_IN_REGION","message":"x","language":"ja","region":"in"}"#;
         for (status, body, expected) in [
-            (400, r#"{"status":"error","message":"Invalid query parameters","errors":[{"path":"language","message":"x"}]}"#,
-                "never refused: did not accept upstream.language (400: Invalid query parameters)"),
-            (400, r#"{"status":"error","message":"Invalid query parameters","errors":"a bad url field"}"#, "never refused: did not accept the request (400"),
+            (
+                400,
+                r#"{"status":"error","message":"Invalid query parameters","errors":[{"path":"language","message":"x"}]}"#,
+                "never refused: did not accept upstream.language (400: Invalid query parameters)",
+            ),
+            (
+                400,
+                r#"{"status":"error","message":"Invalid query parameters","errors":"a bad url field"}"#,
+                "never refused: did not accept the request (400",
+            ),
             (400, r#"{"status":"error","message":"Bad Request","errors":"Audio data too large"}"#, "halve too_large"),
             (400, r#"{"error":"Audio data too large"}"#, "halve too_large"),
             (400, region, "never language: does not serve the language"),
-            (400, r#"{"status":"error","code":"AudioDecodeError","message":"Could not decode the audio"}"#,
-                "never undecodable: could not decode the file (Could (...) decode the audio); set upstream.batch_format"),
+            (
+                400,
+                r#"{"status":"error","code":"AudioDecodeError","message":"Could not decode the audio"}"#,
+                "never undecodable: could not decode the file (Could not decode the audio); set upstream.batch_format",
+            ),
             (400, r#"{"error":{"code":"AudioDecodeError"}}"#, "never undecodable"),
             (400, r#"{"status":"error","code":"NoAudio","message":"No audio"}"#, "nothing"),
             (413, r#"{"error":"x"}"#, "halve too_large"),
-            (401, r#"{"message":"Unauthorized: No tokens provided"}"#, "never bad_key: did not accept the API key (401: Unauthorized No tokens provided)"),
+            (
+                401,
+                r#"{"message":"Unauthorized: No tokens provided"}"#,
+                "never bad_key: did not accept the API key (401: Unauthorized No tokens provided)",
+            ),
             (401, r#"{"error":"unauthorized"}"#, "never bad_key"),
             (403, "", "never forbidden: says that the plan lacks what was asked for (403: no reason given)"),
             (429, r#"{"error":"Rate limit exceeded: too many requests","request_id":"r"}"#, "again after Some(7s) rate_limited"),
-            (500, r#"{"error":"Internal server error"}"#, "again after Some(7s) unavailable: answered 500 (Internal server error)"),
+            (
+                500,
+                r#"{"error":"Internal server error"}"#,
+                "again after Some(7s) unavailable: answered 500 (Internal server error)",
+            ),
             (503, "<html>", "again after Some(7s) unavailable"),
             (408, "", "again after Some(7s) unavailable"),
             (404, "", "never not_there: is not at this address (404); set upstream.batch_url"),
@@ -200,13 +224,17 @@ mod tests {
             (302, "", "never not_there"),
             (415, "", "never undecodable"),
             (422, "{}", "never refused: did not accept the request (422"),
-            (200, r#"{"status":"success","transcription":"Hello.","words":[{"word":"Hello.","start":0.1,"end":0.5}]}"#, "heard Hello. with 1 words"),
+            (
+                200,
+                r#"{"status":"success","transcription":"Hello.","words":[{"word":"Hello.","start":0.1,"end":0.5}]}"#,
+                "heard Hello. with 1 words",
+            ),
             (200, r#"{"status":"success","transcription":"","metadata":{"duration":0}}"#, "heard  with 0 words"),
             (200, r#"{"status":"error","message":"x","code":"AudioDecodeError"}"#, "never undecodable"),
             (200, r#"{"status":"processing","request_id":"r"}"#, "again after None unreadable"),
             (200, r#"{"status":"success","transcrip"#, "again after None unreadable"),
         ] {
-            let found = shown(status, body).replace("Could (...)", "Could (...)");
+            let found = shown(status, body);
             assert!(found.starts_with(expected) || found.contains(expected), "{status} {body}: {found}");
         }
     }

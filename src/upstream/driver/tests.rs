@@ -53,6 +53,7 @@ impl Rig {
             settings: Arc::new(settings),
             dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
             metrics: Arc::default(),
+            batch: None,
         };
         let (commands, orders) = mpsc::channel(commands);
         let (told, reports) = mpsc::channel(reports);
