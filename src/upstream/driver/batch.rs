@@ -291,3 +291,6 @@ fn log(trouble: &Trouble, again: Option<Duration>) {
         None => tracing::error!(cause, "the speech service's batch endpoint {trouble}; what it was asked for is a gap"),
     }
 }
+
+#[cfg(test)]
+mod tests;
