@@ -6,6 +6,7 @@
 
 mod batch;
 mod dial;
+mod fetch;
 mod probe;
 
 use std::{
@@ -26,13 +27,15 @@ use url::Url;
 pub use batch::BatchEndpoint;
 pub use probe::{Probe, Unopened, probe};
 
-use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Report};
+use self::fetch::Fetch;
+use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Remains, Report, Stretch, Totals};
 use crate::{
     clock,
     media::{Chunk, Offset},
     metrics::Metrics,
     net::Dialler,
     segment::TrackKey,
+    spool::SpoolTrack,
 };
 
 /// Audio that may wait in the channel of commands, in milliseconds: more than a write or a farewell can hold up. Behind it audio is on the
@@ -62,6 +65,18 @@ pub struct Upstream {
     pub batch: Option<Arc<BatchEndpoint>>,
 }
 
+/// What a link is for.
+pub struct LinkTrack {
+    /// Which track of the session.
+    pub key: TrackKey,
+    /// How the service may name it.
+    pub external_session_id: String,
+    /// Where its audio is kept.
+    pub spool: SpoolTrack,
+    /// What an earlier life left of it: the link then does that, and takes no audio.
+    pub remains: Option<Remains>,
+}
+
 /// What a link is told. Dropping the sender says that no more audio will come.
 pub enum Command {
     /// The next chunk of the track.
@@ -82,23 +97,44 @@ impl Command {
     }
 }
 
-/// Runs one track's link to its end.
+/// Runs one track's link to its end, and then what it left over to the end of that.
 pub async fn run(
     upstream: Arc<Upstream>,
-    key: TrackKey,
-    external_session_id: String,
-    recovered: bool,
-    mut commands: mpsc::Receiver<Command>,
+    track: LinkTrack,
+    commands: mpsc::Receiver<Command>,
     reports: mpsc::Sender<(TrackKey, Report)>,
 ) {
-    let mut link = Link::new(Arc::clone(&upstream.settings), recovered, clock::now());
+    let (key, spool) = (track.key, track.spool.clone());
+    let Some((left, mut totals)) = stream(&upstream, track, commands, &reports).await else { return };
+    if let Some(endpoint) = upstream.batch.as_ref().filter(|_| !left.is_empty()) {
+        // The audio's last moments may still be on their way to the disk.
+        spool.flush().await;
+        let Some(ms) = batch::run(&upstream, endpoint, key, left, spool.reader(), &reports).await else { return };
+        totals.add_backfilled(ms);
+    }
+    let _ = reports.send((key, Report::Done(totals))).await;
+}
+
+/// Runs the link; gives what it left over for the batch endpoint, if there is one, and the link's last word, which is not said yet. `None` if
+/// nobody listens any more.
+async fn stream(
+    upstream: &Arc<Upstream>,
+    track: LinkTrack,
+    mut commands: mpsc::Receiver<Command>,
+    reports: &mpsc::Sender<(TrackKey, Report)>,
+) -> Option<(Vec<Stretch>, Totals)> {
+    let LinkTrack { key, external_session_id, spool, remains } = track;
+    let mut link = Link::new(Arc::clone(&upstream.settings), remains.as_ref(), clock::now());
+    let mut fetch = Fetch::new(spool.reader());
     let mut way = Way::Idle;
     let mut waiting = VecDeque::new();
+    let (mut left, mut last_word) = (Vec::new(), None);
     let mut more_audio = true;
     let mut alarm = Box::pin(tokio::time::sleep_until(clock::now().into()));
     loop {
         while let Some(output) = link.poll_output() {
             match output {
+                Output::Report(report) if let Report::Done(totals) = *report => last_word = Some(totals),
                 Output::Report(report) => {
                     if matches!(*report, Report::Interim(_) | Report::Final(_)) {
                         way.heard(&upstream.metrics);
@@ -106,17 +142,21 @@ pub async fn run(
                     waiting.push_back(*report);
                 }
                 Output::Hangup => way = Way::Idle,
-                Output::Dial => way = Way::Dialling(Box::pin(dial::dial(Arc::clone(&upstream), external_session_id.clone()))),
+                Output::Dial => way = Way::Dialling(Box::pin(dial::dial(Arc::clone(upstream), external_session_id.clone()))),
                 Output::Audio { audio, received } => {
                     way.write(Message::Binary(audio), &mut link, &upstream.settings).await;
                     way.wrote(received, &upstream.metrics);
                 }
                 Output::Control(text) => way.write(Message::text(text), &mut link, &upstream.settings).await,
+                Output::Fetch { from } => fetch.ask(from),
+                Output::Leftover(stretches) if upstream.batch.is_some() => left = stretches,
+                Output::Leftover(stretches) => waiting.extend(stretches.iter().map(Stretch::given_up)),
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
             }
         }
-        if link.is_closed() && waiting.is_empty() {
-            return way.farewell().await;
+        if let Some(totals) = last_word.filter(|_| waiting.is_empty()) {
+            way.farewell().await;
+            return Some((left, totals));
         }
         let deadline = link.poll_timeout();
         if let Some(deadline) = deadline.filter(|deadline| alarm.deadline() != (*deadline).into()) {
@@ -131,10 +171,15 @@ pub async fn run(
                     link.handle_audio_ended(clock::now());
                 }
             }
-            event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => take(event, &mut way, &mut link).await,
+            chunks = fetch.next() => link.handle_fetched(chunks, clock::now()),
+            event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => {
+                // Behind the end of the audio nobody tells the link; a connection that begins anew has to know.
+                link.handle_covered(spool.mark(), clock::now());
+                take(event, &mut way, &mut link).await;
+            }
             permit = reports.reserve(), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
                 (Ok(permit), Some(report)) => permit.send((key, report)),
-                _ => return,
+                _ => return None,
             },
             () = alarm.as_mut(), if deadline.is_some() => {
                 // What came while this task was not run came before its deadlines: silence is told by what did not come.

@@ -27,6 +27,13 @@ pub enum Output {
     Ping,
     /// Drop the connection, or the attempt to get one.
     Hangup,
+    /// Read some seconds of the track's audio behind `from` back from the spool; answered once by [`super::Link::handle_fetched`].
+    Fetch {
+        /// Its first byte.
+        from: Offset,
+    },
+    /// What streaming could not do, by offset; told once at most, right before [`Report::Done`].
+    Leftover(Vec<Stretch>),
     /// For the session.
     Report(Box<Report>),
 }
@@ -59,24 +66,38 @@ pub enum Report {
         at_ms: u64,
     },
     /// Audio given up.
-    Gap(Gap),
+    Gap {
+        /// Which, and why.
+        gap: Gap,
+        /// Once this is stored, the audio up to here needs no transcript.
+        covers: Offset,
+    },
     /// Exactly once, last.
     Done(Totals),
 }
 
-/// Audio of a track that streaming could not bring through, contiguous on the call's clock.
+/// A run of audio without a final: in one piece on the track and on the call's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
     /// Its first byte.
     pub from: Offset,
-    /// Behind its last.
+    /// Behind its last byte.
     pub to: Offset,
-    /// Where it begins on the call's clock, in milliseconds.
+    /// The same on the call's clock, in milliseconds.
     pub from_ms: u64,
-    /// Where it ends.
+    /// As above.
     pub to_ms: u64,
-    /// Why it is missing, where nothing else brings it.
+    /// Why streaming could not do it.
     pub reason: GapReason,
+}
+
+impl Stretch {
+    /// The same as audio given up, where everything before it is accounted for.
+    #[must_use]
+    pub const fn given_up(&self) -> Report {
+        let gap = Gap { from_ms: self.from_ms, to_ms: self.to_ms, reason: self.reason };
+        Report::Gap { gap, covers: self.to }
+    }
 }
 
 /// Where a link stands.
@@ -132,6 +153,14 @@ pub struct Totals {
     pub reconnects: u32,
     /// Messages of the service that could not be read.
     pub malformed: u64,
-    /// No audio was given up.
+    /// No audio was given up or left over.
     pub complete: bool,
+}
+
+impl Totals {
+    /// The batch endpoint transcribed so much of what the link left over.
+    pub(super) fn add_backfilled(&mut self, ms: u64) {
+        self.finalized_ms += ms;
+        self.sent_ms = self.sent_ms.max(self.finalized_ms);
+    }
 }

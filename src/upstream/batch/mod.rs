@@ -89,7 +89,8 @@ pub(super) struct Batch {
     deadline: Option<Instant>,
     tell: Instant,
     requests: u32,
-    transcribed_ms: u64,
+    /// In bytes.
+    transcribed: u64,
     outputs: VecDeque<Output>,
 }
 
@@ -105,7 +106,7 @@ impl Batch {
             deadline: None,
             tell: now + TOLD_EVERY,
             requests: 0,
-            transcribed_ms: 0,
+            transcribed: 0,
             outputs: VecDeque::new(),
         };
         batch.tell();
@@ -120,7 +121,7 @@ impl Batch {
 
     /// Audio that it brought through so far, in milliseconds.
     pub(super) const fn transcribed_ms(&self) -> u64 {
-        self.transcribed_ms
+        bytes_to_ms(self.transcribed)
     }
 
     /// The next thing to do.
@@ -188,7 +189,7 @@ impl Batch {
             Verdict::Halve(trouble) if self.manner.limit / 2 >= ms_to_bytes(plan::LEAST_MS) => {
                 self.count(&trouble);
                 self.outputs.push_back(Output::Failed { trouble, again: Some(Duration::ZERO) });
-                self.manner.limit = self.manner.limit.min(piece.wanted_ms() * 8) / 2;
+                self.manner.limit = self.manner.limit.min(piece.wanted_bytes()) / 2;
                 self.go_on(now);
             }
             Verdict::Halve(trouble) | Verdict::Never(trouble) => self.end(trouble, now),
@@ -236,8 +237,8 @@ impl Batch {
     /// The piece is transcribed.
     fn done(&mut self, piece: &Piece, verdict: &'static str, now: Instant) {
         self.report(Report::Covered(piece.upto()));
-        self.outputs.push_back(Output::Counted { verdict, transcribed_ms: piece.wanted_ms() });
-        self.transcribed_ms += piece.wanted_ms();
+        self.outputs.push_back(Output::Counted { verdict, transcribed_ms: bytes_to_ms(piece.wanted_bytes()) });
+        self.transcribed += piece.wanted_bytes();
         self.pass(piece.upto(), |_| {});
         (self.deadline, self.tell) = (None, now + TOLD_EVERY);
         self.backoff.reset();

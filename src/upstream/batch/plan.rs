@@ -87,9 +87,9 @@ impl Piece {
         self.start_ms + (offset.since(self.start) + BYTES_PER_MS / 2) / BYTES_PER_MS
     }
 
-    /// Wanted audio, in milliseconds.
-    pub(super) fn wanted_ms(&self) -> u64 {
-        self.wanted.iter().map(|(from, to)| bytes_to_ms(to.since(*from))).sum()
+    /// Wanted audio, in bytes.
+    pub(super) fn wanted_bytes(&self) -> u64 {
+        self.wanted.iter().map(|(from, to)| to.since(*from)).sum()
     }
 }
 

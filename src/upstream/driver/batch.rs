@@ -26,7 +26,7 @@ use super::{Upstream, chance};
 use crate::{
     audio::{PhoneForm, phone_file},
     clock,
-    media::{Gap, Offset},
+    media::Offset,
     net::{Connector, DialError, Dialler},
     segment::TrackKey,
     spool::{Frame, Reader},
@@ -217,7 +217,7 @@ impl Work<'_> {
                 }));
             }
             Output::Report(report) => return Some(*report),
-            Output::GivenUp(stretch) => return Some(given_up(stretch)),
+            Output::GivenUp(stretch) => return Some(stretch.given_up()),
             Output::Counted { verdict, transcribed_ms } => self.upstream.metrics.batch(verdict, transcribed_ms),
             Output::Failed { trouble, again } => log(&trouble, again),
         }
@@ -274,11 +274,6 @@ async fn read(reader: &mut Reader, from: Offset, to: Offset) -> std::io::Result<
         }
         frames.extend(more);
     }
-}
-
-/// What no batch brings is a gap.
-pub(super) fn given_up(stretch: Stretch) -> Report {
-    Report::Gap(Gap { from_ms: stretch.from_ms, to_ms: stretch.to_ms, reason: stretch.reason })
 }
 
 fn log(trouble: &Trouble, again: Option<Duration>) {

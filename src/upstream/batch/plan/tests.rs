@@ -41,7 +41,7 @@ fn a_stretch_goes_with_a_second_on_either_side() {
     let (piece, bytes) = piece(&wanted, &seconds(3..20, 700, |_| LOUD), manner(60_000));
     assert_eq!((piece.start, piece.start_ms, piece.length), (at(4_000), 4_700, 40_000));
     assert_eq!((piece.wanted.as_slice(), piece.voice_ms, bytes), (&[(at(5_000), at(8_000))][..], 3_000, 40_000));
-    assert_eq!((piece.upto(), piece.wanted_ms(), piece.ms(at(5_000))), (at(8_000), 3_000, 5_700));
+    assert_eq!((piece.upto(), piece.wanted_bytes(), piece.ms(at(5_000))), (at(8_000), 24_000, 5_700));
 }
 
 #[test]

@@ -54,7 +54,8 @@ async fn spooled(folder: &Folder) -> (SpoolTrack, Stretch) {
     }
     spool.flush().await;
     let end = audio.len() as u64;
-    let stretch = Stretch { from: Offset(0), to: Offset(end), from_ms: 2_000, to_ms: 2_000 + end / 8, reason: GapReason::UpstreamLost };
+    let stretch =
+        Stretch { from: Offset(0), to: Offset(end), from_ms: 2_000, to_ms: 2_000 + end / 8, reason: GapReason::UpstreamLost };
     (track, stretch)
 }
 
