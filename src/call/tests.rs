@@ -77,11 +77,11 @@ fn a_stream_that_went_away_without_a_stop_may_be_joined_for_ten_seconds() {
 }
 
 #[test]
-fn a_call_is_drained_longer_than_its_links_can_take() {
+fn a_call_is_drained_for_longer_than_its_links_can_take() {
+    use crate::config::table::{LONGEST_CATCH_UP, LONGEST_CLOSE, SPOOL};
     let link = crate::upstream::LinkSettings::default();
-    let behind = Duration::from_millis((link.memory_ms + crate::upstream::QUEUE_MS) / u64::from(link.replay_speed));
-    let longest_close = crate::config::table::LONGEST_CLOSE;
-    assert!(link.catch_up + link.connect_timeout + behind + longest_close < DRAIN_LIMIT);
+    assert!(LONGEST_CATCH_UP + link.connect_timeout + link.backoff_cap + LONGEST_CLOSE < DRAIN_LIMIT, "without a word");
+    assert!(SPOOL.1 + LONGEST_CATCH_UP + LONGEST_CLOSE < LONGEST_DRAIN, "at the speed of speech");
 }
 
 #[test]

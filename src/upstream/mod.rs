@@ -28,7 +28,7 @@ mod wire;
 
 pub use backlog::{Backlog, FETCH_BYTES, Remains};
 pub use batch::batch_address;
-pub use driver::{BatchEndpoint, Command, LinkTrack, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
+pub use driver::{BatchEndpoint, Command, Leaving, LinkTrack, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
 pub use link::Link;
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
 pub use refusal::{Lost, Reason, Refusal};

@@ -153,7 +153,8 @@ enum Event {
 
 type Task = Pin<Box<dyn Future<Output = Event> + Send>>;
 
-/// Transcribes what is left of a track; gives the milliseconds that it brought through, or `None` where nobody listens any more.
+/// Transcribes what is left of a track; gives the milliseconds that it brought through, or `None` where nobody listens any more or the bridge
+/// stops: the audio is on disk, and the next start goes on.
 pub(super) async fn run(
     upstream: &Arc<Upstream>,
     endpoint: &Arc<BatchEndpoint>,
@@ -163,7 +164,7 @@ pub(super) async fn run(
     reports: &mpsc::Sender<(TrackKey, Report)>,
 ) -> Option<u64> {
     let mut batch = Batch::new(left, endpoint.patience, clock::now());
-    let mut work = Work { upstream, endpoint, reader: Some(reader), turn: None, task: None };
+    let mut work = Work { upstream, endpoint, reader: Some(reader), turn: None, task: None, is_posting: false };
     loop {
         while let Some(output) = batch.poll_output() {
             if let Some(report) = work.perform(output) {
@@ -173,9 +174,16 @@ pub(super) async fn run(
         if batch.is_closed() {
             return Some(batch.transcribed_ms());
         }
+        let leaving = &upstream.leaving;
+        if leaving.all.is_cancelled() || leaving.unconnected.is_cancelled() && !work.is_posting {
+            let _ = reports.send((key, Report::Left)).await;
+            return None;
+        }
         tokio::select! {
             event = work.next() => work.take(event, &mut batch),
             () = clock::sleep_until(batch.poll_timeout()) => batch.handle_timeout(clock::now()),
+            () = leaving.unconnected.cancelled(), if !leaving.unconnected.is_cancelled() => {}
+            () = leaving.all.cancelled() => {}
             () = reports.closed() => return None,
         }
     }
@@ -190,6 +198,8 @@ struct Work<'a> {
     /// Held from its grant to its answer.
     turn: Option<OwnedSemaphorePermit>,
     task: Option<Task>,
+    /// An answer is awaited.
+    is_posting: bool,
 }
 
 impl Work<'_> {
@@ -210,6 +220,7 @@ impl Work<'_> {
                 }));
             }
             Output::Post(audio) => {
+                self.is_posting = true;
                 let posting = Arc::clone(self.endpoint).post(Arc::clone(self.upstream), audio);
                 self.task = Some(Box::pin(async move {
                     let (answer, id) = posting.await;
@@ -257,6 +268,7 @@ impl Work<'_> {
             Event::Answer(answer, id) => {
                 tracing::debug!(request = id, "the batch endpoint answered");
                 drop(self.turn.take());
+                self.is_posting = false;
                 batch.handle_answer(answer, chance(), now);
             }
         }

@@ -58,6 +58,7 @@ impl Rig {
             dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
             metrics: Arc::default(),
             batch: None,
+            leaving: Leaving::default(),
         };
         let (commands, orders) = mpsc::channel(commands);
         let (told, reports) = mpsc::channel(reports);

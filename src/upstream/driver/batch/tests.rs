@@ -12,7 +12,7 @@ use crate::{
     net::Reach,
     spool::{Spool, SpoolTrack, seal::DataKey},
     store::driver::tests::Folder,
-    upstream::LinkSettings,
+    upstream::{Leaving, LinkSettings},
 };
 
 const KEY: TrackKey = TrackKey { stream: 0, track: Track::Outbound };
@@ -35,6 +35,7 @@ fn upstream() -> Arc<Upstream> {
         dialler: dialler(),
         metrics: Arc::default(),
         batch: None,
+        leaving: Leaving::default(),
     })
 }
 
@@ -146,6 +147,23 @@ async fn whoever_stops_listening_stops_the_work() {
     let running = tokio::spawn(async move { run(&upstream(), &endpoint, KEY, vec![stretch], track.reader(), &told).await });
     drop(reports);
     assert_eq!(running.await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_bridge_that_stops_leaves_the_rest_for_the_next_start() {
+    let (url, _log, _over) = emulator(Faults::always(Fault::BatchRefuse { status: 503, retry_after: None, form: None })).await;
+    let folder = Folder::new();
+    let (track, stretch) = spooled(&folder).await;
+    let (told, mut reports) = mpsc::channel(256);
+    let (endpoint, upstream) = (endpoint(&url, PhoneForm::Pcm16, 25), upstream());
+    upstream.leaving.unconnected.cancel();
+    assert_eq!(run(&upstream, &endpoint, KEY, vec![stretch], track.reader(), &told).await, None);
+    drop(told);
+    let mut last = None;
+    while let Some((_, report)) = reports.recv().await {
+        last = Some(report);
+    }
+    assert!(matches!(last, Some(Report::Left)), "no gap is told");
 }
 
 #[tokio::test]
