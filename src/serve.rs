@@ -248,6 +248,7 @@ pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metr
         close_deadline: set.close_deadline,
         replay_speed: set.replay_speed,
         catch_up: set.catch_up,
+        has_batch: set.batch_address().is_some(),
         spool_bytes: ms_to_bytes(u64::try_from(config.spool.per_track.as_millis()).unwrap_or(u64::MAX / BYTES_PER_MS)),
         ..LinkSettings::default()
     };

@@ -313,6 +313,13 @@ impl Faults {
         self
     }
 
+    /// This plan and one more rule: a fault everywhere.
+    #[must_use]
+    pub fn and_always(mut self, fault: Fault) -> Self {
+        self.faults.push(Rule::always(fault));
+        self
+    }
+
     /// What this stream suffers.
     pub(super) fn of_connection(&self, connection: u32, attempt: u32, session: &str) -> Vec<Suffered> {
         self.of(connection, attempt, session, false)

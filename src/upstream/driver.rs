@@ -35,7 +35,7 @@ use crate::{
     media::{Chunk, Offset},
     metrics::Metrics,
     net::Dialler,
-    segment::TrackKey,
+    segment::{Heard, TrackKey},
     spool::SpoolTrack,
 };
 
@@ -123,11 +123,11 @@ pub async fn run(
     reports: mpsc::Sender<(TrackKey, Report)>,
 ) {
     let (key, spool) = (track.key, track.spool.clone());
-    let Some((left, mut totals)) = stream(&upstream, track, commands, &reports).await else { return };
+    let Some((left, open, mut totals)) = stream(&upstream, track, commands, &reports).await else { return };
     if let Some(endpoint) = upstream.batch.as_ref().filter(|_| !left.is_empty()) {
         // The audio's last moments may still be on their way to the disk.
         spool.flush().await;
-        let Some(ms) = batch::run(&upstream, endpoint, key, left, spool.reader(), &reports).await else { return };
+        let Some(ms) = batch::run(&upstream, endpoint, key, (left, open), spool.reader(), &reports).await else { return };
         totals.add_backfilled(ms);
     }
     let _ = reports.send((key, Report::Done(totals))).await;
@@ -140,13 +140,13 @@ async fn stream(
     track: LinkTrack,
     mut commands: mpsc::Receiver<Command>,
     reports: &mpsc::Sender<(TrackKey, Report)>,
-) -> Option<(Vec<Stretch>, Totals)> {
+) -> Option<(Vec<Stretch>, Option<Heard>, Totals)> {
     let LinkTrack { key, external_session_id, spool, remains } = track;
     let mut link = Link::new(Arc::clone(&upstream.settings), remains.as_ref(), clock::now());
     let mut fetch = Fetch::new(spool.reader());
     let mut way = Way::Idle;
     let mut waiting = VecDeque::new();
-    let (mut left, mut last_word) = (Vec::new(), None);
+    let (mut left, mut open, mut last_word) = (Vec::new(), None, None);
     let mut more_audio = true;
     let mut alarm = Box::pin(tokio::time::sleep_until(clock::now().into()));
     loop {
@@ -167,6 +167,7 @@ async fn stream(
                 }
                 Output::Control(text) => way.write(Message::text(text), &mut link, &upstream.settings).await,
                 Output::Fetch { from } => fetch.ask(from),
+                Output::Open(heard) => open = Some(*heard),
                 Output::Leftover(stretches) if upstream.batch.is_some() => left = stretches,
                 Output::Leftover(stretches) => waiting.extend(stretches.iter().map(Stretch::given_up)),
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
@@ -183,7 +184,7 @@ async fn stream(
         }
         if let Some(totals) = last_word.filter(|_| waiting.is_empty()) {
             way.farewell().await;
-            return Some((left, totals));
+            return Some((left, open, totals));
         }
         let deadline = link.poll_timeout();
         if let Some(deadline) = deadline.filter(|deadline| alarm.deadline() != (*deadline).into()) {

@@ -32,6 +32,9 @@ pub enum Output {
         /// Its first byte.
         from: Offset,
     },
+    /// What was being said where the leftover begins, as a provisional final: for the case that nothing hears the leftover. Before it, and only
+    /// where there is a batch endpoint ([`super::LinkSettings::has_batch`]).
+    Open(Box<Heard>),
     /// What streaming could not do, by offset; told once at most, right before [`Report::Done`].
     Leftover(Vec<Stretch>),
     /// For the session.

@@ -234,6 +234,7 @@ impl Rig {
                     self.link.handle_fetched(chunks, self.now);
                     continue;
                 }
+                Output::Open(_) => panic!("there is no batch endpoint"),
                 Output::Leftover(stretches) => {
                     let place = |stretch: &Stretch| {
                         assert_eq!(stretch.reason, GapReason::UpstreamLost);

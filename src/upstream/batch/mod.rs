@@ -38,6 +38,7 @@ use super::{LinkState, Report, Stretch, wire};
 use crate::{
     backoff::Backoff,
     media::{Offset, bytes_to_ms, ms_to_bytes},
+    segment::Heard,
     spool::Frame,
 };
 
@@ -81,6 +82,8 @@ enum State {
 /// See the folder's promises.
 pub(super) struct Batch {
     wanted: VecDeque<Stretch>,
+    /// Said where nothing better comes.
+    open: Option<Heard>,
     manner: Manner,
     state: State,
     backoff: Backoff,
@@ -95,10 +98,11 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Transcribes these stretches, oldest first.
-    pub(super) fn new(wanted: Vec<Stretch>, patience: Duration, now: Instant) -> Self {
+    /// Transcribes these stretches, oldest first. `open` is what was being said where they begin, as far as streaming heard it.
+    pub(super) fn new(wanted: Vec<Stretch>, open: Option<Heard>, patience: Duration, now: Instant) -> Self {
         let mut batch = Self {
             wanted: wanted.into_iter().filter(|stretch| stretch.from < stretch.to).collect(),
+            open,
             manner: Manner { limit: ms_to_bytes(plan::WANTED_MS), bare: false },
             state: State::Queued(now),
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
@@ -236,6 +240,7 @@ impl Batch {
 
     /// The piece is transcribed.
     fn done(&mut self, piece: &Piece, verdict: &'static str, now: Instant) {
+        self.open = None;
         self.report(Report::Covered(piece.upto()));
         self.outputs.push_back(Output::Counted { verdict, transcribed_ms: bytes_to_ms(piece.wanted_bytes()) });
         self.transcribed += piece.wanted_bytes();
@@ -274,8 +279,12 @@ impl Batch {
         self.outputs.push_back(Output::Turn);
     }
 
-    /// What is wanted up to here stays untranscribed.
+    /// What is wanted up to here stays untranscribed, but for what streaming heard of it.
     fn give_up(&mut self, to: Offset) {
+        if let Some(open) = self.open.take() {
+            self.pass(open.covers, |_| {});
+            self.report(Report::Final(open));
+        }
         let mut lost = Vec::new();
         self.pass(to, |stretch| lost.push(stretch));
         self.outputs.extend(lost.into_iter().map(Output::GivenUp));

@@ -34,7 +34,7 @@ impl Bench {
     fn new(wanted: Vec<Stretch>) -> Self {
         let now = clock::now();
         Self {
-            batch: Batch::new(wanted, PATIENCE, now),
+            batch: Batch::new(wanted, None, PATIENCE, now),
             now,
             spooled: 0..2_000,
             byte: |_| 0x80,
@@ -142,7 +142,7 @@ fn silence_is_silence() {
     let mut bench = Bench::new(vec![stretch(0, 10_000)]);
     bench.byte = |_| 0xFF;
     for answer in [(200, SILENCE), (400, r#"{"code":"NoAudio"}"#)] {
-        let mut bench = Bench { batch: Batch::new(vec![stretch(0, 10_000)], PATIENCE, bench.now), ..Bench::new(vec![]) };
+        let mut bench = Bench { batch: Batch::new(vec![stretch(0, 10_000)], None, PATIENCE, bench.now), ..Bench::new(vec![]) };
         bench.byte = |_| 0xFF;
         bench.until_posted();
         bench.answer(answer.0, answer.1);
@@ -282,6 +282,30 @@ fn an_answer_without_times_is_asked_for_again_without_what_lies_around() {
     assert!(!bench.until_posted());
     assert_eq!(bench.posted, [17_000, 10_000, 4_000]);
     assert_eq!(bench.finals, [("in it".to_owned(), 10_000, 20_000), ("and more".to_owned(), 21_000, 25_000)]);
+}
+
+#[test]
+fn what_was_being_said_is_said_only_where_batch_brings_nothing_better() {
+    let open = || {
+        let piece =
+            Piece { start: at(10_000), start_ms: 10_000, length: 64_000, wanted: vec![(at(10_000), at(13_000))], voice_ms: 0 };
+        let wire::Message::Transcript(answer) = wire::parse(r#"{"transcription":"half a"}"#) else { unreachable!() };
+        Hearing { piece: &piece, request: 0, now: clock::now() }.segments(*answer).remove(0)
+    };
+    for (status, body, finals, lost) in [(200, HELLO, "hello", 0), (403, "", "half a", 1)] {
+        let mut bench = Bench::new(vec![]);
+        bench.batch = Batch::new(vec![stretch(10_000, 20_000)], Some(open()), PATIENCE, bench.now);
+        bench.until_posted();
+        bench.answer(status, body);
+        assert!(!bench.until_posted());
+        assert_eq!((bench.finals.len(), bench.finals[0].0.as_str(), bench.lost.len()), (1, finals, lost), "{status}");
+    }
+    let mut bench = Bench::new(vec![]);
+    bench.batch = Batch::new(vec![stretch(10_000, 20_000)], Some(open()), PATIENCE, bench.now);
+    bench.until_posted();
+    bench.answer(403, "");
+    bench.until_posted();
+    assert_eq!(bench.lost, [(13_000, 20_000)], "only what streaming did not hear is a gap");
 }
 
 #[test]

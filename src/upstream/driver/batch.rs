@@ -28,7 +28,7 @@ use crate::{
     clock,
     media::Offset,
     net::{Connector, DialError, Dialler},
-    segment::TrackKey,
+    segment::{Heard, TrackKey},
     spool::{Frame, Reader},
     upstream::{
         Parameters, Reason, Report, Stretch,
@@ -159,11 +159,11 @@ pub(super) async fn run(
     upstream: &Arc<Upstream>,
     endpoint: &Arc<BatchEndpoint>,
     key: TrackKey,
-    left: Vec<Stretch>,
+    (left, open): (Vec<Stretch>, Option<Heard>),
     reader: Reader,
     reports: &mpsc::Sender<(TrackKey, Report)>,
 ) -> Option<u64> {
-    let mut batch = Batch::new(left, endpoint.patience, clock::now());
+    let mut batch = Batch::new(left, open, endpoint.patience, clock::now());
     let mut work = Work { upstream, endpoint, reader: Some(reader), turn: None, task: None, is_posting: false };
     loop {
         while let Some(output) = batch.poll_output() {

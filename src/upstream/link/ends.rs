@@ -164,13 +164,18 @@ impl Link {
     pub(super) fn finish(&mut self, heard_out: bool) {
         self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup));
         self.timers.clear_all();
+        let for_batch = !heard_out && self.settings.has_batch && !self.left_over().is_empty();
         if let Some((mut interim, upto)) = self.interim.take() {
             interim.covers = if heard_out { self.backlog.end().max(self.finalized) } else { self.heard_for_sure(&interim, upto) };
             interim.flushed = true;
             interim.provisional = true;
-            let covers = interim.covers;
-            self.report(Report::Final(interim));
-            self.cover(covers);
+            if for_batch {
+                self.outputs.push_back(Output::Open(Box::new(interim)));
+            } else {
+                let covers = interim.covers;
+                self.report(Report::Final(interim));
+                self.cover(covers);
+            }
         }
         self.state = State::Closed;
         self.report(Report::State(LinkState::Closed));

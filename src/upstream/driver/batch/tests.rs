@@ -74,7 +74,7 @@ async fn reports_of(endpoint: &Arc<BatchEndpoint>) -> (Option<u64>, Vec<Report>)
     let folder = Folder::new();
     let (track, stretch) = spooled(&folder).await;
     let (told, mut reports) = mpsc::channel(256);
-    let through = run(&upstream(), endpoint, KEY, vec![stretch], track.reader(), &told).await;
+    let through = run(&upstream(), endpoint, KEY, (vec![stretch], None), track.reader(), &told).await;
     drop(told);
     let mut all = Vec::new();
     while let Some((_, report)) = reports.recv().await {
@@ -144,7 +144,8 @@ async fn whoever_stops_listening_stops_the_work() {
     let (track, stretch) = spooled(&folder).await;
     let (told, reports) = mpsc::channel(256);
     let endpoint = endpoint(&url, PhoneForm::Pcm16, 25);
-    let running = tokio::spawn(async move { run(&upstream(), &endpoint, KEY, vec![stretch], track.reader(), &told).await });
+    let running =
+        tokio::spawn(async move { run(&upstream(), &endpoint, KEY, (vec![stretch], None), track.reader(), &told).await });
     drop(reports);
     assert_eq!(running.await.unwrap(), None);
 }
@@ -157,7 +158,7 @@ async fn a_bridge_that_stops_leaves_the_rest_for_the_next_start() {
     let (told, mut reports) = mpsc::channel(256);
     let (endpoint, upstream) = (endpoint(&url, PhoneForm::Pcm16, 25), upstream());
     upstream.leaving.unconnected.cancel();
-    assert_eq!(run(&upstream, &endpoint, KEY, vec![stretch], track.reader(), &told).await, None);
+    assert_eq!(run(&upstream, &endpoint, KEY, (vec![stretch], None), track.reader(), &told).await, None);
     drop(told);
     let mut last = None;
     while let Some((_, report)) = reports.recv().await {
