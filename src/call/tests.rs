@@ -39,6 +39,40 @@ fn audio_is_given_up_only_once_the_final_that_covers_it_is_stored() {
 }
 
 #[test]
+fn a_gap_moves_the_mark_once_it_is_stored_and_not_past_a_final_that_is_held() {
+    let mut desk = Desk::new();
+    desk.settle();
+    let full = |covers| Report::Gap { gap: Gap { from_ms: 0, to_ms: 60_000, reason: GapReason::SpoolFull }, covers };
+    desk.call.handle_report(OUT, full(Offset(480_000)), desk.now);
+    desk.later(Duration::from_secs(3));
+    assert_eq!(desk.covered(OUT), Some(Offset(480_000)));
+    let unit = desk.units.last().unwrap();
+    assert!(
+        matches!(unit.event, Some((_, Data::TranscriptGap(_)))) && unit.marks == [(OUT, Offset(480_000))],
+        "in one transaction"
+    );
+    desk.call.handle_report(IN, Report::Final(heard("my card number is four five three nine", 0, 900)), desk.now);
+    desk.call.handle_report(IN, full(Offset(480_000)), desk.now);
+    desk.later(Duration::from_secs(3));
+    assert_eq!(desk.covered(IN), None, "the final before it is held by the gate");
+    desk.later(Duration::from_secs(4));
+    assert_eq!(desk.covered(IN), Some(Offset(480_000)));
+}
+
+#[test]
+fn links_that_say_something_are_given_their_time() {
+    let mut desk = Desk::new();
+    desk.call.handle_stream_ended(0, EndReason::Stop, &received(2000), desk.now, desk.now);
+    for _ in 0..10 {
+        desk.later(DRAIN_LIMIT.mul_f32(0.9));
+        desk.call.handle_report(IN, Report::Behind { sent_ms: 0 }, desk.now);
+    }
+    assert!(!desk.call.is_over());
+    desk.later(DRAIN_LIMIT);
+    assert!(desk.call.is_over());
+}
+
+#[test]
 fn a_held_final_keeps_its_audio_even_if_silence_behind_it_is_covered() {
     let mut desk = Desk::new();
     desk.settle();

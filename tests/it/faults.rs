@@ -145,7 +145,7 @@ async fn times_that_start_over_in_mid_connection_cost_no_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_never_says_a_word_is_a_gap_over_the_whole_call() {
-    let (events, stage) = call_under("CAmute", r#"{"kind":"stall"}"#).await;
+    let (events, stage) = call_under("CAmute", r#"{"kind":"stall"},{"kind":"batch_refuse","status":403}"#).await;
     let completed = &events.last().unwrap()["data"];
     let gap = serde_json::json!([{"from_ms": 0, "reason": "upstream_lost", "to_ms": 11_600}]);
     assert_eq!((&completed["complete"], &completed["tracks"][0]["gaps"]), (&false.into(), &gap), "{completed:#}");

@@ -190,10 +190,10 @@ impl Batch {
                 self.go_on(now);
             }
             Verdict::Again { after, trouble } => self.fail(trouble, after, chance, now),
-            Verdict::Halve(trouble) if self.manner.limit / 2 >= ms_to_bytes(plan::LEAST_MS) => {
+            Verdict::Halve(trouble) if piece.wanted_bytes() / 2 >= ms_to_bytes(plan::LEAST_MS) => {
                 self.count(&trouble);
                 self.outputs.push_back(Output::Failed { trouble, again: Some(Duration::ZERO) });
-                self.manner.limit = self.manner.limit.min(piece.wanted_bytes()) / 2;
+                self.manner.limit = piece.wanted_bytes() / 2;
                 self.go_on(now);
             }
             Verdict::Halve(trouble) | Verdict::Never(trouble) => self.end(trouble, now),

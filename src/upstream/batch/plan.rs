@@ -20,7 +20,7 @@ pub(super) const AROUND_MS: u64 = 1_000;
 /// The longest wanted audio of one request.
 pub(super) const WANTED_MS: u64 = REQUEST_MS - 2 * AROUND_MS;
 /// The shortest that a request is made where longer ones are too large.
-pub(super) const LEAST_MS: u64 = 10_000;
+pub(super) const LEAST_MS: u64 = 5_000;
 /// Stretches no further apart than this go into one request.
 const NEAR_MS: u64 = 3_000;
 /// How far before its longest end a piece may be cut.
