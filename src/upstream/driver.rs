@@ -174,12 +174,7 @@ async fn stream(
             }
         }
         if upstream.leaving.takes(&link) {
-            waiting.push_back(Report::Left);
-            for report in waiting {
-                if reports.send((key, report)).await.is_err() {
-                    break;
-                }
-            }
+            leave(key, waiting, reports).await;
             return None;
         }
         if let Some(totals) = last_word.filter(|_| waiting.is_empty()) {
@@ -216,6 +211,15 @@ async fn stream(
                 take_waiting(&mut commands, &mut link);
                 link.handle_timeout(clock::now(), chance());
             }
+        }
+    }
+}
+
+/// Tells what is still to be told, and that there will be no end.
+async fn leave(key: TrackKey, waiting: VecDeque<Report>, reports: &mpsc::Sender<(TrackKey, Report)>) {
+    for report in waiting.into_iter().chain([Report::Left]) {
+        if reports.send((key, report)).await.is_err() {
+            return;
         }
     }
 }
