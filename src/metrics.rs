@@ -45,6 +45,7 @@ labels!(RedactionLabels { r#type, source });
 labels!(VerdictLabels { endpoint, verdict });
 labels!(EndpointLabels { endpoint });
 labels!(ReasonLabels { reason });
+labels!(BatchLabels { verdict });
 
 /// The bridge's counters.
 pub struct Metrics {
@@ -65,6 +66,8 @@ pub struct Metrics {
     reconnects: Family<ReasonLabels, Counter>,
     upstream: Upstream,
     replayed: Counter<f64, AtomicU64>,
+    batch: Family<BatchLabels, Counter>,
+    backfilled: Counter<f64, AtomicU64>,
     bridge_latency: Spread,
     first_transcript: Histogram,
     upstream_final: Histogram,
@@ -99,6 +102,8 @@ impl Default for Metrics {
             reconnects: Family::default(),
             upstream: Upstream::default(),
             replayed: Counter::default(),
+            batch: Family::default(),
+            backfilled: Counter::default(),
             bridge_latency: Spread::default(),
             first_transcript: histogram(),
             upstream_final: histogram(),
@@ -144,6 +149,13 @@ impl Metrics {
             self.first_transcript.clone(),
         );
         r.register_with_unit("upstream_replayed", "Audio sent again after a reconnect", seconds(), self.replayed.clone());
+        r.register("upstream_batch_requests", "Requests to the batch endpoint that ended", self.batch.clone());
+        r.register_with_unit(
+            "upstream_backfilled",
+            "Audio that the batch endpoint transcribed",
+            seconds(),
+            self.backfilled.clone(),
+        );
         r.register_with_unit("upstream_final", "Speech end to final", seconds(), self.upstream_final.clone());
         r.register("webhook_attempts", "Deliveries tried", self.attempts.clone());
         r.register_with_unit("webhook_delivery", "Event made to attempt ended", seconds(), self.delivery.clone());
@@ -212,6 +224,12 @@ impl Metrics {
     /// A link is closed; it sent so much audio again.
     pub fn replayed(&self, ms: u64) {
         self.replayed.inc_by(seconds(ms));
+    }
+
+    /// A batch request ended in this verdict; so much of the audio that it was for is transcribed now.
+    pub fn batch(&self, verdict: &'static str, transcribed_ms: u64) {
+        self.batch.get_or_create(&BatchLabels { verdict: verdict.into() }).inc();
+        self.backfilled.inc_by(seconds(transcribed_ms));
     }
 
     /// A stream or a webhook was refused, by its reason's code. `Some` where a line in the log is due, with how many of that reason were
@@ -299,6 +317,7 @@ mod tests {
         metrics.sessions(2, 100, 3);
         metrics.reconnect("dropped");
         metrics.replayed(2_500);
+        metrics.batch("heard", 90_500);
         metrics.redacted("SSN", "bridge");
         metrics.attempt("default", "delivered", Duration::from_millis(4));
         metrics.outbox("default", 3, 1, Duration::from_secs(2));
@@ -319,6 +338,8 @@ mod tests {
             "upstream_sessions 2",
             r#"upstream_reconnects_total{reason="dropped"} 1"#,
             "upstream_replayed_seconds_total 2.5",
+            r#"upstream_batch_requests_total{verdict="heard"} 1"#,
+            "upstream_backfilled_seconds_total 90.5",
             r#"redactions_total{type="SSN",source="bridge"} 1"#,
             r#"webhook_attempts_total{endpoint="default",verdict="delivered"} 1"#,
             "webhook_delivery_seconds_count 1",

@@ -32,7 +32,7 @@ use crate::{
     refusals,
     spool::Spool,
     store::Store,
-    upstream::{Leaving, LinkSettings, Parameters, QUEUE_MS, Turns, Upstream},
+    upstream::{BatchEndpoint, Leaving, LinkSettings, Parameters, QUEUE_MS, Turns, Upstream},
     webhook::{
         Endpoint, Endpoints,
         driver::{ATTEMPT_DEADLINE, Poster},
@@ -258,10 +258,16 @@ pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metr
         replay_speed: set.replay_speed,
         catch_up: set.catch_up,
         slot_wait: set.slot_wait,
+        has_batch: set.batch_address().is_some(),
         spool_bytes: ms_to_bytes(u64::try_from(config.spool.per_track.as_millis()).unwrap_or(u64::MAX / BYTES_PER_MS)),
         ..LinkSettings::default()
     };
+    let batch = set.batch_address().map(|url| {
+        let dialler = Arc::clone(&dialler);
+        Arc::new(BatchEndpoint::new(url, set.batch_format, set.batch_deadline, set.batch_per_minute, dialler))
+    });
     Ok(Upstream {
+        batch,
         url: set.speech_url().context("there is no address of a speech service: set SMALLEST_API_KEY or upstream.url")?,
         api_key: set.api_key.clone(),
         parameters,

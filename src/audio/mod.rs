@@ -1,14 +1,14 @@
 //! Sound in files: WAV as phones and recorders write it, made into what a phone sends.
 //!
 //! Promises: 8 kHz mu-law passes through byte for byte; everything else is decoded, brought to 8 kHz with its band limited,
-//! and coded as mu-law. Calls never come through here, only files.
+//! and coded as mu-law. What a phone sent becomes a file of exactly its samples. Live audio never comes through here, only files.
 
 mod wav;
 
 use audio_codec_algorithms::{decode_alaw, decode_ulaw, encode_ulaw};
 use rubato::{Fft, FixedSync, Resampler, audioadapter_buffers::direct::SequentialSliceOfVecs};
 
-pub use wav::{BadWav, Coding, MAX_WAV_BYTES, Wav};
+pub use wav::{BadWav, Coding, MAX_WAV_BYTES, PhoneForm, Wav, phone_file};
 
 /// Samples a second on the telephone.
 const PHONE_RATE: u32 = 8000;

@@ -1,9 +1,13 @@
-//! Reading WAV, including the mu-law and A-law that phones record (format tags 7 and 6).
+//! WAV: reading it, including the mu-law and A-law that phones record (format tags 7 and 6), and writing it.
 //!
 //! Promises: pure; never panics whatever the bytes; takes files whose sizes were never filled in, as recorders leave
 //! them when they are killed.
 
+mod write;
+
 use bytes::Bytes;
+
+pub use write::{PhoneForm, phone_file};
 
 /// The longest file that is read, in bytes: an hour and a half of two channels at 48 kHz.
 pub const MAX_WAV_BYTES: u64 = 1 << 30;

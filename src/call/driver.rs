@@ -249,6 +249,10 @@ impl Session {
                 tracing::warn!(%track, state = word, tries, cause = cause.code(), "{cause}");
             }
             LinkState::Refused(cause) => tracing::error!(%track, state = word, cause = cause.code(), "{cause}"),
+            // Told again and again.
+            LinkState::Backfilling => {
+                tracing::debug!(%track, state = word, "what streaming could not do goes to the batch endpoint");
+            }
             LinkState::Connecting
             | LinkState::Queued
             | LinkState::Unstreamed

@@ -55,7 +55,7 @@ enum Place {
     Behind(u64),
     /// It has lost its connection and looks for another.
     Away,
-    /// It will never have one again.
+    /// It will never have one again; what comes yet comes by batch, and nobody knows when.
     Refused,
     Done,
 }
@@ -131,7 +131,7 @@ impl InOrder {
             Report::CaughtUp => Place::Live,
             Report::State(LinkState::Reconnecting { .. } | LinkState::Queued) if way.place == Place::Away => return,
             Report::State(LinkState::Reconnecting { .. } | LinkState::Queued) => Place::Away,
-            Report::State(LinkState::Refused(_) | LinkState::Unstreamed) => Place::Refused,
+            Report::State(LinkState::Refused(_) | LinkState::Unstreamed | LinkState::Backfilling) => Place::Refused,
             Report::State(LinkState::Live | LinkState::Draining) if way.place == Place::Away => Place::Behind(way.sent_ms),
             Report::Done(_) => Place::Done,
             Report::Interim(heard) | Report::Final(heard) => {

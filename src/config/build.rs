@@ -14,7 +14,7 @@ use super::{
     table::{self, KEYS},
     value::{self, Raw, Value},
 };
-use crate::media::EndpointName;
+use crate::{audio::PhoneForm, media::EndpointName};
 
 /// Name of the endpoint that `webhook.url` makes.
 const DEFAULT_ENDPOINT: &str = "default";
@@ -47,6 +47,10 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
         },
         upstream: Upstream {
             url: from.url("upstream.url"),
+            batch_url: from.url("upstream.batch_url"),
+            batch_format: PhoneForm::named(&from.text("upstream.batch_format")).expect("the table names both forms and no other"),
+            batch_per_minute: from.count("upstream.batch_per_minute"),
+            batch_deadline: from.span("upstream.batch_deadline"),
             api_key: from.secret("upstream.api_key"),
             chunk_ms: from.int("upstream.chunk_ms"),
             replay_speed: u32::try_from(from.int("upstream.replay_speed")).expect("the table bounds it"),

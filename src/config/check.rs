@@ -5,13 +5,15 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Config, ConfigError, EndpointConfig, Upstream, table};
-use crate::{event::KINDS, keys::MasterKeys, webhook::SigningKey};
+use crate::{event::KINDS, keys::MasterKeys, upstream::batch_address, webhook::SigningKey};
 
 /// Most keywords that the service takes. Source: protocols/pulse.md section 4.
 const MAX_KEYWORDS: usize = 10_000;
 /// What a bridge says that nothing can reach.
 pub const NO_STREAM: &str = "no stream can get in: set TWILIO_AUTH_TOKEN, or PULSE_BRIDGE_INGEST_TOKENS, or allow unsigned \
                              streams on purpose with twilio.allow_unsigned";
+/// What a bridge says whose speech service has no batch endpoint that it knows of.
+const NO_BATCH: &str = "no batch endpoint is known beside upstream.url: what streaming cannot do will be a gap (transcript.gap); set upstream.batch_url";
 /// Highest weight of a keyword taken; the service advises 1 to 3.
 const MAX_WEIGHT: f64 = 100.0;
 
@@ -88,6 +90,16 @@ impl Config {
         {
             lines.push("upstream.url is plain ws:// to another machine: the key and the calls travel unencrypted".to_owned());
         }
+        if self.upstream.api_key.is_some()
+            && self.upstream.batch_url.as_ref().is_some_and(|url| url.scheme() == "http" && !is_loopback(url))
+        {
+            lines.push(
+                "upstream.batch_url is plain http:// to another machine: the key and the calls travel unencrypted".to_owned(),
+            );
+        }
+        if self.upstream.speech_url().is_some() && self.upstream.batch_address().is_none() {
+            lines.push(NO_BATCH.to_owned());
+        }
         lines.extend(self.webhook.endpoints.iter().flat_map(|endpoint| self.unheard(endpoint)));
         lines
     }
@@ -121,6 +133,12 @@ impl Upstream {
     pub fn speech_url(&self) -> Option<url::Url> {
         let own = || self.api_key.as_ref().map(|_| table::PULSE_URL.parse().expect("the constant is a URL"));
         self.url.clone().or_else(own)
+    }
+
+    /// Where goes what streaming could not do: the address set, else the one beside [`Upstream::speech_url`], if it has one.
+    #[must_use]
+    pub fn batch_address(&self) -> Option<url::Url> {
+        self.batch_url.clone().or_else(|| batch_address(&self.speech_url()?))
     }
 }
 

@@ -25,7 +25,7 @@ pub use self::{
     reference::reference,
     value::{mask, masked, show_url},
 };
-use crate::media::EndpointName;
+use crate::{audio::PhoneForm, media::EndpointName};
 
 /// Everything that can be set. Field names are those of the settings file.
 #[derive(Clone)]
@@ -92,6 +92,14 @@ pub struct Ingest {
 pub struct Upstream {
     /// The address set by the operator; see [`Upstream::speech_url`] for the one to use.
     pub url: Option<Url>,
+    /// The batch address set by the operator; see [`Upstream::batch_address`] for the one to use.
+    pub batch_url: Option<Url>,
+    /// Form of the files that are sent there.
+    pub batch_format: PhoneForm,
+    /// Requests there that begin in a minute, 1 to 10,000.
+    pub batch_per_minute: usize,
+    /// How long they go on from the first failure.
+    pub batch_deadline: Duration,
     /// Key of the speech service.
     pub api_key: Option<SecretString>,
     /// Milliseconds of audio in one message, 20 to 500.

@@ -171,7 +171,10 @@ pub const KEYS: &[Key] = &[
     key("ingest.silence", Kind::Span(SEC, HOUR), "60 s", "A stream that sends nothing for so long is ended as `timeout`."),
 
     key("upstream.url", Kind::Url(&["wss", "ws"]), "", "Streaming address of the speech service, path included; with a key and no address, Pulse's own."),
-    key("upstream.batch_url", Kind::Url(&["https", "http"]), "", "Batch address of the speech service; none: derived from `upstream.url`.").later(),
+    key("upstream.batch_url", Kind::Url(&["https", "http"]), "", "Where goes what streaming could not do; none: derived from `upstream.url`, and where that has no batch beside it, it is a gap."),
+    key("upstream.batch_format", Kind::Choice(&["pcm16", "mulaw"]), "pcm16", "Form of its files: 16-bit PCM, or mu-law, half as large, where the service decodes it."),
+    key("upstream.batch_per_minute", Kind::Int(1, 10_000), "25", "Requests of the whole process that begin in a minute; the plan's rate."),
+    key("upstream.batch_deadline", Kind::Span(SEC, HOUR), "300 s", "How long a track's batch requests go on from their first failure; waiting for the plan's rate does not count."),
     key("upstream.api_key", Kind::Secret, "", "Key of the speech service, sent as Bearer header only.").alias("SMALLEST_API_KEY"),
     key("upstream.protocol", Kind::Choice(&["pulse", "asr"]), "pulse", "`pulse`, or `asr`, the older Waves ASR.").later(),
     key("upstream.max_sessions", Kind::Int(1, 100_000), "100", "Speech sockets at once, all calls together; a two-track call takes two. From 20 on, a twentieth is kept for calls that are live already."),

@@ -266,7 +266,6 @@ fn what_is_not_built_is_refused_by_name_and_its_default_is_not() {
     let refused = [
         ("PULSE_BRIDGE_DATABASE_URL", "postgres://u:hunter2@h/db", "database_url"),
         ("PULSE_BRIDGE_UPSTREAM_PROTOCOL", "asr", "upstream.protocol"),
-        ("PULSE_BRIDGE_UPSTREAM_BATCH_URL", "https://h/", "upstream.batch_url"),
         ("PULSE_BRIDGE_RETENTION_CALLS", "7 d", "retention.calls"),
         ("PULSE_BRIDGE_ENGINE_MODEL", "accurate", "engine.model"),
         ("PULSE_BRIDGE_AUDIOHOOK_SECRET", "hunter2", "audiohook.secret"),

@@ -191,7 +191,7 @@ async fn stream(route: Route, State(shared): State<Arc<Shared>>, request: HttpRe
 }
 
 async fn answer_batch(route: Route, State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
-    let (number, asked, _) = match begin(route, &shared, &uri, &headers) {
+    let (number, asked, faults) = match begin(route, &shared, &uri, &headers) {
         Ok(begun) => begun,
         Err(refusal) => return refuse(refusal),
     };
@@ -199,16 +199,29 @@ async fn answer_batch(route: Route, State(shared): State<Arc<Shared>>, uri: Uri,
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let limit = usize::try_from(batch::LIMIT).unwrap_or(usize::MAX);
     let body = if declared > Some(batch::LIMIT) { None } else { to_bytes(body, limit).await.ok() };
-    let Some(body) = body else {
-        let status = if route.letter == 'G' { 413 } else { 400 };
-        log.note_refused(number, status);
-        return refuse(Refusal { status, ..Refusal::of_status(413, None) });
-    };
-    log.note_audio(number, &body);
-    let answer = batch::answer(&body, &asked, &shared.emulator.script);
-    log.note_final(number, answer["transcription"].as_str().unwrap_or_default().to_owned());
-    log.note_ended(number, "server");
-    Json(answer).into_response()
+    if let Some(body) = &body {
+        log.note_audio(number, body);
+    }
+    if let Some(wait) = batch::delay(&faults) {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = shared.shutdown.cancelled() => {}
+        }
+    }
+    match body.map_or_else(
+        || Err(batch::too_large(route)),
+        |body| batch::answer(&body, &asked, route, &faults, &shared.emulator.script),
+    ) {
+        Ok(answer) => {
+            log.note_final(number, answer["transcription"].as_str().unwrap_or_default().to_owned());
+            log.note_ended(number, "server");
+            Json(answer).into_response()
+        }
+        Err(refusal) => {
+            log.note_refused(number, refusal.status);
+            refuse(refusal)
+        }
+    }
 }
 
 /// Notes a request and decides about it.
@@ -220,7 +233,11 @@ fn begin(route: Route, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Resul
     let named = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
+    let (at_ms, is_batch) = (clock::wall_ms(), !route.is_stream);
+    let before = if is_batch { emulator.log.batches_taken() } else { Vec::new() };
     let (number, attempt) = emulator.log.begin(&Request {
+        at_ms,
+        is_batch,
         route: route.letter,
         path: uri.path(),
         query: &query,
@@ -228,10 +245,14 @@ fn begin(route: Route, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Resul
         external_session_id: &asked.external_session_id,
     });
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let faults = emulator.faults.of_connection(number, attempt, &asked.external_session_id);
+    let faults = if is_batch {
+        emulator.faults.of_batch(number, attempt)
+    } else {
+        emulator.faults.of_connection(number, attempt, &asked.external_session_id)
+    };
     let refused = faults.iter().find_map(|suffered| match &suffered.fault {
         Fault::Refuse { status, retry_after } => Some(Refusal::of_status(*status, *retry_after)),
-        _ => None,
+        fault => batch::refused(fault, &before, at_ms),
     });
     let verdict = refused.map_or_else(|| admit(route, &query, authorization, &emulator.auth), Err);
     verdict.inspect_err(|refusal| emulator.log.note_refused(number, refusal.status))?;

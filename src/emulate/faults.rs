@@ -2,6 +2,7 @@
 //!
 //! Promises: pure; without rules it behaves. A rule names its connections by number, by how often the same
 //! `external_session_id` has connected, or by a part of that id; what it does not name it does not hold back.
+//! Kinds that begin with `batch_` are for batch requests, all others for streams, so that one plan can have both.
 //! The kinds are those of protocols/pulse.md section 11 item 8, and what else a service may do to a client; docs/tools.md lists them.
 
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub struct Rule {
     /// Which connections, counted by the server from 0 in the order of their handshakes; absent: all.
     #[serde(default)]
     pub connections: Option<Vec<u32>>,
-    /// Which attempts with the same `external_session_id`, from 0; absent: all.
+    /// Which attempts with the same `external_session_id`, from 0; of batch kinds which batch requests; absent: all.
     #[serde(default)]
     pub attempts: Option<Vec<u32>>,
     /// A part of the `external_session_id`; absent: any.
@@ -178,6 +179,57 @@ pub enum Fault {
     StringNumbers,
     /// No answer to WebSocket pings.
     PingSilence,
+    /// A batch request is refused: any status, with the body that the service gives it, or with another of its forms.
+    BatchRefuse {
+        /// The HTTP status.
+        status: u16,
+        /// Seconds.
+        #[serde(default)]
+        retry_after: Option<u32>,
+        /// The form of the body; absent: what goes with the status.
+        #[serde(default)]
+        form: Option<Form>,
+    },
+    /// A batch request is answered late.
+    BatchDelay {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// The file is not decoded: 400 with `AudioDecodeError`.
+    BatchDecodeError {
+        /// Only files of this format tag (1: PCM, 7: mu-law); absent: all.
+        #[serde(default)]
+        tag: Option<u16>,
+    },
+    /// The file is too large: 413 on G, else 400.
+    BatchTooLarge {
+        /// Larger than this is.
+        #[serde(default)]
+        bytes: u64,
+    },
+    /// No more batch requests than this are taken in a minute: 429 with the seconds until one is.
+    BatchLimit {
+        /// How many.
+        per_minute: usize,
+    },
+}
+
+/// A body of a refused batch request (protocols/pulse.md section 8.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// `errors` is a list with the parameter's `path`.
+    Parameters,
+    /// `errors` is a plain string.
+    Plain,
+    /// `error_code` for a language that the region does not serve.
+    Language,
+    /// `code` for a file without audio.
+    NoAudio,
+    /// `message` alone.
+    Message,
+    /// `error` alone.
+    Error,
 }
 
 /// How a connection beyond the plan is refused.
@@ -292,11 +344,28 @@ impl Faults {
         self
     }
 
-    /// What this connection suffers.
+    /// This plan and one more rule: a fault everywhere.
+    #[must_use]
+    pub fn and_always(mut self, fault: Fault) -> Self {
+        self.faults.push(Rule::always(fault));
+        self
+    }
+
+    /// What this stream suffers.
     pub(super) fn of_connection(&self, connection: u32, attempt: u32, session: &str) -> Vec<Suffered> {
+        self.of(connection, attempt, session, false)
+    }
+
+    /// What this batch request suffers; `attempt` counts all of them, as they name no session.
+    pub(super) fn of_batch(&self, connection: u32, attempt: u32) -> Vec<Suffered> {
+        self.of(connection, attempt, "", true)
+    }
+
+    fn of(&self, connection: u32, attempt: u32, session: &str, is_batch: bool) -> Vec<Suffered> {
         let named = |list: &Option<Vec<u32>>, number| list.as_ref().is_none_or(|list| list.contains(&number));
         let fits = |rule: &&Rule| {
-            named(&rule.connections, connection)
+            rule.fault.is_of_batch() == is_batch
+                && named(&rule.connections, connection)
                 && named(&rule.attempts, attempt)
                 && rule.session.as_ref().is_none_or(|part| session.contains(part.as_str()))
         };
@@ -328,6 +397,18 @@ impl Fault {
         }
     }
 
+    /// Whether batch requests suffer it, and streams do not.
+    const fn is_of_batch(&self) -> bool {
+        matches!(
+            self,
+            Self::BatchRefuse { .. }
+                | Self::BatchDelay { .. }
+                | Self::BatchDecodeError { .. }
+                | Self::BatchTooLarge { .. }
+                | Self::BatchLimit { .. }
+        )
+    }
+
     /// Whether it is a matter of the socket and not of what is said.
     const fn is_of_the_socket(&self) -> bool {
         matches!(
@@ -338,7 +419,7 @@ impl Fault {
                 | Self::Flap { .. }
                 | Self::Jitter { .. }
                 | Self::PingSilence
-        )
+        ) || self.is_of_batch()
     }
 }
 

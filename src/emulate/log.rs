@@ -47,6 +47,7 @@ impl Drop for OpenConnection {
 #[derive(Clone)]
 struct Entry {
     shown: ConnectionLog,
+    is_batch: bool,
     audio: Sha256,
 }
 
@@ -55,7 +56,9 @@ struct Entry {
 pub struct ConnectionLog {
     /// Counts the server's handshakes from 0.
     pub number: u32,
-    /// How often the same `external_session_id` came before.
+    /// When it came, in milliseconds since 1970-01-01 UTC.
+    pub at_ms: u64,
+    /// How often the same `external_session_id` came before; of a batch request, how many others did.
     pub attempt: u32,
     /// The route's letter in protocols/pulse.md section 2.
     pub route: char,
@@ -91,7 +94,9 @@ pub struct ConnectionLog {
 
 /// A request as it is noted.
 pub(super) struct Request<'a> {
+    pub(super) at_ms: u64,
     pub(super) route: char,
+    pub(super) is_batch: bool,
     pub(super) path: &'a str,
     pub(super) query: &'a [(String, String)],
     pub(super) headers: Vec<(String, String)>,
@@ -144,23 +149,24 @@ impl HeardLog {
         let headers = request.headers.iter().map(|(name, value)| masked(name == "authorization", name, value)).collect();
         let asked_ms = self.now_ms();
         let mut entries = self.entries();
-        let same = |entry: &&Entry| session_of(&entry.shown.query) == request.external_session_id;
+        let same = |entry: &&Entry| {
+            entry.is_batch == request.is_batch
+                && (request.is_batch || session_of(&entry.shown.query) == request.external_session_id)
+        };
         let attempt = u32::try_from(entries.iter().filter(same).count()).unwrap_or(u32::MAX);
         let number = u32::try_from(entries.len()).unwrap_or(u32::MAX);
         let path = request.path.to_owned();
-        let shown = ConnectionLog {
-            number,
-            attempt,
-            route: request.route,
-            path,
-            query,
-            headers,
-            key,
-            asked_ms,
-            ..ConnectionLog::default()
-        };
-        entries.push(Entry { shown, audio: Sha256::new() });
+        let (at_ms, route) = (request.at_ms, request.route);
+        let rest = ConnectionLog::default();
+        let shown = ConnectionLog { number, at_ms, asked_ms, attempt, route, path, query, headers, key, ..rest };
+        entries.push(Entry { shown, is_batch: request.is_batch, audio: Sha256::new() });
         (number, attempt)
+    }
+
+    /// When each batch request came that was not refused, in milliseconds since 1970, oldest first.
+    pub(super) fn batches_taken(&self) -> Vec<u64> {
+        let taken = |entry: &&Entry| entry.is_batch && entry.shown.refused.is_none();
+        self.entries().iter().filter(taken).map(|entry| entry.shown.at_ms).collect()
     }
 
     pub(super) fn note_audio(&self, number: u32, audio: &[u8]) {
@@ -214,7 +220,7 @@ mod tests {
 
     fn request(query: &[(String, String)]) -> Request<'_> {
         let headers = vec![pair("authorization", "Bearer sk_right_key_9f2c"), pair("x-source", "test")];
-        Request { route: 'A', path: "/p", query, headers, external_session_id: session_of(query) }
+        Request { at_ms: 5, route: 'A', is_batch: false, path: "/p", query, headers, external_session_id: session_of(query) }
     }
 
     #[test]
@@ -231,6 +237,19 @@ mod tests {
         let log = HeardLog::default();
         let (one, other) = ([pair("external_session_id", "CA1.inbound")], [pair("external_session_id", "CA1.outbound")]);
         assert_eq!([&one, &other, &one].map(|query| log.begin(&request(query))), [(0, 0), (1, 0), (2, 1)]);
+    }
+
+    #[test]
+    fn batch_requests_are_counted_by_themselves() {
+        let log = HeardLog::default();
+        let batch = || Request { is_batch: true, route: 'G', ..request(&[]) };
+        let stream = request(&[]);
+        assert_eq!(
+            [log.begin(&stream), log.begin(&batch()), log.begin(&stream), log.begin(&batch())],
+            [(0, 0), (1, 0), (2, 1), (3, 1)]
+        );
+        log.note_refused(1, 503);
+        assert_eq!(log.batches_taken(), [5]);
     }
 
     #[test]

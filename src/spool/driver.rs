@@ -278,6 +278,11 @@ impl SpoolTrack {
         Offset(self.shared.covered.load(Ordering::Relaxed))
     }
 
+    /// As [`Spool::flush`].
+    pub async fn flush(&self) {
+        self.spool.flush().await;
+    }
+
     /// Reads back what was appended, in this life of the session or in an earlier one.
     #[must_use]
     pub fn reader(&self) -> Reader {

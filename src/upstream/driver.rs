@@ -4,6 +4,7 @@
 //! session holds up neither the audio nor the pongs; reports come in order and [`Report::Done`] last. The task ends when its
 //! link has, or when nobody listens to its reports any more.
 
+mod batch;
 mod dial;
 mod fetch;
 mod probe;
@@ -25,17 +26,18 @@ use tokio_util::sync::CancellationToken;
 use tungstenite::Message;
 use url::Url;
 
+pub use batch::BatchEndpoint;
 pub use probe::{Probe, Unopened, probe};
 pub use turn::{Overlap, Turn, Turns};
 
 use self::fetch::Fetch;
-use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Remains, Report, Stretch};
+use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Remains, Report, Stretch, Totals};
 use crate::{
     clock,
     media::{Chunk, Offset},
     metrics::Metrics,
     net::Dialler,
-    segment::TrackKey,
+    segment::{Heard, TrackKey},
     spool::SpoolTrack,
 };
 
@@ -62,6 +64,8 @@ pub struct Upstream {
     pub dialler: Arc<Dialler>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where goes what streaming could not do; absent: it is a gap.
+    pub batch: Option<Arc<BatchEndpoint>>,
     /// The bridge stops, and waits no longer.
     pub leaving: Leaving,
 }
@@ -113,24 +117,46 @@ impl Command {
     }
 }
 
-/// Runs one track's link to its end, or until it is left for the next start.
+/// Runs one track's link to its end, and then what it left over to the end of that, or until it is left for the next start.
 pub async fn run(
     upstream: Arc<Upstream>,
+    turn: Turn,
+    track: LinkTrack,
+    commands: mpsc::Receiver<Command>,
+    reports: mpsc::Sender<(TrackKey, Report)>,
+) {
+    let (key, spool) = (track.key, track.spool.clone());
+    let Some((left, open, mut totals)) = stream(&upstream, turn, track, commands, &reports).await else { return };
+    if let Some(endpoint) = upstream.batch.as_ref().filter(|_| !left.is_empty()) {
+        // The audio's last moments may still be on their way to the disk.
+        spool.flush().await;
+        let Some(ms) = batch::run(&upstream, endpoint, key, (left, open), spool.reader(), &reports).await else { return };
+        totals.add_backfilled(ms);
+    }
+    let _ = reports.send((key, Report::Done(totals))).await;
+}
+
+/// Runs the link; gives what it left over for the batch endpoint, if there is one, and the link's last word, which is not said yet. `None` if
+/// nobody listens any more.
+async fn stream(
+    upstream: &Arc<Upstream>,
     mut turn: Turn,
     track: LinkTrack,
     mut commands: mpsc::Receiver<Command>,
-    reports: mpsc::Sender<(TrackKey, Report)>,
-) {
+    reports: &mpsc::Sender<(TrackKey, Report)>,
+) -> Option<(Vec<Stretch>, Option<Heard>, Totals)> {
     let LinkTrack { key, external_session_id, spool, remains } = track;
     let mut link = turn.link(&upstream.settings, remains.as_ref());
     let mut fetch = Fetch::new(spool.reader());
     let mut way = Way::Idle;
     let mut waiting = VecDeque::new();
+    let (mut left, mut open, mut last_word) = (Vec::new(), None, None);
     let mut more_audio = true;
     let mut alarm = Box::pin(tokio::time::sleep_until(clock::now().into()));
     loop {
         while let Some(output) = link.poll_output() {
             match output {
+                Output::Report(report) if let Report::Done(totals) = *report => last_word = Some(totals),
                 Output::Report(report) => {
                     if matches!(*report, Report::Interim(_) | Report::Final(_)) {
                         way.heard(&upstream.metrics);
@@ -139,22 +165,26 @@ pub async fn run(
                     waiting.push_back(*report);
                 }
                 Output::Hangup => way = Way::Idle,
-                Output::Dial => way = set_out(&upstream, &external_session_id, &turn, &mut link),
+                Output::Dial => way = set_out(upstream, &external_session_id, &turn, &mut link),
                 Output::Audio { audio, received } => {
                     way.write(Message::Binary(audio), &mut link, &upstream.settings).await;
                     way.wrote(received, &upstream.metrics);
                 }
                 Output::Control(text) => way.write(Message::text(text), &mut link, &upstream.settings).await,
                 Output::Fetch { from } => fetch.ask(from),
+                Output::Open(heard) => open = Some(*heard),
+                Output::Leftover(stretches) if upstream.batch.is_some() => left = stretches,
                 Output::Leftover(stretches) => waiting.extend(stretches.iter().map(Stretch::given_up)),
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
             }
         }
         if upstream.leaving.takes(&link) {
-            return leave(key, waiting, &reports).await;
+            leave(key, waiting, reports).await;
+            return None;
         }
-        if link.is_closed() && waiting.is_empty() {
-            return way.farewell().await;
+        if let Some(totals) = last_word.filter(|_| waiting.is_empty()) {
+            way.farewell().await;
+            return Some((left, open, totals));
         }
         let deadline = link.poll_timeout();
         if let Some(deadline) = deadline.filter(|deadline| alarm.deadline() != (*deadline).into()) {
@@ -179,7 +209,7 @@ pub async fn run(
             }
             permit = reports.reserve(), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
                 (Ok(permit), Some(report)) => permit.send((key, report)),
-                _ => return,
+                _ => return None,
             },
             () = alarm.as_mut(), if deadline.is_some() => {
                 // What came while this task was not run came before its deadlines: silence is told by what did not come.

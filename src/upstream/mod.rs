@@ -11,6 +11,7 @@
 //! `handle_refused` and `handle_lost`, and calls `handle_timeout` at `poll_timeout`.
 
 mod backlog;
+mod batch;
 pub mod budget;
 mod connection;
 mod driver;
@@ -33,7 +34,10 @@ mod watch;
 mod wire;
 
 pub use backlog::{Backlog, FETCH_BYTES, Remains};
-pub use driver::{Command, Leaving, LinkTrack, Overlap, Probe, QUEUE_MS, Turn, Turns, Unopened, Upstream, probe, run};
+pub use batch::batch_address;
+pub use driver::{
+    BatchEndpoint, Command, Leaving, LinkTrack, Overlap, Probe, QUEUE_MS, Turn, Turns, Unopened, Upstream, probe, run,
+};
 pub use link::Link;
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
 pub use quota::{Class, Fill};

@@ -32,6 +32,9 @@ pub enum Output {
         /// Its first byte.
         from: Offset,
     },
+    /// What was being said where the leftover begins, as a provisional final: for the case that nothing hears the leftover. Before it, and only
+    /// where there is a batch endpoint ([`super::LinkSettings::has_batch`]).
+    Open(Box<Heard>),
     /// What streaming could not do, by offset; told once at most, right before [`Report::Done`].
     Leftover(Vec<Stretch>),
     /// For the session.
@@ -124,6 +127,8 @@ pub enum LinkState {
     Refused(Refusal),
     /// The audio has ended, its last words are awaited.
     Draining,
+    /// The link is over; what it could not bring through goes to the batch endpoint. Told again and again while that is so.
+    Backfilling,
     /// All over.
     Closed,
 }
@@ -140,6 +145,7 @@ impl LinkState {
             Self::Reconnecting { .. } => "reconnecting",
             Self::Refused(_) => "refused",
             Self::Draining => "draining",
+            Self::Backfilling => "backfilling",
             Self::Closed => "closed",
         }
     }
@@ -160,4 +166,12 @@ pub struct Totals {
     pub malformed: u64,
     /// No audio was given up or left over.
     pub complete: bool,
+}
+
+impl Totals {
+    /// The batch endpoint transcribed so much of what the link left over.
+    pub(super) fn add_backfilled(&mut self, ms: u64) {
+        self.finalized_ms += ms;
+        self.sent_ms = self.sent_ms.max(self.finalized_ms);
+    }
 }

@@ -45,6 +45,8 @@ pub struct LinkSettings {
     pub spool_bytes: u64,
     /// Audio that waited goes out at this many times real time; 1 or more.
     pub replay_speed: u32,
+    /// What is left over goes to the batch endpoint, words that are still being said with it.
+    pub has_batch: bool,
 }
 
 impl Default for LinkSettings {
@@ -68,6 +70,7 @@ impl Default for LinkSettings {
             memory_ms: 15_000,
             spool_bytes: ms_to_bytes(3_600_000),
             replay_speed: 2,
+            has_batch: false,
         }
     }
 }

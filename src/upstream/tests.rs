@@ -251,6 +251,7 @@ impl Rig {
                     self.link.handle_fetched(chunks, self.now);
                     continue;
                 }
+                Output::Open(_) => panic!("there is no batch endpoint"),
                 Output::Leftover(stretches) => {
                     let place = |stretch: &Stretch| {
                         let reason = if stretch.reason == GapReason::UpstreamLost { "" } else { stretch.reason.as_str() };

@@ -119,7 +119,8 @@ struct Frame<'a> {
     words: Raw<'a>,
     #[serde(borrow)]
     utterances: Raw<'a>,
-    #[serde(borrow)]
+    /// `emotions` is batch's name for it (protocols/pulse.md section 8.2).
+    #[serde(borrow, alias = "emotions")]
     emotion: Raw<'a>,
     #[serde(borrow)]
     gender: Raw<'a>,

@@ -65,6 +65,9 @@ fn what_works_is_told_with_every_setting_and_exits_0() {
       ingest.max_call               4 h                                     default
       ingest.silence                60 s                                    default
       upstream.url                  ws://127.0.0.1:PORT/waves/v1/stt/live  environment PULSE_BRIDGE_UPSTREAM_URL
+      upstream.batch_format         pcm16                                   default
+      upstream.batch_per_minute     25                                      default
+      upstream.batch_deadline       300 s                                   default
       upstream.api_key              …9f2c                                   environment SMALLEST_API_KEY
       upstream.chunk_ms             80                                      pulse-bridge.toml:9
       upstream.replay_speed         2                                       default

@@ -23,10 +23,15 @@ async fn call_under(call: &str, rules: &str) -> (Vec<Value>, Stage) {
 }
 
 /// Nothing was lost, no word is anywhere else than where it was spoken, and there is no gap.
-fn assert_right(call: &str, events: &[Value]) {
-    assert_eq!(plain(&text_of(events, "inbound")), plain(&spoken("mid-word")), "{call}: {:#}", events.last().unwrap());
+pub(crate) fn assert_right(call: &str, events: &[Value]) {
+    assert_words(call, events);
     assert_whole(events);
     assert_eq!(of_type(events, "transcript.gap"), Vec::<&Value>::new(), "{call}");
+}
+
+/// Every word was heard once, where it was spoken.
+pub(crate) fn assert_words(call: &str, events: &[Value]) {
+    assert_eq!(plain(&text_of(events, "inbound")), plain(&spoken("mid-word")), "{call}: {:#}", events.last().unwrap());
     let finals = of_type(events, "transcript.final");
     let mut words: Vec<&Value> = finals.iter().flat_map(|data| data["words"].as_array().unwrap()).collect();
     words.sort_by_key(|word| word["start_ms"].as_u64());
@@ -126,7 +131,7 @@ async fn times_that_start_over_in_mid_connection_cost_no_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_never_says_a_word_is_a_gap_over_the_whole_call() {
-    let (events, stage) = call_under("CAmute", r#"{"kind":"stall"}"#).await;
+    let (events, stage) = call_under("CAmute", r#"{"kind":"stall"},{"kind":"batch_refuse","status":403}"#).await;
     let completed = &events.last().unwrap()["data"];
     let gap = serde_json::json!([{"from_ms": 0, "reason": "upstream_lost", "to_ms": 11_600}]);
     assert_eq!((&completed["complete"], &completed["tracks"][0]["gaps"]), (&false.into(), &gap), "{completed:#}");

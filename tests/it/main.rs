@@ -6,6 +6,7 @@ mod api;
 mod auth;
 mod bad_input;
 mod bad_line;
+mod batch;
 mod binary;
 mod expected;
 mod failing;

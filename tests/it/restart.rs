@@ -191,7 +191,7 @@ fn live_call(session: &SessionId, key: WrappedKey) -> Vec<Write> {
 }
 
 /// Takes one delivery; one that comes again must be the same bytes.
-async fn take(stage: &mut Stage, events: &mut BTreeMap<u64, Value>, bodies: &mut BTreeMap<String, Vec<u8>>) {
+pub(crate) async fn take(stage: &mut Stage, events: &mut BTreeMap<u64, Value>, bodies: &mut BTreeMap<String, Vec<u8>>) {
     let delivery = stage.next_delivery().await;
     let event = accepted(&delivery);
     let id = delivery.webhook_id.clone().unwrap();
@@ -246,14 +246,14 @@ fn assert_every_word_once(events: &[Value], until_ms: u64) {
 }
 
 /// The real program; killed when it is dropped.
-struct Binary {
+pub(crate) struct Binary {
     child: Child,
-    address: String,
+    pub address: String,
 }
 
 impl Binary {
     /// Starts it and waits for its start line.
-    async fn start(settings: &[(String, String)]) -> Self {
+    pub(crate) async fn start(settings: &[(String, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pulse-bridge"))
             .arg("serve")
             .env_clear()
@@ -271,7 +271,7 @@ impl Binary {
     }
 
     /// As `kill -9` does: no chance to write anything.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -17,6 +17,11 @@ fn refuse(status: u16) -> Fault {
     Fault::Refuse { status, retry_after: (status == 429).then_some(1) }
 }
 
+/// Batch is refused as well, so that what streaming does not do is not done.
+fn without_batch(faults: Faults) -> Faults {
+    faults.and_always(Fault::BatchRefuse { status: 403, retry_after: None, form: None })
+}
+
 fn close(code: u16) -> Fault {
     Fault::Close { after_bytes: 160, code }
 }
@@ -49,7 +54,8 @@ async fn every_refusal_is_told_by_readyz_and_log_and_loses_nothing_silently() {
     ];
     join_all(cases.map(|(call, fault, cause)| async move {
         let settings = vec![("PULSE_BRIDGE_UPSTREAM_SLOT_WAIT", "3 s".to_owned())];
-        let mut stage = Stage::with(Plan { faults: Faults::always(fault), settings, ..Plan::default() }).await;
+        log::watch();
+        let mut stage = Stage::with(Plan { faults: without_batch(Faults::always(fault)), settings, ..Plan::default() }).await;
         let events = one_call(&mut stage, call).await;
         assert_lost_wholly(&events, if ["CA429", "CA1008"].contains(&call) { "quota" } else { "upstream_lost" });
         assert_cause_told(&stage, call, cause).await;
@@ -148,7 +154,7 @@ async fn a_service_that_never_says_is_last_ends_the_call_once_and_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_interim_at_the_end_becomes_a_provisional_final() {
-    let mut stage = staged(Faults::always(Fault::Stall { after_bytes: IN_MID_SPEECH })).await;
+    let mut stage = staged(without_batch(Faults::always(Fault::Stall { after_bytes: IN_MID_SPEECH }))).await;
     let events = one_call(&mut stage, "CAstall").await;
     let finals = of_type(&events, "transcript.final");
     let provisional: Vec<_> = finals.iter().filter(|data| data["provisional"] == true).collect();

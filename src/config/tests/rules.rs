@@ -220,13 +220,17 @@ fn open_doors_are_warned_of() {
     let env = [
         ("PULSE_BRIDGE_TWILIO_ALLOW_UNSIGNED", "true"),
         ("PULSE_BRIDGE_INGEST_ALLOW_UNAUTHENTICATED", "true"),
-        ("PULSE_BRIDGE_UPSTREAM_URL", "ws://speech.example/x"),
+        ("PULSE_BRIDGE_UPSTREAM_URL", "ws://speech.example/waves/v1/stt/live"),
         ("SMALLEST_API_KEY", "sk_x"),
     ];
     assert_eq!(from_env(&env).unwrap().warnings().len(), 3);
     let signed: Vec<_> = env.into_iter().chain([("TWILIO_AUTH_TOKEN", "0123456789abcdef")]).collect();
     assert_eq!(from_env(&signed).unwrap().warnings().len(), 2, "with a token signatures are checked all the same");
-    let near = [("PULSE_BRIDGE_UPSTREAM_URL", "ws://[::1]:1/x"), ("SMALLEST_API_KEY", "sk_x"), ("TWILIO_AUTH_TOKEN", "0123")];
+    let near = [
+        ("PULSE_BRIDGE_UPSTREAM_URL", "ws://[::1]:1/waves/v1/stt/live"),
+        ("SMALLEST_API_KEY", "sk_x"),
+        ("TWILIO_AUTH_TOKEN", "0123"),
+    ];
     assert!(from_env(&near).unwrap().warnings().is_empty());
 }
 
@@ -274,6 +278,33 @@ fn the_four_lines_of_the_readme_are_enough_beside_a_key() {
     let config = load(Some(&text), &[("SMALLEST_API_KEY", "sk_x")], &[]).unwrap();
     config.check_serve().unwrap();
     assert_eq!((config.twilio.auth_tokens.len(), config.webhook.endpoints.len()), (1, 1));
+}
+
+#[test]
+fn batch_goes_where_the_settings_say_else_beside_the_stream_and_else_it_is_said_that_there_is_none() {
+    let batch = |env: &[(&str, &str)]| {
+        let config = from_env(&[env, &[("SMALLEST_API_KEY", "sk_x"), ("TWILIO_AUTH_TOKEN", "0123")]].concat()).unwrap();
+        (config.upstream.batch_address().map(String::from), config.warnings())
+    };
+    assert_eq!(batch(&[]), (Some("https://api.smallest.ai/waves/v1/stt/".to_owned()), vec![]));
+    let own = ("PULSE_BRIDGE_UPSTREAM_URL", "wss://inference/transcribe");
+    let (address, warnings) = batch(&[own]);
+    assert_eq!((address, warnings.len()), (None, 1));
+    assert!(warnings[0].contains("will be a gap (transcript.gap); set upstream.batch_url"), "{warnings:?}");
+    let set = ("PULSE_BRIDGE_UPSTREAM_BATCH_URL", "http://inference/batch");
+    let (address, warnings) = batch(&[own, set]);
+    assert_eq!((address.as_deref(), warnings.len()), (Some("http://inference/batch"), 1));
+    assert!(warnings[0].contains("unencrypted"), "{warnings:?}");
+}
+
+#[test]
+fn a_form_that_batch_cannot_take_is_refused_with_the_two_that_it_can() {
+    for form in ["alaw", "flac", "opus"] {
+        let error = from_env(&[("PULSE_BRIDGE_UPSTREAM_BATCH_FORMAT", form)]).unwrap_err().to_string();
+        assert!(error.contains("upstream.batch_format") && error.contains("pcm16") && error.contains("mulaw"), "{error}");
+    }
+    let mulaw = from_env(&[("PULSE_BRIDGE_UPSTREAM_BATCH_FORMAT", "mulaw")]).unwrap();
+    assert_eq!(mulaw.upstream.batch_format, crate::audio::PhoneForm::Mulaw);
 }
 
 /// `BLESS=1` writes the page anew.

@@ -21,6 +21,16 @@ fn a_rule_holds_on_the_connections_it_names() {
 }
 
 #[test]
+fn streams_and_batch_requests_suffer_apart() {
+    let plan = r#"{"faults":[{"kind":"refuse","status":503},{"attempts":[0],"kind":"batch_delay","ms":5},{"kind":"batch_limit","per_minute":2}]}"#;
+    let plan = Faults::of_json(plan).unwrap();
+    assert_eq!(faults_of(&plan, 0, 0, "CA1.inbound"), [Fault::Refuse { status: 503, retry_after: None }]);
+    let batch = |attempt| plan.of_batch(7, attempt).into_iter().map(|suffered| suffered.fault).collect::<Vec<_>>();
+    assert_eq!(batch(0), [Fault::BatchDelay { ms: 5 }, Fault::BatchLimit { per_minute: 2 }]);
+    assert_eq!(batch(1), [Fault::BatchLimit { per_minute: 2 }]);
+}
+
+#[test]
 fn a_rule_may_wait_for_finals() {
     let plan = Faults::of_json(r#"{"faults":[{"kind":"drop","after_finals":2},{"kind":"string_speaker"}]}"#).unwrap();
     let suffered = plan.of_connection(0, 0, "");
@@ -106,7 +116,12 @@ fn all() -> Vec<Fault> {
             Fault::StringNumbers => Fault::PingSilence,
             Fault::PingSilence => Fault::MissingFinal { every: 1 },
             Fault::MissingFinal { .. } => Fault::LateFinal,
-            Fault::LateFinal => return None,
+            Fault::LateFinal => Fault::BatchRefuse { status: 503, retry_after: None, form: None },
+            Fault::BatchRefuse { .. } => Fault::BatchDelay { ms: 1 },
+            Fault::BatchDelay { .. } => Fault::BatchDecodeError { tag: None },
+            Fault::BatchDecodeError { .. } => Fault::BatchTooLarge { bytes: 1 },
+            Fault::BatchTooLarge { .. } => Fault::BatchLimit { per_minute: 1 },
+            Fault::BatchLimit { .. } => return None,
         })
     })
     .collect()

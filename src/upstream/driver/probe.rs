@@ -111,6 +111,7 @@ mod tests {
             settings: Arc::new(LinkSettings::default()),
             dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
             metrics: Arc::default(),
+            batch: None,
             leaving: Leaving::default(),
         };
         let service = async {

@@ -21,7 +21,7 @@ use crate::{
     net::Reach,
     spool::{Spool, seal::DataKey},
     store::driver::tests::Folder,
-    upstream::{LinkState, Totals},
+    upstream::LinkState,
 };
 
 const KEY: TrackKey = TrackKey { stream: 0, track: Track::Inbound };
@@ -61,6 +61,7 @@ impl Rig {
             settings: Arc::new(settings),
             dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
             metrics: Arc::default(),
+            batch: None,
             leaving: leaving.clone(),
         };
         let turns = Turns::new(2, 20, Duration::from_secs(5), Arc::default());

@@ -171,15 +171,20 @@ impl Link {
             let end_ms = run.last.end_ms;
             self.promote(run, self.finalized, end_ms);
         }
+        let for_batch = !heard_out && self.settings.has_batch && !self.left_over().is_empty();
         if let Some((mut interim, upto)) = self.interim.take() {
             interim.covers = if heard_out { self.backlog.end().max(self.finalized) } else { self.heard_for_sure(&interim, upto) };
             let begin = self.backlog.start_ms(self.hearing.memory.until());
             interim.start_ms = interim.start_ms.max(begin).min(interim.end_ms);
             interim.flushed = true;
             interim.provisional = true;
-            let covers = interim.covers;
-            self.report(Report::Final(interim));
-            self.cover(covers);
+            if for_batch {
+                self.outputs.push_back(Output::Open(Box::new(interim)));
+            } else {
+                let covers = interim.covers;
+                self.report(Report::Final(interim));
+                self.cover(covers);
+            }
         }
         self.state = State::Closed;
         self.report(Report::State(LinkState::Closed));

@@ -1,0 +1,53 @@
+//! How many requests may begin in a minute.
+//!
+//! Promises: pure; in no span of [`SPAN`] do more begin than the plan allows (protocols/pulse.md section 7, Idle and length).
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+/// A minute, and a little for requests that arrive closer together than they left.
+const SPAN: Duration = Duration::from_millis(61_000);
+
+/// The beginnings of the last minute.
+#[derive(Debug)]
+pub(in crate::upstream) struct Rate {
+    per_minute: usize,
+    begun: VecDeque<Instant>,
+}
+
+impl Rate {
+    /// At most `per_minute` of them; at least one.
+    pub(in crate::upstream) fn new(per_minute: usize) -> Self {
+        Self { per_minute: per_minute.max(1), begun: VecDeque::new() }
+    }
+
+    /// Begins one now, or says when there will be room.
+    pub(in crate::upstream) fn begin(&mut self, now: Instant) -> Result<(), Instant> {
+        while self.begun.pop_front_if(|begun| *begun + SPAN <= now).is_some() {}
+        if self.begun.len() < self.per_minute {
+            self.begun.push_back(now);
+            return Ok(());
+        }
+        Err(self.begun[self.begun.len() - self.per_minute] + SPAN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn no_minute_sees_more_than_the_plan_allows() {
+        let (start, mut rate) = (clock::now(), Rate::new(3));
+        let second = Duration::from_secs(1);
+        for at in [0, 10, 20] {
+            assert_eq!(rate.begin(start + second * at), Ok(()));
+        }
+        assert_eq!(rate.begin(start + second * 30), Err(start + SPAN));
+        assert_eq!(rate.begin(start + second * 61), Ok(()), "the first one is a minute old");
+        assert_eq!(rate.begin(start + second * 62), Err(start + second * 10 + SPAN));
+    }
+}
