@@ -128,6 +128,12 @@ impl Link {
         matches!(self.state, State::Open(_))
     }
 
+    /// Whether there is a connection that did not die young: one after the other that does is as good as none.
+    fn is_healthy(&self, now: Instant) -> bool {
+        matches!(&self.state, State::Open(connection)
+            if now.saturating_duration_since(connection.since) >= self.settings.healthy_after)
+    }
+
     /// Whether more audio may be handed in. A phone's may always; what comes faster than speech, or from the disk, can wait, but
     /// not for a connection that never comes: its end would not be heard of either.
     #[must_use]
@@ -207,8 +213,6 @@ impl Link {
         self.told.retain(|(covers, _)| *covers > from);
         self.state = State::Open(Box::new(Connection::new(self.connections, self.finalized, self.backlog.first_sent(), now)));
         self.connections += 1;
-        self.impatient = false;
-        self.timers.clear(Timer::Patience);
         self.timers.clear(Timer::Drain);
         if let Some(keepalive) = self.settings.keepalive.filter(|_| !self.keepalive_refused) {
             self.timers.set(Timer::Keepalive, now + keepalive);
@@ -254,6 +258,8 @@ impl Link {
             connection.answered |= connection.closing && message.is_final();
             connection.kept_alive = false;
             self.backoff.reset();
+            self.impatient = false;
+            self.timers.clear(Timer::Patience);
         }
         match message {
             wire::Message::Transcript(transcript) if transcript.is_final => self.hear_final(*transcript, now),
@@ -276,7 +282,7 @@ impl Link {
                 Timer::Ping => self.ping(chance, now),
                 Timer::Stall => self.flush_stalled(now),
                 Timer::Close => self.finish(self.is_heard_out()),
-                Timer::Patience => self.impatient = true,
+                Timer::Patience => self.impatient = !self.is_healthy(now),
                 Timer::Drain => {
                     self.outputs.push_back(Output::Hangup);
                     self.finish(false);

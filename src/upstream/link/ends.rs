@@ -22,10 +22,9 @@ impl Link {
     pub(super) fn lose(&mut self, cause: Refusal, chance: u32, now: Instant) {
         self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup | Output::Fetch { .. }));
         self.timers.clear_connection();
-        if let State::Open(connection) = &self.state
-            && now.saturating_duration_since(connection.since) >= self.settings.healthy_after
-        {
+        if self.is_healthy(now) {
             self.backoff.reset();
+            self.impatient = false;
             // A connection that is sent new audio and dies at once has not got on.
             self.until.take_if(|_| self.backlog.first_sent() > self.got.1);
         }
