@@ -137,6 +137,12 @@ impl Link {
         matches!(self.state, State::Open(_))
     }
 
+    /// Whether there is a connection that did not die young: one after the other that does is as good as none.
+    fn is_healthy(&self, now: Instant) -> bool {
+        matches!(&self.state, State::Open(connection)
+            if now.saturating_duration_since(connection.since) >= self.settings.healthy_after)
+    }
+
     /// Whether more audio may be handed in. A phone's may always; what comes faster than speech, or from the disk, can wait, but
     /// not for a connection that never comes: its end would not be heard of either.
     #[must_use]
@@ -218,8 +224,6 @@ impl Link {
         self.remind(&mut connection, from);
         self.state = State::Open(Box::new(connection));
         self.connections += 1;
-        self.impatient = false;
-        self.timers.clear(Timer::Patience);
         self.timers.clear(Timer::Drain);
         if let Some(keepalive) = self.settings.keepalive.filter(|_| !self.keepalive_refused) {
             self.timers.set(Timer::Keepalive, now + keepalive);
@@ -266,6 +270,8 @@ impl Link {
             connection.answered |= connection.closing && message.is_final();
             connection.kept_alive = false;
             self.backoff.reset();
+            self.impatient = false;
+            self.timers.clear(Timer::Patience);
         }
         match message {
             wire::Message::Transcript(transcript) if transcript.is_final => self.hear_final(*transcript, now),
@@ -289,8 +295,8 @@ impl Link {
                 Timer::Look => self.look_out(chance, now),
                 Timer::Stall => self.flush_stalled(now),
                 Timer::Close => self.finish(self.is_heard_out()),
-                Timer::Patience => self.impatient = true,
                 Timer::SlotWait => self.give_up_slot(),
+                Timer::Patience => self.impatient = !self.is_healthy(now),
                 Timer::Drain => {
                     self.outputs.push_back(Output::Hangup);
                     self.finish(false);

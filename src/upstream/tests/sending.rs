@@ -160,3 +160,17 @@ fn audio_that_came_at_once_waits_for_a_connection_but_not_for_ever() {
     refused.link.handle_refused(refusal, MIDDLE, refused.now);
     assert!(refused.link.is_listening(), "nothing is worth waiting for");
 }
+
+#[test]
+fn a_service_that_lets_in_and_dies_keeps_no_sender_waiting_for_ever() {
+    let mut rig = Rig::new();
+    for _ in 0..125 {
+        rig.chunk(60);
+    }
+    for _ in 0..6 {
+        rig.connect();
+        rig.lose(closed(1008));
+        rig.wait(5_000);
+    }
+    assert!(rig.link.is_listening());
+}
