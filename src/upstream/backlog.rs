@@ -211,8 +211,8 @@ impl Backlog {
 
     /// The next stretch that is gone although it is needed behind `from`, and why; each is told once.
     pub fn take_lost(&mut self, from: Offset) -> Option<(Offset, Offset, GapReason)> {
-        let lost = std::iter::from_fn(|| self.gone.take_untold());
-        lost.filter_map(|(start, end, reason)| after((start, end), from).map(|(start, end)| (start, end, reason))).next()
+        let mut lost = std::iter::from_fn(|| self.gone.take_untold());
+        lost.find_map(|(start, end, reason)| after((start, end), from).map(|(start, end)| (start, end, reason)))
     }
 
     /// This point, or behind what is gone there.
