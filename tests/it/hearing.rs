@@ -45,7 +45,9 @@ async fn a_service_that_takes_audio_and_says_nothing_is_left_in_mid_call() {
     assert_eq!(stage.heard_of("CAdeaf").len(), 2, "it was heard over another connection while the phone was there");
     assert_eq!(reconnects(&stage).await, ["deaf"]);
     phone.stop().await;
-    events.extend(until_completed(&mut stage, &["CAdeaf"]).await.remove("CAdeaf").unwrap());
+    while of_type(&events, "call.completed").is_empty() {
+        events.push(stage.next_event().await);
+    }
     assert_whole(&events);
     stage.end().await;
 }
