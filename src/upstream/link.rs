@@ -217,8 +217,6 @@ impl Link {
         self.told.retain(|(covers, _)| *covers > from);
         self.state = State::Open(Box::new(Connection::new(self.connections, self.finalized, self.backlog.first_sent(), now)));
         self.connections += 1;
-        self.impatient = false;
-        self.timers.clear(Timer::Patience);
         self.timers.clear(Timer::Drain);
         if let Some(keepalive) = self.settings.keepalive.filter(|_| !self.keepalive_refused) {
             self.timers.set(Timer::Keepalive, now + keepalive);
@@ -264,6 +262,9 @@ impl Link {
             connection.answered |= connection.closing && message.is_final();
             connection.kept_alive = false;
             self.backoff.reset();
+            // Not sooner: a service that hangs up on every connection would keep a sender waiting for ever.
+            self.impatient = false;
+            self.timers.clear(Timer::Patience);
         }
         match message {
             wire::Message::Transcript(transcript) if transcript.is_final => self.hear_final(*transcript, now),
