@@ -42,7 +42,7 @@ fn audio_is_given_up_only_once_the_final_that_covers_it_is_stored() {
 fn a_gap_moves_the_mark_once_it_is_stored_and_not_past_a_final_that_is_held() {
     let mut desk = Desk::new();
     desk.settle();
-    let full = |covers| Report::Gap { gap: Gap { from_ms: 0, to_ms: 60_000, reason: GapReason::SpoolFull }, covers };
+    let full = |covers| Report::Gap { gap: Gap { from_ms: 0, to_ms: 900, reason: GapReason::SpoolFull }, covers };
     desk.call.handle_report(OUT, full(Offset(480_000)), desk.now);
     desk.later(Duration::from_secs(3));
     assert_eq!(desk.covered(OUT), Some(Offset(480_000)));

@@ -137,6 +137,12 @@ impl Link {
         matches!(self.state, State::Open(_))
     }
 
+    /// Whether there is a connection that did not die young: one after the other that does is as good as none.
+    fn is_healthy(&self, now: Instant) -> bool {
+        matches!(&self.state, State::Open(connection)
+            if now.saturating_duration_since(connection.since) >= self.settings.healthy_after)
+    }
+
     /// Whether more audio may be handed in. A phone's may always; what comes faster than speech, or from the disk, can wait, but
     /// not for a connection that never comes: its end would not be heard of either.
     #[must_use]
@@ -262,7 +268,6 @@ impl Link {
             connection.answered |= connection.closing && message.is_final();
             connection.kept_alive = false;
             self.backoff.reset();
-            // Not sooner: a service that hangs up on every connection would keep a sender waiting for ever.
             self.impatient = false;
             self.timers.clear(Timer::Patience);
         }
@@ -287,7 +292,7 @@ impl Link {
                 Timer::Ping => self.ping(chance, now),
                 Timer::Stall => self.flush_stalled(now),
                 Timer::Close => self.finish(self.is_heard_out()),
-                Timer::Patience => self.impatient = true,
+                Timer::Patience => self.impatient = !self.is_healthy(now),
                 Timer::SlotWait => self.give_up_slot(),
                 Timer::Drain => {
                     self.outputs.push_back(Output::Hangup);

@@ -20,10 +20,11 @@ impl Link {
     pub(super) fn lose(&mut self, cause: Refusal, chance: u32, now: Instant) {
         self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup | Output::Fetch { .. }));
         self.timers.clear_connection();
-        if let State::Open(connection) = &self.state
-            && now.saturating_duration_since(connection.since) >= self.settings.healthy_after
-        {
+        if self.is_healthy(now) {
             self.backoff.reset();
+            self.impatient = false;
+            // A connection that is sent new audio and dies at once has not got on.
+            self.until.take_if(|_| self.backlog.first_sent() > self.got.1);
         }
         if cause.is_fatal() {
             self.state = State::Refused;
@@ -81,10 +82,9 @@ impl Link {
 
     /// There is no connection behind the end of the audio: one is tried for until a time that only progress puts off.
     pub(super) fn put_off_the_end(&mut self, now: Instant) {
-        let got = (self.finalized, self.backlog.first_sent());
-        if self.until.is_none() || got != self.got {
+        if self.until.is_none() || self.finalized > self.got.0 {
             self.until = Some(now + self.settings.catch_up);
-            self.got = got;
+            self.got = (self.finalized, self.backlog.first_sent());
         }
         if let Some(until) = self.until {
             self.timers.set(Timer::Drain, until);
