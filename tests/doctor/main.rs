@@ -69,7 +69,11 @@ fn what_works_is_told_with_every_setting_and_exits_0() {
       upstream.batch_per_minute     25                                      default
       upstream.batch_deadline       300 s                                   default
       upstream.api_key              …9f2c                                   environment SMALLEST_API_KEY
+      upstream.max_sessions         100                                     default
       upstream.chunk_ms             80                                      pulse-bridge.toml:9
+      upstream.when_full            wait                                    default
+      upstream.slot_wait            1800 s                                  default
+      upstream.connects_per_second  20                                      default
       upstream.replay_speed         2                                       default
       upstream.close_deadline       5 s                                     default
       upstream.catch_up             60 s                                    default

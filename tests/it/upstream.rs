@@ -53,6 +53,7 @@ async fn every_refusal_is_told_by_readyz_and_log_and_loses_nothing_silently() {
         ("CA1011", error_frame(), "reported an error (Invalid audio)"),
     ];
     join_all(cases.map(|(call, fault, cause)| async move {
+        log::watch();
         let settings = vec![("PULSE_BRIDGE_UPSTREAM_SLOT_WAIT", "3 s".to_owned())];
         log::watch();
         let mut stage = Stage::with(Plan { faults: without_batch(Faults::always(fault)), settings, ..Plan::default() }).await;

@@ -28,7 +28,7 @@ fn every_refusal_names_what_to_do() {
         (Refusal::BadKey { reason: reason.clone() }, "SMALLEST_API_KEY"),
         (Refusal::Forbidden { reason: reason.clone() }, "plan"),
         (Refusal::Language { reason: reason.clone() }, "upstream.language"),
-        (Refusal::Policy { reason: reason.clone() }, "ingest.max_calls"),
+        (Refusal::Policy { reason: reason.clone() }, "upstream.max_sessions"),
         (Refusal::ClosedBeforeMessage { code: Some(1000) }, "code 1000"),
         (Refusal::Dropped { code: None }, "code none"),
         (Refusal::Tls { reason: reason.clone() }, "certificates"),
