@@ -251,7 +251,7 @@ impl Session {
             LinkState::Refused(cause) => tracing::error!(%track, state = word, cause = cause.code(), "{cause}"),
             // Told again and again.
             LinkState::Backfilling => {
-                tracing::debug!(%track, state = word, "what streaming could not do goes to the batch endpoint")
+                tracing::debug!(%track, state = word, "what streaming could not do goes to the batch endpoint");
             }
             LinkState::Connecting | LinkState::Live | LinkState::Draining | LinkState::Closed => {
                 tracing::info!(%track, state = word, "the link to the speech service changed");
