@@ -158,9 +158,7 @@ async fn stream(
             match output {
                 Output::Report(report) if let Report::Done(totals) = *report => last_word = Some(totals),
                 Output::Report(report) => {
-                    if matches!(*report, Report::Interim(_) | Report::Final(_)) {
-                        way.heard(&upstream.metrics);
-                    }
+                    way.heard(&report, &upstream.metrics);
                     turn.note(&report);
                     waiting.push_back(*report);
                 }
@@ -326,9 +324,10 @@ impl Way {
         }
     }
 
-    /// Something was heard.
-    fn heard(&mut self, metrics: &Metrics) {
-        if let Self::Open(_, first, _) = self
+    /// Something is reported; maybe it was heard.
+    fn heard(&mut self, report: &Report, metrics: &Metrics) {
+        if let Report::Interim(_) | Report::Final(_) = report
+            && let Self::Open(_, first, _) = self
             && let FirstWritten::At(written) = std::mem::replace(first, FirstWritten::Answered)
         {
             metrics.first_transcript(clock::now().saturating_duration_since(written));

@@ -22,6 +22,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const SECRETS: [&str; 5] = [KEY, TOKEN, SECRET, "hunter2", "15550100"];
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "every setting is a line")]
 fn what_works_is_told_with_every_setting_and_exits_0() {
     let peers = Peers::new();
     let (receiver, mut received) = peers.receiver(SECRET, "");

@@ -28,6 +28,9 @@ const QUIET_SEARCH_MS: u64 = 30_000;
 /// The quiet that is looked for, and the steps in which it is.
 const QUIET_MS: u64 = 200;
 const STEP_MS: u64 = 20;
+#[expect(clippy::cast_possible_truncation, reason = "20 ms are a few bytes")]
+const STEP_BYTES: usize = ms_to_bytes(STEP_MS) as usize;
+const QUIET_STEPS: usize = (QUIET_MS / STEP_MS) as usize;
 /// What differs by no more is the same place on the call's clock: rounding.
 const ROUNDING_MS: u64 = 1;
 /// Mu-law codes above this magnitude (of 127) are louder than −48 dBFS: maybe a voice.
@@ -107,7 +110,7 @@ pub(super) fn cut(wanted: &[Stretch], frames: &[Frame], manner: Manner) -> Optio
     let first = wanted.first()?;
     let runs = runs(frames);
     let Some(run) = runs.iter().find(|run| run.start() <= first.from && first.from < run.end()) else {
-        let next = runs.iter().map(|run| run.start()).find(|start| *start > first.from);
+        let next = runs.iter().map(Run::start).find(|start| *start > first.from);
         return Some(Cut::Missing(next.unwrap_or(first.to).min(first.to)));
     };
     let group = group(wanted, manner);
@@ -188,11 +191,10 @@ impl Run<'_> {
             .between(begin, limit)
             .flatten()
             .collect::<Vec<u8>>()
-            .chunks(ms_to_bytes(STEP_MS) as usize)
+            .chunks(STEP_BYTES)
             .map(|chunk| chunk.iter().map(|byte| u64::from(!byte & 0x7F)).sum())
             .collect();
-        let window = (QUIET_MS / STEP_MS) as usize;
-        let sums = loudness.windows(window).map(|window| window.iter().sum::<u64>()).enumerate();
+        let sums = loudness.windows(QUIET_STEPS).map(|window| window.iter().sum::<u64>()).enumerate();
         let quietest = sums.rev().min_by_key(|(_, sum)| *sum).map(|(at, _)| at as u64 * step + ms_to_bytes(QUIET_MS) / 2);
         quietest.map_or(limit, |behind| begin.plus(behind))
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// A minute, and a little for requests that arrive closer together than they left.
-const SPAN: Duration = Duration::from_millis(61_000);
+const SPAN: Duration = Duration::from_secs(61);
 
 /// The beginnings of the last minute.
 #[derive(Debug)]

@@ -54,14 +54,13 @@ impl Hearing<'_> {
         }
         if !is_timed(&answer) {
             let range = (self.piece.wanted.first().map_or(self.piece.start, |range| range.0), self.piece.upto());
-            let text = answer.text.clone();
-            return vec![self.heard(&answer, text, range, (Vec::new(), Vec::new()))];
+            return vec![self.heard(&answer, &answer.text, range, (Vec::new(), Vec::new()))];
         }
         let utterances = self.placed(std::mem::take(&mut answer.utterances));
         let mut words = self.placed(std::mem::take(&mut answer.words));
         let worded = !words.is_empty();
         if !worded {
-            return utterances.into_iter().filter(|it| self.is_wanted(it)).map(|it| self.sentence(&answer, it)).collect();
+            return utterances.into_iter().filter(|it| self.is_wanted(it)).map(|it| self.sentence(&answer, &it)).collect();
         }
         for word in &mut words {
             let middle = word.middle();
@@ -88,7 +87,7 @@ impl Hearing<'_> {
             let inside = |it: &&Placed| it.start.plus(slack) >= range.0 && it.end <= range.1.plus(slack);
             let sentences = utterances.iter().filter(inside).map(|it| self.utterance(it)).collect();
             let words = group.iter().map(|word| self.word(word)).collect();
-            self.heard(&answer, text, range, (words, sentences))
+            self.heard(&answer, &text, range, (words, sentences))
         };
         groups.into_iter().map(segment).collect()
     }
@@ -143,15 +142,15 @@ impl Hearing<'_> {
         groups.into_iter().flat_map(short).collect()
     }
 
-    fn sentence(&self, answer: &wire::Transcript, it: Placed) -> Heard {
-        let utterance = self.utterance(&it);
-        self.heard(answer, it.heard.text.clone(), (it.start, it.end), (Vec::new(), vec![utterance]))
+    fn sentence(&self, answer: &wire::Transcript, it: &Placed) -> Heard {
+        let utterance = self.utterance(it);
+        self.heard(answer, &it.heard.text, (it.start, it.end), (Vec::new(), vec![utterance]))
     }
 
     fn heard(
         &self,
         answer: &wire::Transcript,
-        text: Unredacted,
+        text: &Unredacted,
         (start, end): (Offset, Offset),
         (words, utterances): (Vec<HeardWord>, Vec<HeardUtterance>),
     ) -> Heard {

@@ -290,13 +290,12 @@ async fn read(reader: &mut Reader, from: Offset, to: Offset) -> std::io::Result<
 
 fn log(trouble: &Trouble, again: Option<Duration>) {
     let cause = trouble.code();
-    match again {
-        Some(wait) => {
-            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            tracing::warn!(cause, wait_ms, "the speech service's batch endpoint {trouble}; it is tried again");
-        }
-        None => tracing::error!(cause, "the speech service's batch endpoint {trouble}; what it was asked for is a gap"),
-    }
+    let Some(wait) = again else {
+        tracing::error!(cause, "the speech service's batch endpoint {trouble}; what it was asked for is a gap");
+        return;
+    };
+    let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    tracing::warn!(cause, wait_ms, "the speech service's batch endpoint {trouble}; it is tried again");
 }
 
 #[cfg(test)]

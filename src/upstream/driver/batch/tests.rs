@@ -129,7 +129,7 @@ async fn an_answer_that_never_ends_is_cut_off() {
                 let mut request = vec![0; 1 << 16];
                 let _ = socket.read(&mut request).await;
                 let _ = socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
-                while socket.write_all(&[b' '; 1 << 16]).await.is_ok() {}
+                while socket.write_all(&vec![b' '; 1 << 16]).await.is_ok() {}
             });
         }
     });
