@@ -299,7 +299,8 @@ impl Backlog {
     }
 }
 
-fn is_quiet(chunk: &Chunk) -> bool {
+/// Whether there is no voice in it.
+pub(super) fn is_quiet(chunk: &Chunk) -> bool {
     chunk.audio.iter().all(|byte| !byte & 0x7F <= QUIET_CODE)
 }
 

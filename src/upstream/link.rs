@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
+use rotate::Rotation;
+
 use super::{
     Backlog, LinkSettings, LinkState, Lost, Output, Refusal, Report, Totals,
     connection::Connection,
@@ -59,6 +61,7 @@ pub struct Link {
     finalize_wanted: bool,
     malformed: u64,
     complete: bool,
+    rotation: Rotation,
     outputs: VecDeque<Output>,
 }
 
@@ -72,6 +75,7 @@ impl Link {
         Self {
             backlog: Backlog::new(settings.memory_ms),
             backoff: Backoff::new(settings.backoff_first, settings.backoff_cap),
+            rotation: Rotation::new(settings.backoff_first),
             settings,
             recovered,
             state: State::Connecting,
@@ -150,6 +154,7 @@ impl Link {
             return;
         }
         self.ended = true;
+        self.stop_rotating();
         self.timers.set(Timer::Drain, now + self.settings.drain_reconnect);
         match self.state {
             State::Refused => self.finish(false),
@@ -181,7 +186,18 @@ impl Link {
         if !matches!(self.state, State::Connecting) {
             return;
         }
-        let from = if self.timed { self.backlog.mark() } else { self.finalized };
+        self.open(self.replay_from(), now);
+        self.report(Report::State(if self.ended { LinkState::Draining } else { LinkState::Live }));
+        self.flush(now);
+    }
+
+    /// From where on a connection that was lost has to be made up for.
+    const fn replay_from(&self) -> Offset {
+        if self.timed { self.backlog.mark() } else { self.finalized }
+    }
+
+    /// A new connection is there, which gets the audio from `from` on.
+    fn open(&mut self, from: Offset, now: Instant) {
         self.backlog.rewind(from);
         self.told.retain(|(covers, _)| *covers > from);
         self.state = State::Open(Box::new(Connection::new(self.connections, self.finalized, self.backlog.first_sent(), now)));
@@ -192,8 +208,9 @@ impl Link {
             self.timers.set(Timer::Keepalive, now + keepalive);
         }
         self.timers.set(Timer::Ping, now + self.settings.ping);
-        self.report(Report::State(if self.ended { LinkState::Draining } else { LinkState::Live }));
-        self.flush(now);
+        if !self.ended {
+            self.serve_from(now);
+        }
     }
 
     /// The dial failed.
@@ -232,6 +249,7 @@ impl Link {
             connection.answered |= connection.closing && message.is_final();
             connection.kept_alive = false;
             self.backoff.reset();
+            self.rotation.prove();
         }
         match message {
             wire::Message::Transcript(transcript) if transcript.is_final => self.hear_final(*transcript, now),
@@ -255,6 +273,7 @@ impl Link {
                 Timer::Stall => self.flush_stalled(now),
                 Timer::Close => self.finish(self.is_heard_out()),
                 Timer::Patience => self.impatient = true,
+                Timer::Rotate => self.rotate(now),
                 Timer::Drain if matches!(self.state, State::Open(_) | State::Closed) => {}
                 Timer::Drain => {
                     self.outputs.push_back(Output::Hangup);
@@ -266,7 +285,7 @@ impl Link {
 
     /// Sends what may be sent now, and behind the last of it what was waiting for that.
     fn flush(&mut self, now: Instant) {
-        if !matches!(self.state, State::Open(_)) {
+        if !matches!(self.state, State::Open(_)) || self.rotation.holds_back() {
             return;
         }
         self.give_up_lost();
@@ -278,6 +297,7 @@ impl Link {
                 return;
             }
             connection.send(chunk, now);
+            self.rotation.listen(chunk);
             let is_new = !self.recovered && chunk.end() > self.backlog.first_sent();
             self.outputs.push_back(Output::Audio { audio: chunk.audio.clone(), received: is_new.then_some(chunk.received) });
             if connection.is_news() {
@@ -301,6 +321,7 @@ impl Link {
             connection.finalize_at = Some(connection.sent_end());
             self.outputs.push_back(Output::Control(wire::FINALIZE));
         }
+        self.look_for_silence(now);
     }
 
     fn keep_alive(&mut self, now: Instant) {
@@ -330,3 +351,4 @@ impl Link {
 
 mod ends;
 mod hearing;
+pub(super) mod rotate;

@@ -27,7 +27,7 @@ mod wire;
 
 pub use backlog::Backlog;
 pub use driver::{Command, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
-pub use link::Link;
+pub use link::{Link, rotate::Tuned};
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
 pub use refusal::{Lost, Reason, Refusal};
 pub use report::{LinkState, Output, Report, Totals};

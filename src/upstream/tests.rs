@@ -4,6 +4,7 @@ mod ending;
 mod faults;
 mod hearing;
 mod losing;
+mod rotating;
 mod sending;
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Link, LinkSettings, LinkState, Lost, Output, Reason, Refusal, Report, Totals};
+use super::{Link, LinkSettings, LinkState, Lost, Output, Reason, Refusal, Report, Totals, Tuned};
 use crate::{
     media::{Chunk, Offset},
     segment::Heard,
@@ -169,6 +170,14 @@ impl Rig {
                 Output::Ping => "ping".to_owned(),
                 Output::Hangup => "hangup".to_owned(),
                 Output::Control(text) => text.to_owned(),
+                Output::DialNext(None) => "dial next".to_owned(),
+                Output::DialNext(Some(with)) => format!("dial next in {}", with.get("language").unwrap()),
+                Output::DropNext => "drop next".to_owned(),
+                Output::Swap => "swap".to_owned(),
+                Output::Tune(None) => "tune back".to_owned(),
+                Output::Tune(Some(with)) => format!("tune to {}", with.get("language").unwrap()),
+                Output::Tuned(Tuned::Refused(refusal)) => format!("tuned refused {}", refusal.code()),
+                Output::Tuned(outcome) => format!("tuned {outcome:?}").to_lowercase(),
                 Output::Report(report) => self.report(*report),
             };
             self.log.push(format!("{at} {word}"));

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long a stream that opened is listened to: a plan that is full is told by a close right behind the upgrade.
-const LISTEN: Duration = Duration::from_millis(300);
+pub(super) const LISTEN: Duration = Duration::from_millis(300);
 
 /// Why there is no stream.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ pub async fn probe(upstream: &Upstream, external_session_id: &str, deadline: Ins
     let (took, between_ms) = (clock::now().saturating_duration_since(began), (asked_ms, clock::wall_ms()));
     let outcome = match opened {
         Ok(mut way) => {
-            let heard = objection(&mut way, deadline.min(clock::now() + LISTEN)).await;
+            let heard = objected(&mut way, deadline.min(clock::now() + LISTEN)).await;
             let _ = tokio::time::timeout_at(deadline.into(), way.farewell()).await;
             heard.map_or(Ok(took), |refusal| Err(refusal.into()))
         }
@@ -72,8 +72,13 @@ async fn ask(upstream: &Upstream, external_session_id: &str, deadline: Instant) 
 }
 
 /// What the service has against a stream that it has just opened; silence is none.
-async fn objection(way: &mut Way, until: Instant) -> Option<Refusal> {
-    match tokio::time::timeout_at(until.into(), way.next()).await.ok()? {
+pub(super) async fn objected(way: &mut Way, until: Instant) -> Option<Refusal> {
+    objection(tokio::time::timeout_at(until.into(), way.next()).await.ok()?)
+}
+
+/// What the service has against a stream on which nothing was sent, if this is such a word.
+pub(super) fn objection(event: Event) -> Option<Refusal> {
+    match event {
         Event::Lost(lost) => Some(Refusal::from_lost(lost, false)),
         Event::Message(Message::Text(text)) => match wire::parse(text.as_str()) {
             wire::Message::Error(frame) if frame.language => Some(Refusal::Language { reason: frame.reason }),
