@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Link, LinkSettings, LinkState, Lost, Output, Reason, Refusal, Report, Totals, Tuned};
+use super::{Flags, Link, LinkSettings, LinkState, Lost, Output, Reason, Refusal, Report, Totals, Tuned};
 use crate::{
     media::{Chunk, Offset},
     segment::Heard,
