@@ -24,7 +24,7 @@ use url::Url;
 
 pub use probe::{Probe, Unopened, probe};
 
-use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Report};
+use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Report, protocol::Frame};
 use crate::{
     clock,
     media::{Chunk, Offset},
@@ -107,7 +107,11 @@ pub async fn run(
                     way.write(Message::Binary(audio), &mut link, &upstream.settings).await;
                     way.wrote(received, &upstream.metrics);
                 }
-                Output::Control(text) => way.write(Message::text(text), &mut link, &upstream.settings).await,
+                Output::Control(control) => match upstream.settings.protocol.frame(control) {
+                    Some(Frame::Text(text)) => way.write(Message::text(text), &mut link, &upstream.settings).await,
+                    Some(Frame::Empty) => way.write(Message::Binary(bytes::Bytes::new()), &mut link, &upstream.settings).await,
+                    None => {}
+                },
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
             }
         }

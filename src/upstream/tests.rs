@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Link, LinkSettings, LinkState, Lost, Output, Reason, Refusal, Report, Totals};
+use super::{Link, LinkSettings, LinkState, Lost, Output, Protocol, Reason, Refusal, Report, Totals, protocol::Frame};
 use crate::{
     media::{Chunk, Offset},
     segment::Heard,
@@ -168,7 +168,10 @@ impl Rig {
                 Output::Dial => "dial".to_owned(),
                 Output::Ping => "ping".to_owned(),
                 Output::Hangup => "hangup".to_owned(),
-                Output::Control(text) => text.to_owned(),
+                Output::Control(control) => match Protocol::Pulse.frame(control) {
+                    Some(Frame::Text(text)) => text.to_owned(),
+                    other => format!("{other:?}"),
+                },
                 Output::Report(report) => self.report(*report),
             };
             self.log.push(format!("{at} {word}"));

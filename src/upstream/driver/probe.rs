@@ -10,7 +10,7 @@ use super::{Event, FirstWritten, Upstream, Way, dial};
 use crate::{
     clock,
     net::DialError,
-    upstream::{Refusal, wire},
+    upstream::{Protocol, Refusal, wire},
 };
 
 /// How long a stream that opened is listened to: a plan that is full is told by a close right behind the upgrade.
@@ -49,7 +49,7 @@ pub async fn probe(upstream: &Upstream, external_session_id: &str, deadline: Ins
     let (took, between_ms) = (clock::now().saturating_duration_since(began), (asked_ms, clock::wall_ms()));
     let outcome = match opened {
         Ok(mut way) => {
-            let heard = objection(&mut way, deadline.min(clock::now() + LISTEN)).await;
+            let heard = objection(&mut way, upstream.settings.protocol, deadline.min(clock::now() + LISTEN)).await;
             let _ = tokio::time::timeout_at(deadline.into(), way.farewell()).await;
             heard.map_or(Ok(took), |refusal| Err(refusal.into()))
         }
@@ -72,12 +72,11 @@ async fn ask(upstream: &Upstream, external_session_id: &str, deadline: Instant) 
 }
 
 /// What the service has against a stream that it has just opened; silence is none.
-async fn objection(way: &mut Way, until: Instant) -> Option<Refusal> {
+async fn objection(way: &mut Way, protocol: Protocol, until: Instant) -> Option<Refusal> {
     match tokio::time::timeout_at(until.into(), way.next()).await.ok()? {
         Event::Lost(lost) => Some(Refusal::from_lost(lost, false)),
-        Event::Message(Message::Text(text)) => match wire::parse(text.as_str()) {
-            wire::Message::Error(frame) if frame.language => Some(Refusal::Language { reason: frame.reason }),
-            wire::Message::Error(frame) => Some(Refusal::ErrorFrame { reason: frame.reason }),
+        Event::Message(Message::Text(text)) => match protocol.parse(text.as_str()) {
+            wire::Message::Error(frame) => Some(frame.refusal()),
             _ => None,
         },
         Event::Message(_) | Event::Dialled(_) => None,
