@@ -4,7 +4,9 @@
 //! errors become the messages that Pulse's become.
 
 mod objection;
+mod parameters;
 mod wire;
 
 pub use objection::{Cause, Objection};
+pub(super) use parameters::{TABLE, expected, list};
 pub(super) use wire::parse;
