@@ -26,7 +26,7 @@ use url::Url;
 use next::Next;
 pub use probe::{Probe, Unopened, probe};
 
-use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Report, Tuned};
+use super::{Control, Link, LinkSettings, Lost, Output, Parameters, Protocol, Reason, Refusal, Report, Tuned, protocol::Frame};
 use crate::{
     clock,
     media::{Chunk, Offset},
@@ -97,7 +97,7 @@ pub async fn run(
 ) {
     let mut link = Link::new(Arc::clone(&upstream.settings), recovered, clock::now());
     let mut way = Way::Idle;
-    let mut next = Next::new(external_session_id.clone());
+    let mut next = Next::new(external_session_id.clone(), upstream.settings.protocol);
     let mut waiting = VecDeque::new();
     let mut more_audio = true;
     let mut alarm = Box::pin(tokio::time::sleep_until(clock::now().into()));
@@ -116,7 +116,11 @@ pub async fn run(
                     way.write(Message::Binary(audio), &mut link, &upstream.settings).await;
                     way.wrote(received, &upstream.metrics);
                 }
-                Output::Control(text) => way.write(Message::text(text), &mut link, &upstream.settings).await,
+                Output::Control(control) => {
+                    if let Some(message) = said(control, upstream.settings.protocol) {
+                        way.write(message, &mut link, &upstream.settings).await;
+                    }
+                }
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
                 of_the_next => next.perform(of_the_next, &mut way, &mut upstream),
             }
@@ -160,6 +164,14 @@ fn take_waiting(commands: &mut mpsc::Receiver<Command>, link: &mut Link, next: &
     {
         command.give(link, next);
     }
+}
+
+/// A control as this service takes it, if it does.
+fn said(control: Control, protocol: Protocol) -> Option<Message> {
+    Some(match protocol.frame(control)? {
+        Frame::Text(text) => Message::text(text),
+        Frame::Empty => Message::Binary(bytes::Bytes::new()),
+    })
 }
 
 fn chance() -> u32 {

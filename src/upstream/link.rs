@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use rotate::Rotation;
 
 use super::{
-    Backlog, LinkSettings, LinkState, Lost, Output, Refusal, Report, Totals,
+    Backlog, Control, LinkSettings, LinkState, Lost, Output, Refusal, Report, Totals,
     connection::Connection,
     timers::{Timer, Timers},
     wire,
@@ -224,8 +224,9 @@ impl Link {
     pub fn handle_lost(&mut self, lost: Lost, chance: u32, now: Instant) {
         let State::Open(connection) = &self.state else { return };
         let polite = matches!(lost, Lost::Closed { code: None | Some(1000 | 1001), .. });
+        let says_all = connection.heard || !self.settings.protocol.says_last() && lost.is_normal();
         let cause = Refusal::from_lost(lost, connection.heard);
-        if connection.closing && connection.heard && polite {
+        if connection.closing && says_all && polite {
             self.finish(true);
         } else {
             self.lose(cause, chance, now);
@@ -243,7 +244,7 @@ impl Link {
     pub fn handle_message(&mut self, text: &str, now: Instant) {
         let State::Open(connection) = &mut self.state else { return };
         connection.unanswered_pings = 0;
-        let message = wire::parse(text);
+        let message = self.settings.protocol.parse(text);
         if !matches!(message, wire::Message::Error(_) | wire::Message::Malformed) {
             connection.heard = true;
             connection.answered |= connection.closing && message.is_final();
@@ -314,12 +315,12 @@ impl Link {
         }
         if self.ended && !connection.closing {
             connection.closing = true;
-            self.outputs.push_back(Output::Control(wire::CLOSE_STREAM));
+            self.outputs.push_back(Output::Control(Control::CloseStream));
             self.timers.set(Timer::Close, now + self.settings.close_deadline);
         } else if self.finalize_wanted && !connection.closing {
             self.finalize_wanted = false;
             connection.finalize_at = Some(connection.sent_end());
-            self.outputs.push_back(Output::Control(wire::FINALIZE));
+            self.outputs.push_back(Output::Control(Control::Finalize));
         }
         self.look_for_silence(now);
     }
@@ -333,7 +334,7 @@ impl Link {
         }
         connection.last_sent = now;
         connection.kept_alive = true;
-        self.outputs.push_back(Output::Control(wire::KEEPALIVE));
+        self.outputs.push_back(Output::Control(Control::Keepalive));
         self.timers.set(Timer::Keepalive, now + every);
     }
 

@@ -10,6 +10,7 @@
 //! The caller drains [`Link::poll_output`] to `None` after every `handle_*`, performs what it asks in order, tells failures by
 //! `handle_refused` and `handle_lost`, and calls `handle_timeout` at `poll_timeout`.
 
+mod asr;
 mod backlog;
 mod connection;
 mod driver;
@@ -18,6 +19,7 @@ mod join;
 mod link;
 mod pace;
 mod parameters;
+mod protocol;
 mod refusal;
 mod report;
 mod ruler;
@@ -25,10 +27,12 @@ mod settings;
 mod timers;
 mod wire;
 
+pub use asr::{Cause, Objection};
 pub use backlog::Backlog;
 pub use driver::{Command, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
 pub use link::{Link, rotate::Tuned};
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
+pub use protocol::{Control, Protocol};
 pub use refusal::{Flags, Lost, Reason, Refusal};
 pub use report::{LinkState, Output, Report, Totals};
 pub use settings::LinkSettings;

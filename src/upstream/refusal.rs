@@ -10,7 +10,7 @@ use std::{fmt, time::Duration};
 pub use flags::Flags;
 use serde_json::value::RawValue;
 
-use super::{Parameters, wire};
+use super::{Parameters, asr::Objection, wire};
 
 /// Most characters of the service's own words that are repeated.
 const MAX_REASON: usize = 200;
@@ -99,6 +99,13 @@ pub enum Lost {
     Stalled,
 }
 
+impl Lost {
+    /// Whether the service closed it as one does at the end.
+    pub(super) const fn is_normal(&self) -> bool {
+        matches!(self, Self::Closed { code: Some(1000), .. })
+    }
+}
+
 /// A cause for having no connection. `Display` is one line: the cause, then what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -164,6 +171,9 @@ pub enum Refusal {
         /// What the service said.
         reason: Reason,
     },
+    /// The older ASR says what it has against the stream.
+    #[error("{0}")]
+    Objection(Objection),
     /// The stream was closed before it said anything.
     #[error(
         "the speech service closed the stream before its first message (code {}); if it stays, check upstream.language against the region and the plan",
@@ -251,7 +261,11 @@ impl Refusal {
     /// Whether another try would end the same way until somebody changes something.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
-        matches!(self, Self::BadKey { .. } | Self::Forbidden { .. } | Self::BadRequest { .. } | Self::Language { .. })
+        match self {
+            Self::BadKey { .. } | Self::Forbidden { .. } | Self::BadRequest { .. } | Self::Language { .. } => true,
+            Self::Objection(objection) => objection.cause.is_fatal(),
+            _ => false,
+        }
     }
 
     /// How long the service asked us to wait.
@@ -275,6 +289,7 @@ impl Refusal {
             Self::Policy { .. } => "policy",
             Self::Unavailable { .. } => "unavailable",
             Self::ErrorFrame { .. } => "error_frame",
+            Self::Objection(objection) => objection.cause.code(),
             Self::ClosedBeforeMessage { .. } => "closed_before_message",
             Self::Dropped { .. } => "dropped",
             Self::Ended => "ended",

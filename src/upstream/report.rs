@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use super::{Parameters, Refusal, link::rotate::Tuned};
+use super::{Control, Parameters, Refusal, link::rotate::Tuned};
 use crate::{
     media::{Gap, Offset},
     segment::Heard,
@@ -21,8 +21,8 @@ pub enum Output {
         /// When the last of them came; none for audio that is sent again.
         received: Option<Instant>,
     },
-    /// One text frame.
-    Control(&'static str),
+    /// What the protocol makes of it.
+    Control(Control),
     /// A WebSocket ping.
     Ping,
     /// Drop the connection, or the attempt to get one.

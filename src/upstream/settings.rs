@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use super::Protocol;
+
 /// How patient, how fast and how large a link is. The defaults are the contract's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkSettings {
+    /// Which wire is spoken.
+    pub protocol: Protocol,
     /// Resolving, connecting, TLS and the upgrade together.
     pub connect_timeout: Duration,
     /// The service has this long to take one write; then it counts as lost.
@@ -39,6 +43,7 @@ pub struct LinkSettings {
 impl Default for LinkSettings {
     fn default() -> Self {
         Self {
+            protocol: Protocol::Pulse,
             connect_timeout: Duration::from_secs(10),
             write_deadline: Duration::from_secs(2),
             backoff_first: Duration::from_millis(500),

@@ -14,7 +14,9 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Flags, Link, LinkSettings, LinkState, Lost, Output, Reason, Refusal, Report, Totals, Tuned};
+use super::{
+    Flags, Link, LinkSettings, LinkState, Lost, Output, Protocol, Reason, Refusal, Report, Totals, Tuned, protocol::Frame,
+};
 use crate::{
     media::{Chunk, Offset},
     segment::Heard,
@@ -169,7 +171,10 @@ impl Rig {
                 Output::Dial => "dial".to_owned(),
                 Output::Ping => "ping".to_owned(),
                 Output::Hangup => "hangup".to_owned(),
-                Output::Control(text) => text.to_owned(),
+                Output::Control(control) => match Protocol::Pulse.frame(control) {
+                    Some(Frame::Text(text)) => text.to_owned(),
+                    other => format!("{other:?}"),
+                },
                 Output::DialNext(None) => "dial next".to_owned(),
                 Output::DialNext(Some(with)) => format!("dial next in {}", with.get("language").unwrap()),
                 Output::DropNext => "drop next".to_owned(),

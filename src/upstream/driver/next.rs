@@ -7,12 +7,11 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::oneshot;
-use tokio_tungstenite::tungstenite::Message;
 
-use super::{Event, FirstWritten, Socket, Upstream, Way, chance, dial, probe};
+use super::{Event, FirstWritten, Socket, Upstream, Way, chance, dial, probe, said};
 use crate::{
     clock,
-    upstream::{Link, Output, Parameters, Refusal, Tuned, wire},
+    upstream::{Control, Link, Output, Parameters, Protocol, Refusal, Tuned},
 };
 
 /// A connection that has given its last words is closed within this time: answer and close take a round trip each.
@@ -29,11 +28,12 @@ pub(super) struct Next {
     /// Whoever wished for other parameters.
     asked: Option<oneshot::Sender<Tuned>>,
     external_session_id: String,
+    protocol: Protocol,
 }
 
 impl Next {
-    pub(super) const fn new(external_session_id: String) -> Self {
-        Self { way: Way::Idle, tuned: None, before: None, parting: None, asked: None, external_session_id }
+    pub(super) const fn new(external_session_id: String, protocol: Protocol) -> Self {
+        Self { way: Way::Idle, tuned: None, before: None, parting: None, asked: None, external_session_id, protocol }
     }
 
     /// Who wants to know what becomes of the other parameters that the link is told of now.
@@ -71,7 +71,7 @@ impl Next {
         if let Way::Open(..) = &old {
             upstream.metrics.reconnect("rotated");
             tracing::debug!("another connection to the speech service took over");
-            self.parting = Some(Box::pin(part(old)));
+            self.parting = Some(Box::pin(part(old, self.protocol)));
         }
         if let Some(new) = self.tuned.take() {
             self.before = Some(std::mem::replace(upstream, new));
@@ -109,7 +109,7 @@ impl Next {
                 return link.handle_next_ready(clock::now());
             }
             Event::Dialled(Err(refusal)) => refusal,
-            event => match probe::objection(event) {
+            event => match probe::objection(event, self.protocol) {
                 Some(refusal) => refusal,
                 None => return,
             },
@@ -133,8 +133,9 @@ fn tuned(upstream: &Upstream, parameters: &Parameters) -> Arc<Upstream> {
 
 /// Opens a stream and listens for a moment whether the service means it.
 async fn open(upstream: Arc<Upstream>, external_session_id: String) -> Result<Socket, Refusal> {
+    let protocol = upstream.settings.protocol;
     let mut way = Way::Open(Box::new(dial::dial(upstream, external_session_id).await?), FirstWritten::Answered);
-    match (probe::objected(&mut way, clock::now() + probe::LISTEN).await, way) {
+    match (probe::objected(&mut way, protocol, clock::now() + probe::LISTEN).await, way) {
         (None, Way::Open(socket, _)) => Ok(*socket),
         (Some(refusal), _) => Err(refusal),
         (None, _) => unreachable!("listening leaves a way as it is"),
@@ -142,10 +143,12 @@ async fn open(upstream: Arc<Upstream>, external_session_id: String) -> Result<So
 }
 
 /// Says goodbye as at the end of a call, so that the service is not left with a session that looks lost.
-async fn part(way: Way) {
+async fn part(way: Way, protocol: Protocol) {
     let Way::Open(mut socket, _) = way else { return };
     let parting = async {
-        let _ = socket.send(Message::text(wire::CLOSE_STREAM)).await;
+        if let Some(goodbye) = said(Control::CloseStream, protocol) {
+            let _ = socket.send(goodbye).await;
+        }
         while let Some(Ok(_)) = socket.next().await {}
     };
     let _ = tokio::time::timeout(PARTING, parting).await;

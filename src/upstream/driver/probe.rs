@@ -10,7 +10,7 @@ use super::{Event, FirstWritten, Upstream, Way, dial};
 use crate::{
     clock,
     net::DialError,
-    upstream::{Refusal, wire},
+    upstream::{Protocol, Refusal, wire},
 };
 
 /// How long a stream that opened is listened to: a plan that is full is told by a close right behind the upgrade.
@@ -49,7 +49,7 @@ pub async fn probe(upstream: &Upstream, external_session_id: &str, deadline: Ins
     let (took, between_ms) = (clock::now().saturating_duration_since(began), (asked_ms, clock::wall_ms()));
     let outcome = match opened {
         Ok(mut way) => {
-            let heard = objected(&mut way, deadline.min(clock::now() + LISTEN)).await;
+            let heard = objected(&mut way, upstream.settings.protocol, deadline.min(clock::now() + LISTEN)).await;
             let _ = tokio::time::timeout_at(deadline.into(), way.farewell()).await;
             heard.map_or(Ok(took), |refusal| Err(refusal.into()))
         }
@@ -72,17 +72,16 @@ async fn ask(upstream: &Upstream, external_session_id: &str, deadline: Instant) 
 }
 
 /// What the service has against a stream that it has just opened; silence is none.
-pub(super) async fn objected(way: &mut Way, until: Instant) -> Option<Refusal> {
-    objection(tokio::time::timeout_at(until.into(), way.next()).await.ok()?)
+pub(super) async fn objected(way: &mut Way, protocol: Protocol, until: Instant) -> Option<Refusal> {
+    objection(tokio::time::timeout_at(until.into(), way.next()).await.ok()?, protocol)
 }
 
 /// What the service has against a stream on which nothing was sent, if this is such a word.
-pub(super) fn objection(event: Event) -> Option<Refusal> {
+pub(super) fn objection(event: Event, protocol: Protocol) -> Option<Refusal> {
     match event {
         Event::Lost(lost) => Some(Refusal::from_lost(lost, false)),
-        Event::Message(Message::Text(text)) => match wire::parse(text.as_str()) {
-            wire::Message::Error(frame) if frame.language => Some(Refusal::Language { reason: frame.reason }),
-            wire::Message::Error(frame) => Some(Refusal::ErrorFrame { reason: frame.reason }),
+        Event::Message(Message::Text(text)) => match protocol.parse(text.as_str()) {
+            wire::Message::Error(frame) => Some(frame.refusal()),
             _ => None,
         },
         Event::Message(_) | Event::Dialled(_) => None,

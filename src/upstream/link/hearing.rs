@@ -83,13 +83,12 @@ impl Link {
 
     pub(super) fn hear_error(&mut self, error: wire::ErrorFrame, now: Instant) {
         let State::Open(connection) = &mut self.state else { return };
-        if connection.kept_alive && !error.language {
+        if connection.kept_alive && error.kind == wire::ErrorKind::Unnamed {
             connection.kept_alive = false;
             self.keepalive_refused = true;
             self.timers.clear(Timer::Keepalive);
             return;
         }
-        let reason = error.reason;
-        self.give_up_connection(if error.language { Refusal::Language { reason } } else { Refusal::ErrorFrame { reason } }, now);
+        self.give_up_connection(error.refusal(), now);
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Backoff, Chunk, Link, LinkState, Output, Refusal, Report, State, Timer};
+use super::{Backoff, Chunk, Control, Link, LinkState, Output, Refusal, Report, State, Timer};
 use crate::{
     media::bytes_to_ms,
     upstream::{Parameters, backlog::is_quiet},
@@ -272,7 +272,7 @@ impl Link {
         let State::Open(connection) = &mut self.state else { return };
         connection.finalize_at = Some(connection.sent_end());
         self.rotation.step = Step::Parting { asked: true };
-        self.outputs.push_back(Output::Control(super::wire::FINALIZE));
+        self.outputs.push_back(Output::Control(Control::Finalize));
     }
 
     /// The next connection takes over. `answered`: the one before has said all about what it was sent.

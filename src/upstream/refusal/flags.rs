@@ -36,7 +36,7 @@ impl Flags {
         // A name of one word, such as "language", may mean anything.
         let is_other =
             |name: &&str| name.contains('_') && asked.get(name).is_some_and(|value| value != "false") && !names.contains(name);
-        let others: Vec<&str> = Parameters::names().filter(is_other).filter(|name| says(name)).collect();
+        let others: Vec<&str> = asked.names().filter(is_other).filter(|name| says(name)).collect();
         names.extend(others);
         if names.is_empty() {
             Self { names: add_ons().map(|(name, _)| *name).collect(), certain: false }
