@@ -89,7 +89,7 @@ pub(super) struct Session {
 impl Session {
     /// A session with this id for a client that asked for this.
     pub(super) fn new(id: String, asked: Parameters, faults: Vec<Suffered>, script: &Script) -> Self {
-        Self {
+        let mut session = Self {
             id,
             asked,
             faults,
@@ -111,7 +111,12 @@ impl Session {
             full_transcript: String::new(),
             state: State::Open,
             outputs: VecDeque::new(),
+        };
+        if session.has(&Fault::RefuseLanguage { language: session.asked.language.clone() }) {
+            session.say(Output::Message(wire::no_such_language(&session.asked.language)));
+            session.end(Output::Close(1011));
         }
+        session
     }
 
     /// Takes a binary frame.
