@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Longest time for a webhook's body to arrive once its header has (contract, Events, details, has the same for headers).
-pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Form = Vec<(String, String)>;
 

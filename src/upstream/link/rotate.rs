@@ -1,8 +1,9 @@
 //! The connection's replacement while the call goes on: before the service's limit is reached, and when other parameters are wanted.
 //!
-//! Promises: the next connection is opened beside the one in use and takes over at a silence, or at the latest at a named time; all that was
-//! sent is asked for before, and what is not answered within [`PARTING`] is sent again, so no word is lost; a next connection
-//! that does not come about costs the one in use nothing; one that is there when the other is lost takes its place at once.
+//! Promises: the next connection is opened beside the one in use and takes over at a silence, when all that was sent is asked for and
+//! answered; what is not answered within [`PARTING`], or was cut in mid-speech at the latest moment, is sent again, so no word is
+//! lost or cut in two; a next connection that does not come about costs the one in use nothing; one that is there when the
+//! other is lost takes its place at once.
 
 use std::{
     sync::Arc,
@@ -168,9 +169,12 @@ impl Link {
             Step::Serving | Step::Waiting => self.dial_next(),
             Step::Dialling => {}
             Step::Ready { latest, .. } => {
-                let silent = self.interim.is_none() && now >= connection.last_audio + SILENCE;
-                if silent || now >= latest {
+                if self.interim.is_none() && now >= connection.last_audio + SILENCE {
                     return self.part(now);
+                }
+                // A word that is cut in two is heard by neither: what no final covers goes to the next connection whole.
+                if now >= latest {
+                    return self.swap(false, now);
                 }
                 let look = if self.interim.is_some() { now + SILENCE } else { connection.last_audio + SILENCE };
                 self.timers.set(Timer::Rotate, latest.min(look));
