@@ -299,7 +299,7 @@ impl Backlog {
     }
 }
 
-/// Whether there is no voice in it.
+/// Whether there is no voice in a chunk.
 pub(super) fn is_quiet(chunk: &Chunk) -> bool {
     chunk.audio.iter().all(|byte| !byte & 0x7F <= QUIET_CODE)
 }
@@ -313,5 +313,8 @@ fn hull(range: Option<(Offset, Offset)>, more: (Offset, Offset)) -> (Offset, Off
     range.map_or(more, |range| (range.0.min(more.0), range.1.max(more.1)))
 }
 
+mod copy;
 #[cfg(test)]
 mod tests;
+
+pub(super) use copy::part;

@@ -15,6 +15,8 @@ pub(super) enum Timer {
     Keepalive,
     /// Time to ask whether the peer is still there.
     Ping,
+    /// Time to look whether the service still hears.
+    Look,
     /// Audio has stopped under an open interim.
     Stall,
     /// The answer to `close_stream` is overdue.
@@ -28,11 +30,12 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Retry,
         Self::Pace,
         Self::Keepalive,
         Self::Ping,
+        Self::Look,
         Self::Stall,
         Self::Close,
         Self::Drain,
@@ -40,7 +43,8 @@ impl Timer {
         Self::Rotate,
     ];
     /// Those that mean something only while a connection is open.
-    const OF_A_CONNECTION: [Self; 6] = [Self::Pace, Self::Keepalive, Self::Ping, Self::Stall, Self::Close, Self::Rotate];
+    const OF_A_CONNECTION: [Self; 7] =
+        [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Rotate];
 }
 
 /// The table.

@@ -12,7 +12,8 @@ const NOTHING: &str = r#"{"transcript":"","is_final":true,"from_finalize":true}"
 
 impl Rig {
     fn rotating() -> Self {
-        let mut rig = Self::with(LinkSettings { session_limit: LIMIT, ..LinkSettings::default() }, false);
+        let deaf_after = Duration::from_hours(1);
+        let mut rig = Self::with(LinkSettings { session_limit: LIMIT, deaf_after, ..LinkSettings::default() }, false);
         rig.connect();
         rig
     }
@@ -53,6 +54,15 @@ impl Rig {
         self.drain();
     }
 
+    /// This is the last that was sent; how long what was sent before it, to be known by, is in seconds.
+    fn reminded(&self, last: std::ops::Range<u64>) -> f64 {
+        let (sent, last) = (self.sent(), samples(last));
+        assert!(sent.ends_with(&last), "{} bytes do not end with these {}", sent.len(), last.len());
+        let before = u32::try_from(sent.len() - last.len()).unwrap();
+        assert!(before <= 6 * 8_000, "{before} bytes");
+        f64::from(before) / 8_000.0
+    }
+
     /// Ends the call and says what became of it.
     fn end(&mut self) -> Totals {
         self.hang_up();
@@ -80,13 +90,12 @@ fn at_a_silence_the_next_connection_takes_over_when_what_was_sent_is_answered_an
     rig.hear(NOTHING);
     assert_eq!(rig.said("swap"), ["swap"]);
     assert!(rig.said("live").is_empty() && rig.said("reconnecting").is_empty(), "{:?}", rig.log);
-    rig.wait(100);
-    assert!(rig.sent() == samples(9_600 * 8..9_720 * 8), "only what came since");
-    rig.talk(1_000);
-    rig.final_words("four five", 0.5, 1.0);
+    rig.talk(6_000);
+    let before = rig.reminded(9_600 * 8..15_720 * 8);
+    rig.final_words("four five", before + 0.5, before + 1.0);
     assert_eq!(rig.said("final").last(), Some(&"final 10100..10600 four five"), "times go on");
     let totals = rig.end();
-    assert_eq!((totals.reconnects, totals.replayed_ms, totals.complete), (0, 0, true));
+    assert_eq!((totals.reconnects, totals.complete), (0, true));
 }
 
 #[test]
@@ -97,9 +106,9 @@ fn speech_without_a_pause_is_cut_at_the_latest_moment_and_no_word_of_it_is_lost(
     rig.talk(780);
     rig.quietly().talk(600);
     assert_eq!(rig.log, ["9800 swap"], "nothing is asked for that would cut a word in two");
-    rig.wait(2_000);
-    assert!(rig.sent() == samples(8_500 * 8..rig.offset), "what no final covers is heard whole");
-    rig.final_words("four five", 0.5, 1.5);
+    rig.wait(6_000);
+    let before = rig.reminded(8_500 * 8..rig.offset);
+    rig.final_words("four five", before + 0.5, before + 1.5);
     assert_eq!(rig.said("final").last(), Some(&"final 9000..10000 four five"));
     assert_eq!(rig.end().reconnects, 0);
 }
@@ -135,12 +144,11 @@ fn without_an_answer_the_rest_is_sent_again_and_its_known_words_are_dropped() {
     assert!(rig.said("swap").is_empty());
     rig.quietly().wait(1);
     assert_eq!(rig.said("swap"), ["swap"]);
-    rig.wait(1_000);
-    assert!(rig.sent()[..4_000] == samples(8_500 * 8..9_000 * 8), "from the mark");
-    rig.final_words("four", 0.1, 0.4);
-    assert_eq!(rig.said("final").last(), Some(&"final 8600..8900 four"));
-    let totals = rig.end();
-    assert!(totals.replayed_ms == 1_100 && totals.complete, "{totals:?}");
+    rig.wait(6_000);
+    let mut sent = samples(8_500 * 8..9_000 * 8);
+    sent.resize(sent.len() + 600 * 8, 0xFF);
+    assert!(rig.sent().ends_with(&sent), "from the mark");
+    assert!(rig.end().complete);
 }
 
 #[test]
@@ -202,8 +210,8 @@ fn a_ready_connection_takes_over_at_once_when_the_other_is_lost() {
     rig.covered(8_500);
     rig.quietly().lose(Lost::Broken);
     assert_eq!(rig.log, ["9000 reconnecting 1 dropped", "9000 swap", "9000 live"]);
-    rig.wait(1_000);
-    assert!(rig.sent() == samples(8_500 * 8..9_000 * 8));
+    rig.wait(6_000);
+    rig.reminded(8_500 * 8..9_000 * 8);
     let totals = rig.end();
     assert!(totals.reconnects == 1 && totals.complete, "that was no rotation: {totals:?}");
 }
