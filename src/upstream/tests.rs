@@ -193,10 +193,14 @@ impl Rig {
                     Some(Frame::Text(text)) => text.to_owned(),
                     other => format!("{other:?}"),
                 },
-                Output::DialNext(None) => "dial next".to_owned(),
-                Output::DialNext(Some(with)) => format!("dial next in {}", with.get("language").unwrap()),
+                Output::DialNext(None) => "open next".to_owned(),
+                Output::DialNext(Some(with)) => format!("open next in {}", with.get("language").unwrap()),
                 Output::DropNext => "drop next".to_owned(),
-                Output::Swap => "swap".to_owned(),
+                Output::Swap => {
+                    // What was sent before it went to the other connection.
+                    self.audio.push((at, Bytes::new()));
+                    "swap".to_owned()
+                }
                 Output::Tune(None) => "tune back".to_owned(),
                 Output::Tune(Some(with)) => format!("tune to {}", with.get("language").unwrap()),
                 Output::Tuned(Tuned::Refused(refusal)) => format!("tuned refused {}", refusal.code()),

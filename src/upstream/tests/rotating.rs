@@ -24,7 +24,7 @@ impl Rig {
         rig.talk(8_940);
         rig.final_words("one two three", 0.5, 8.5);
         rig.quietly().talk(60);
-        assert_eq!(rig.log, ["9000 dial next"]);
+        assert_eq!(rig.log, ["9000 open next"]);
         rig.next_ready();
         rig
     }
@@ -181,14 +181,14 @@ fn a_next_connection_that_fails_is_tried_again_more_and_more_slowly_and_not_for_
     rig.talk(9_000);
     rig.next_refused(busy());
     rig.quietly().talk(1_200);
-    assert_eq!(rig.log, ["9500 dial next"]);
+    assert_eq!(rig.log, ["9500 open next"]);
     assert!(rig.sent() == samples(9_000 * 8..10_200 * 8), "the connection in use goes on");
     for _ in 1..20 {
         rig.next_refused(busy());
         rig.wait(30_000);
         rig.link.handle_pong(rig.now);
     }
-    assert_eq!(rig.said("dial next").len(), 10);
+    assert_eq!(rig.said("open next").len(), 10);
     assert!(rig.said("swap").is_empty() && rig.said("reconnecting").is_empty());
 }
 
@@ -197,7 +197,7 @@ fn a_next_connection_that_is_gone_before_its_turn_is_opened_again() {
     let mut rig = Rig::ready();
     rig.next_refused(Refusal::ClosedBeforeMessage { code: Some(1000) });
     rig.quietly().hush(600);
-    assert_eq!(rig.log, ["9500 dial next"]);
+    assert_eq!(rig.log, ["9500 open next"]);
     let mut rig = Rig::ready();
     rig.hush(660);
     rig.quietly().next_refused(busy());
@@ -290,7 +290,7 @@ fn another_language_takes_over_at_the_next_silence_or_within_three_seconds() {
     let mut rig = Rig::rotating();
     rig.talk(3_000);
     rig.quietly().retune("es");
-    assert_eq!(rig.log, ["3000 dial next in es"]);
+    assert_eq!(rig.log, ["3000 open next in es"]);
     rig.next_ready();
     rig.quietly().talk(3_060);
     assert_eq!(rig.log, ["6000 swap"], "somebody speaks without a pause");
@@ -313,7 +313,7 @@ fn a_language_that_the_service_refuses_leaves_everything_as_it_was() {
         assert_eq!(rig.log, [format!("3000 tuned refused {}", refusal.code())]);
     }
     rig.quietly().talk(6_000);
-    assert_eq!(rig.log, ["9000 dial next"], "in the language of before");
+    assert_eq!(rig.log, ["9000 open next"], "in the language of before");
     assert!(rig.sent() == samples(3_000 * 8..9_000 * 8));
 }
 
