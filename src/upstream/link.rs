@@ -23,6 +23,8 @@ enum State {
     Losing(Refusal),
     /// Backoff.
     Waiting,
+    /// The service ended a stream on which nothing came; the next audio opens another one.
+    Resting,
     /// Another try is no use; audio is taken until its end.
     Refused,
     Closed,
@@ -103,6 +105,7 @@ impl Link {
             State::Connecting if self.connections == 0 => "connecting",
             State::Connecting | State::Losing(_) | State::Waiting => "reconnecting",
             State::Open(_) => "live",
+            State::Resting => "idle",
         }
     }
 
@@ -141,6 +144,7 @@ impl Link {
         }
         self.backlog.push(chunk);
         self.finalized = self.finalized.max(self.backlog.mark());
+        self.wake();
         self.flush(now);
     }
 
@@ -153,6 +157,7 @@ impl Link {
         self.timers.set(Timer::Drain, now + self.settings.drain_reconnect);
         match self.state {
             State::Refused => self.finish(false),
+            State::Resting => self.finish(true),
             _ if !self.backlog.has_begun() => self.finish(true),
             State::Open(_) => {
                 self.report(Report::State(LinkState::Draining));
@@ -331,3 +336,4 @@ impl Link {
 
 mod ends;
 mod hearing;
+mod idle;

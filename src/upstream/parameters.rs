@@ -46,6 +46,17 @@ pub(super) struct Row {
     pub(super) default: Option<&'static str>,
 }
 
+impl Row {
+    /// Whether this is one of its words.
+    pub(super) fn takes(&self, word: &str) -> bool {
+        match self.kind {
+            Kind::Word(words) | Kind::Words(words) => words.contains(&word),
+            Kind::Fixed(fixed) => fixed == word,
+            _ => false,
+        }
+    }
+}
+
 const fn row(name: &'static str, kind: Kind, default: Option<&'static str>) -> Row {
     Row { name, wire: name, kind, default }
 }

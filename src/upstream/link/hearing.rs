@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Link, Refusal, Report, State, Timer};
 use crate::upstream::{
+    Cause,
     hear::{self, Ear},
     wire,
 };
@@ -87,6 +88,9 @@ impl Link {
             connection.kept_alive = false;
             self.keepalive_refused = true;
             self.timers.clear(Timer::Keepalive);
+            return;
+        }
+        if error.kind == wire::ErrorKind::Named(Cause::Idle) && self.rest(now) {
             return;
         }
         self.give_up_connection(error.refusal(), now);
