@@ -3,6 +3,7 @@
 //! One binary, so that it is linked once. Tests wait for events, never for time.
 
 mod api;
+mod asr;
 mod auth;
 mod bad_input;
 mod bad_line;

@@ -150,14 +150,13 @@ fn complaint(name: &str, value: &str, languages: &[&str]) -> Option<String> {
         "addPunctuation" | "emitVoiceActivity" => {
             (!matches!(value, "true" | "false")).then(|| "must be a boolean value".to_owned())
         }
-        "speechEndThreshold" => whole(value, 10, 60_000),
         "redactSensitiveData" => {
             let is_bad = value.split(',').any(|word| Sensitive::of_word(word).is_none());
             return is_bad.then(|| format!("each value in {name} {}", one_of(&["pci", "ssn", "numbers"])));
         }
         "speechEndpointing" if matches!(value, "true" | "false") => None,
         "speechEndpointing" if value.parse::<i64>().is_err() => Some("must be true, false or an integer number".to_owned()),
-        "speechEndpointing" => whole(value, 10, 60_000),
+        "speechEndpointing" | "speechEndThreshold" => whole(value, 10, 60_000),
         name => return Some(format!("property {} should not exist", name.chars().take(64).collect::<String>())),
     };
     rule.map(|rule| format!("{name} {rule}"))
