@@ -225,6 +225,33 @@ async fn voice_activity_comes_where_it_is_asked_for_by_the_call_s_clock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_may_name_a_language_of_the_list_and_any_other_leaves_the_setting() {
+    let service = Service::start(Faults::default(), Auth::AnyKey).await;
+    let mut stage = service.stage(&[]).await;
+    for (call, language, sent) in [("CAasr-fr", "fr", "fr"), ("CAasr-xx", "en-US", "en")] {
+        let mut phone = Phone::dial(&stage, call).await;
+        phone.start_with(&["inbound"], &serde_json::json!({"language": language, "keywords": "Ann:2"})).await;
+        phone.speak(&recording("mid-word"), 0..50).await;
+        phone.stop().await;
+        assert_eq!(phone.closed().await.0, 1000);
+        until_completed(&mut stage, &[call]).await;
+        let query = service.connections().pop().unwrap().query;
+        let names: Vec<&str> = query.iter().map(|(name, _)| name.as_str()).collect();
+        let known = [
+            "audioLanguage",
+            "audioEncoding",
+            "audioSampleRate",
+            "audioChannels",
+            "addPunctuation",
+            "speechEndThreshold",
+            "redactSensitiveData",
+        ];
+        assert_eq!((names.as_slice(), query[0].1.as_str()), (known.as_slice(), sent));
+    }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_says_what_the_service_has_against_a_stream() {
     let rows = [
         ("", Auth::AnyKey, "ok", "opened a stream in"),

@@ -31,6 +31,26 @@ fn a_final_lies_between_the_one_before_it_and_what_was_sent() {
 }
 
 #[test]
+fn words_that_come_again_without_times_are_known_by_their_text() {
+    let mut rig = open();
+    rig.talk(3_000);
+    said(&mut rig, "one two three", true);
+    assert!(rig.heard[0].covers <= Offset(1_000 * 8), "the decoder may not have got further");
+    rig.covered(1_000);
+    rig.quietly().lose(Lost::Broken);
+    rig.wait(500);
+    rig.connect();
+    rig.talk(3_000);
+    said(&mut rig, "two three", false);
+    said(&mut rig, "two three four", false);
+    said(&mut rig, "Two three, four five.", true);
+    said(&mut rig, "five", true);
+    assert_eq!(rig.said("interim"), ["interim four"]);
+    let finals: Vec<&str> = rig.heard.iter().map(|heard| heard.text.expose()).collect();
+    assert_eq!(finals, ["one two three", "four five.", "five"], "what is said once more behind that is new");
+}
+
+#[test]
 fn a_stream_ended_for_want_of_audio_rests_until_audio_comes_and_sends_nothing_twice() {
     let mut rig = open();
     rig.talk(3_000);

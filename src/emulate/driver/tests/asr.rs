@@ -151,7 +151,8 @@ async fn the_older_page_s_results_have_two_members() {
 
 #[tokio::test]
 async fn what_breaks_a_stream_of_pulse_breaks_this_one() {
-    let at = 2000 * 8;
+    const BYTES: usize = 2000 * 8;
+    let at = BYTES as u64;
     let faults = Faults::default()
         .and_on_attempts(&[0], Fault::Refuse { status: 503, retry_after: None })
         .and_on_attempts(&[1], Fault::Close { after_bytes: at, code: 1008 })
@@ -163,13 +164,13 @@ async fn what_breaks_a_stream_of_pulse_breaks_this_one() {
     assert!(matches!(&refused, Error::Http(response) if response.status() == 503), "{refused:?}");
     for code in [CloseCode::Policy, CloseCode::Error] {
         let mut client = rig.dial(&format!("/api/v1/asr?{BASE}"), KEY).await.unwrap();
-        send(&mut client, &rig.audio()[..at as usize]).await;
+        send(&mut client, &rig.audio()[..BYTES]).await;
         let (messages, end) = rest(&mut client).await;
         let error = serde_json::json!({"type": "error", "message": "Invalid audio", "error": "Invalid audio"});
         assert_eq!((end.unwrap(), messages.last() == Some(&error)), (Some(code), code == CloseCode::Error));
     }
     let mut client = rig.dial(&format!("/api/v1/asr?{BASE}"), KEY).await.unwrap();
-    send(&mut client, &rig.audio()[..at as usize]).await;
+    send(&mut client, &rig.audio()[..BYTES]).await;
     let (_, end) = rest(&mut client).await;
     assert!(!matches!(end, Ok(Some(_))), "no close frame: {end:?}");
     let mut client = rig.dial(&format!("/api/v1/asr?{BASE}"), KEY).await.unwrap();
