@@ -28,7 +28,7 @@ use crate::{
     refusals,
     spool::Spool,
     store::Store,
-    upstream::{LinkSettings, Parameters, QUEUE_MS, Upstream},
+    upstream::{LinkSettings, Parameters, Protocol, QUEUE_MS, Upstream},
     webhook::{
         Endpoint, Endpoints,
         driver::{ATTEMPT_DEADLINE, Poster},
@@ -96,7 +96,10 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let (live, _) = broadcast::channel(LIVE_EVENTS);
     let (passing, passing_in) = mpsc::channel(PASSING_EVENTS);
     let dialler = Arc::new(Dialler::new(Reach::Anywhere));
-    let speech = Speech::Pulse;
+    let speech = match config.upstream.protocol {
+        Protocol::Pulse => Speech::Pulse,
+        Protocol::Asr => Speech::Asr,
+    };
     let calls = Calls::new(Parts {
         store: store.clone(),
         spool,
@@ -217,19 +220,20 @@ fn master_keys(config: &Config) -> Result<MasterKeys> {
 /// A parameter that is none; no address.
 pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metrics>) -> Result<Upstream> {
     let set = &config.upstream;
-    let mut parameters = Parameters::default();
+    let mut parameters = Parameters::of(set.protocol);
     for (name, value) in &set.parameters {
         parameters.set(name, value).with_context(|| format!("upstream.{name}"))?;
     }
     for (name, value) in &set.extra {
         parameters.set_extra(name, value).with_context(|| format!("upstream.extra.{name}"))?;
     }
-    let settings = LinkSettings {
+    let bounds = LinkSettings {
         close_deadline: set.close_deadline,
         replay_speed: set.replay_speed,
         session_limit: set.session_limit,
         ..LinkSettings::default()
     };
+    let settings = bounds.speaking(set.protocol);
     Ok(Upstream {
         url: set.speech_url().context("there is no address of a speech service: set SMALLEST_API_KEY or upstream.url")?,
         api_key: set.api_key.clone(),

@@ -15,7 +15,7 @@ impl Health {
         match state {
             LinkState::Live => *locked(&self.0) = None,
             LinkState::Reconnecting { cause, .. } | LinkState::Refused(cause) => *locked(&self.0) = Some(cause.to_string()),
-            LinkState::Connecting | LinkState::Draining | LinkState::Closed => {}
+            LinkState::Connecting | LinkState::Idle | LinkState::Draining | LinkState::Closed => {}
         }
     }
 

@@ -259,7 +259,7 @@ impl Session {
                 tracing::warn!(%track, state = word, tries, cause = cause.code(), "{cause}");
             }
             LinkState::Refused(cause) => tracing::error!(%track, state = word, cause = cause.code(), "{cause}"),
-            LinkState::Connecting | LinkState::Live | LinkState::Draining | LinkState::Closed => {
+            LinkState::Connecting | LinkState::Live | LinkState::Idle | LinkState::Draining | LinkState::Closed => {
                 tracing::info!(%track, state = word, "the link to the speech service changed");
             }
         }

@@ -13,7 +13,7 @@ use super::{
     table::{self, KEYS},
     value::{self, Raw, Value},
 };
-use crate::media::EndpointName;
+use crate::{media::EndpointName, upstream::Protocol};
 
 /// Name of the endpoint that `webhook.url` makes.
 const DEFAULT_ENDPOINT: &str = "default";
@@ -24,6 +24,10 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
     let listen = match settings.get("listen") {
         Some(Value::Listen(address)) => *address,
         _ => unreachable!("listen has a default of its kind"),
+    };
+    let protocol = match from.word("upstream.protocol").as_deref() {
+        Some("asr") => Protocol::Asr,
+        _ => Protocol::Pulse,
     };
     Ok(Config {
         listen,
@@ -51,7 +55,8 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             replay_speed: u32::try_from(from.int("upstream.replay_speed")).expect("the table bounds it"),
             close_deadline: from.span("upstream.close_deadline"),
             session_limit: from.span("upstream.session_limit"),
-            parameters: parameters(&settings),
+            protocol,
+            parameters: parameters(&settings, protocol),
             extra: match settings.get("upstream.extra") {
                 Some(Value::Extra(pairs)) => pairs.clone(),
                 _ => Vec::new(),
@@ -69,8 +74,8 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
     })
 }
 
-fn parameters(settings: &Settings) -> Vec<(&'static str, String)> {
-    let parameters = KEYS.iter().filter(|key| key.is_parameter);
+fn parameters(settings: &Settings, protocol: Protocol) -> Vec<(&'static str, String)> {
+    let parameters = KEYS.iter().filter(|key| key.is_asked_of(protocol));
     parameters.filter_map(|key| settings.get(key.path).map(|value| (table::last_word(key.path), value::send(value)))).collect()
 }
 

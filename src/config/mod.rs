@@ -25,7 +25,7 @@ pub use self::{
     reference::reference,
     value::{mask, masked, show_url},
 };
-use crate::media::EndpointName;
+use crate::{media::EndpointName, upstream::Protocol};
 
 /// Everything that can be set. Field names are those of the settings file.
 #[derive(Clone)]
@@ -100,7 +100,9 @@ pub struct Upstream {
     pub session_limit: Duration,
     /// How long the last final is waited for.
     pub close_deadline: Duration,
-    /// What is asked of the service, by its own names (protocols/pulse.md section 4), in the table's order; what is not here is left to
+    /// Which wire the service speaks.
+    pub protocol: Protocol,
+    /// What is asked of the service, by the bridge's names (protocols/pulse.md sections 4 and 9), in the table's order; what is not here is left to
     /// the service. Keywords are one comma list.
     pub parameters: Vec<(&'static str, String)>,
     /// `[upstream.extra]`: newer parameters, by name.

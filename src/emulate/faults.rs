@@ -172,6 +172,24 @@ pub enum Fault {
     StringNumbers,
     /// No answer to WebSocket pings.
     PingSilence,
+    /// The older ASR: the account has no plan for it.
+    NoSubscription,
+    /// The older ASR: the account has no money left.
+    NoCredits,
+    /// The older ASR: the account has too many streams.
+    RateLimit,
+    /// The older ASR: a region with these languages alone.
+    Region {
+        /// As `audioLanguage` names them.
+        languages: Vec<String>,
+    },
+    /// The older ASR: the stream is ended after so long without audio, in place of 30 s.
+    SocketTimeout {
+        /// Milliseconds.
+        after_ms: u64,
+    },
+    /// The older ASR: results have the two members of its own page alone.
+    BareResults,
 }
 
 /// A fault of one connection, and from which final on it holds.
@@ -307,7 +325,7 @@ impl Fault {
         }
     }
 
-    /// Whether it is a matter of the socket and not of what is said.
+    /// Whether it is settled with the handshake, whatever is said later.
     const fn is_of_the_socket(&self) -> bool {
         matches!(
             self,
@@ -318,6 +336,12 @@ impl Fault {
                 | Self::Flap { .. }
                 | Self::Jitter { .. }
                 | Self::PingSilence
+                | Self::NoSubscription
+                | Self::NoCredits
+                | Self::RateLimit
+                | Self::Region { .. }
+                | Self::SocketTimeout { .. }
+                | Self::BareResults
         )
     }
 }

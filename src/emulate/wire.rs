@@ -5,7 +5,10 @@
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::script::Spoken;
+use super::{
+    asr::{self, Asked},
+    script::Spoken,
+};
 
 /// Ticks of 125 us in a second.
 pub(super) const TICKS: u64 = 8000;
@@ -29,6 +32,8 @@ pub(super) struct Parameters {
     /// How many words make a final; `None` for no such cut.
     pub(super) max_words: Option<usize>,
     pub(super) external_session_id: String,
+    /// What the older ASR was asked for; `None` where Pulse is spoken.
+    pub(super) asr: Option<Asked>,
 }
 
 impl Parameters {
@@ -53,6 +58,7 @@ impl Parameters {
             eou_timeout_ms: number("eou_timeout_ms", 800),
             max_words: cut_by_words.then(|| usize::try_from(number("max_words", 10)).unwrap_or(10).max(1)),
             external_session_id: given("external_session_id").unwrap_or_default().to_owned(),
+            asr: None,
         }
     }
 
@@ -79,12 +85,12 @@ pub(super) enum Control {
 }
 
 impl Control {
-    pub(super) fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str, asked: &Parameters) -> Self {
         let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-        match value["type"].as_str() {
-            Some("finalize") => Self::Finalize,
-            Some("close_stream" | "end") => Self::CloseStream,
-            Some("keepalive") => Self::Keepalive,
+        match (value["type"].as_str(), asked.asr.is_some()) {
+            (Some("finalize"), false) | (Some("Finalize"), true) => Self::Finalize,
+            (Some("close_stream" | "end"), false) => Self::CloseStream,
+            (Some("keepalive"), false) => Self::Keepalive,
             _ => Self::Unknown,
         }
     }
@@ -169,14 +175,16 @@ pub(super) struct Marks<'a> {
     pub(super) from_finalize: bool,
     pub(super) string_speaker: bool,
     pub(super) speaker: u32,
+    /// The turn goes on behind it.
+    pub(super) is_piece: bool,
     /// Every number is written as a string.
     pub(super) string_numbers: bool,
     pub(super) full_transcript: &'a str,
 }
 
 /// An interim: the whole segment so far, without words or language.
-pub(super) fn interim(session_id: &str, text: &str) -> String {
-    json(&text_of(session_id, text))
+pub(super) fn interim(session_id: &str, text: &str, asked: &Parameters) -> String {
+    asked.asr.as_ref().map_or_else(|| json(&text_of(session_id, text)), |asked| asr::interim(text, asked))
 }
 
 fn text_of<'a>(session_id: &'a str, text: &'a str) -> Transcript<'a> {
@@ -202,6 +210,9 @@ fn text_of<'a>(session_id: &'a str, text: &'a str) -> Transcript<'a> {
 
 /// A final with everything that was asked for.
 pub(super) fn final_of(session_id: &str, text: &str, spoken: &[Spoken], asked: &Parameters, marks: Marks<'_>) -> String {
+    if let Some(asked) = &asked.asr {
+        return asr::final_of(text, asked, if marks.is_piece { asr::Final::Piece } else { asr::Final::Turn });
+    }
     let speaker = asked.diarize.then_some(Speaker { number: marks.speaker, as_string: marks.string_speaker });
     let word = |word| word_of(word, speaker);
     let utterance = spoken.first().zip(spoken.last()).map(|(first, last)| Utterance {
@@ -252,8 +263,12 @@ fn word_of(word: &Spoken, speaker: Option<Speaker>) -> Word<'_> {
     }
 }
 
-/// Voice activity: `speech_started` or `speech_ended`.
-pub(super) fn voice(session_id: &str, kind: &str, at: u64) -> String {
+/// Voice activity: whether somebody speaks from here on.
+pub(super) fn voice(session_id: &str, speaking: bool, at: u64, asked: &Parameters) -> String {
+    if asked.asr.is_some() {
+        return asr::voice(speaking, at);
+    }
+    let kind = if speaking { "speech_started" } else { "speech_ended" };
     json(&serde_json::json!({"type": kind, "session_id": session_id, "timestamp": seconds(at)}))
 }
 
@@ -263,7 +278,10 @@ pub(super) fn pong() -> String {
 }
 
 /// An error frame.
-pub(super) fn error(message: &str) -> String {
+pub(super) fn error(message: &str, asked: &Parameters) -> String {
+    if asked.asr.is_some() {
+        return asr::error(message);
+    }
     json(&serde_json::json!({"type": "error", "status": "error", "message": message}))
 }
 
@@ -311,7 +329,7 @@ mod tests {
 
     #[test]
     fn an_interim_has_text_and_both_booleans_only() {
-        insta::assert_snapshot!(interim("s", "hi"), @r#"{"type":"transcription","status":"success","session_id":"s","transcript":"hi","transcription":"hi","is_final":false,"is_last":false}"#);
+        insta::assert_snapshot!(interim("s", "hi", &Parameters::of_query(&[])), @r#"{"type":"transcription","status":"success","session_id":"s","transcript":"hi","transcription":"hi","is_final":false,"is_last":false}"#);
     }
 
     #[test]
@@ -325,7 +343,7 @@ mod tests {
             ("hello", Control::Unknown),
             ("[1]", Control::Unknown),
         ] {
-            assert_eq!(Control::parse(text), expected, "{text}");
+            assert_eq!(Control::parse(text, &Parameters::of_query(&[])), expected, "{text}");
         }
     }
 }

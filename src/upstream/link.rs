@@ -25,6 +25,8 @@ enum State {
     Losing(Refusal),
     /// Backoff.
     Waiting,
+    /// The service ended a stream on which nothing came; the next audio opens another one.
+    Resting,
     /// Another try is no use; audio is taken until its end.
     Refused,
     Closed,
@@ -106,6 +108,7 @@ impl Link {
             State::Connecting if self.connections == 0 => "connecting",
             State::Connecting | State::Losing(_) | State::Waiting => "reconnecting",
             State::Open(_) => "live",
+            State::Resting => "idle",
         }
     }
 
@@ -150,6 +153,7 @@ impl Link {
         }
         self.backlog.push(chunk);
         self.finalized = self.finalized.max(self.backlog.mark());
+        self.wake();
         self.flush(now);
     }
 
@@ -163,6 +167,7 @@ impl Link {
         self.timers.set(Timer::Drain, now + self.settings.drain_reconnect);
         match self.state {
             State::Refused => self.finish(false),
+            State::Resting => self.finish(true),
             _ if !self.backlog.has_begun() => self.finish(true),
             State::Open(_) => {
                 self.report(Report::State(LinkState::Draining));
@@ -363,6 +368,7 @@ impl Link {
 
 mod ends;
 mod hearing;
+mod idle;
 mod probe;
 mod reach;
 pub(super) mod rotate;

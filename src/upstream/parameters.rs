@@ -46,6 +46,17 @@ pub(super) struct Row {
     pub(super) default: Option<&'static str>,
 }
 
+impl Row {
+    /// Whether this is one of its words.
+    pub(super) fn takes(&self, word: &str) -> bool {
+        match self.kind {
+            Kind::Word(words) | Kind::Words(words) => words.contains(&word),
+            Kind::Fixed(fixed) => fixed == word,
+            _ => false,
+        }
+    }
+}
+
 const fn row(name: &'static str, kind: Kind, default: Option<&'static str>) -> Row {
     Row { name, wire: name, kind, default }
 }
@@ -168,9 +179,8 @@ impl Parameters {
             Kind::Switch => matches!(value, "true" | "false").then(|| value.to_owned()),
             Kind::Word(words) => words.contains(&value).then(|| value.to_owned()),
             Kind::Words(words) => asr::list(value, words),
-            Kind::Whole(low, high) => whole(value, low, high),
             Kind::SwitchOr(..) if matches!(value, "true" | "false") => Some(value.to_owned()),
-            Kind::SwitchOr(low, high) => whole(value, low, high),
+            Kind::Whole(low, high) | Kind::SwitchOr(low, high) => whole(value, low, high),
             Kind::Share => value.parse().ok().filter(|share: &f64| (0.0..=1.0).contains(share)).map(|share| share.to_string()),
             Kind::Language => is_language(value).then(|| value.to_owned()),
             Kind::Keywords => keywords(value),

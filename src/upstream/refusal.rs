@@ -67,13 +67,13 @@ fn names_a_failure(word: &str) -> bool {
 /// Words of which the errors of speech services are made (protocols/pulse.md sections 3, 5 and 9), of which no few
 /// together give away a name, an address or a number.
 const FAILURE_WORDS: &str = "\
-    a account active after all allowed already an and api are at audio auth authentication authorization available backend bad bytes \
+    a account active after all allowed already an and api are at audio auth authentication authorization available backend bad balance bytes \
     channel channels chunk client close closed closing concurrency concurrent config configuration connect connection connections could \
     credits data decode decoder decoding denied did disabled does duration empty enabled encoding enterprise error exceeded expired failed \
-    failure for format found frame frames from gateway handler has header here idle in inactivity input internal invalid is it json key language \
-    large limit limited limits long malformed many maximum message minute missing model mulaw must no not of on only open or out parameter \
+    failure for format found frame frames from gateway handler has header here idle in inactivity input insufficient internal invalid is it json key language \
+    large limit limited limits long low malformed many maximum message minute missing model mulaw must no not of on only open or out parameter \
     parameters params parse parsing permitted plan policy process processing provided query quota rate reached received region rejected \
-    request requests required restarting sample samples schema seconds served server service session sessions shutting size socket speech status \
+    request requests required requires restarting sample samples schema seconds served server service session sessions shutting size socket speech status \
     stopped stream streaming streams subscription supported text the time timed timeout to token tokens too transcription unable unauthorized \
     unavailable unexpected unknown unsupported upgrade upstream usage valid value violation was websocket with within";
 

@@ -92,6 +92,8 @@ pub enum LinkState {
     Connecting,
     /// Audio flows.
     Live,
+    /// No audio came for so long that the service ended the stream; the next audio opens another one.
+    Idle,
     /// There is no connection; another one is tried.
     Reconnecting {
         /// Failures in a row.
@@ -114,6 +116,7 @@ impl LinkState {
         match self {
             Self::Connecting => "connecting",
             Self::Live => "live",
+            Self::Idle => "idle",
             Self::Reconnecting { .. } => "reconnecting",
             Self::Refused(_) => "refused",
             Self::Draining => "draining",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Protocol;
+use super::{Control, Protocol};
 
 /// How patient, how fast and how large a link is. The defaults are the contract's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,5 +66,15 @@ impl Default for LinkSettings {
             replay_speed: 2,
             session_limit: Duration::from_hours(1),
         }
+    }
+}
+
+impl LinkSettings {
+    /// The same for this wire: the older ASR has no `keepalive`.
+    #[must_use]
+    pub fn speaking(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self.keepalive = self.keepalive.filter(|_| protocol.frame(Control::Keepalive).is_some());
+        self
     }
 }

@@ -1,5 +1,6 @@
 //! The machine in virtual time: a rig plays phone, clock, network and service, and keeps a log in words.
 
+mod asr;
 mod ending;
 mod faults;
 mod hearing;

@@ -4,6 +4,7 @@
 
 mod add_ons;
 mod api;
+mod asr;
 mod auth;
 mod bad_input;
 mod bad_line;

@@ -105,7 +105,13 @@ fn all() -> Vec<Fault> {
             Fault::ResetClock { .. } => Fault::Relabel { speaker: 1 },
             Fault::Relabel { .. } => Fault::StringNumbers,
             Fault::StringNumbers => Fault::PingSilence,
-            Fault::PingSilence => return None,
+            Fault::PingSilence => Fault::NoSubscription,
+            Fault::NoSubscription => Fault::NoCredits,
+            Fault::NoCredits => Fault::RateLimit,
+            Fault::RateLimit => Fault::Region { languages: vec!["en".to_owned()] },
+            Fault::Region { .. } => Fault::SocketTimeout { after_ms: 1 },
+            Fault::SocketTimeout { .. } => Fault::BareResults,
+            Fault::BareResults => return None,
         })
     })
     .collect()

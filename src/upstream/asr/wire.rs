@@ -7,11 +7,14 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Cause;
+use super::{Cause, TABLE};
 use crate::upstream::{
     Reason,
-    wire::{ErrorFrame, ErrorKind, Message, Raw, Transcript, boolean, number, object, plain, reason, string},
+    wire::{ErrorFrame, ErrorKind, Message, Raw, Transcript, boolean, list, number, object, plain, reason, string},
 };
+
+/// Most complaints about parameters that are repeated.
+const MAX_COMPLAINTS: usize = 4;
 
 /// Reads one text frame.
 pub(in crate::upstream) fn parse(text: &str) -> Message {
@@ -68,9 +71,44 @@ impl Frame<'_> {
 
     fn error(&self) -> ErrorFrame {
         let message = self.message.and_then(|raw| reason(raw, 0)).unwrap_or_default();
+        let cause = Cause::of_message(&message);
+        let kind = cause.map_or(ErrorKind::Unnamed, ErrorKind::Named);
+        if cause == Some(Cause::Parameters) {
+            let complaints: Vec<String> = texts(self.error).iter().take(MAX_COMPLAINTS).map(|text| complaint(text)).collect();
+            return ErrorFrame { reason: Reason::before_a_call(&complaints.join("; ")), kind };
+        }
         let detail = self.error.and_then(|raw| reason(raw, 0)).unwrap_or_default();
-        let kind = Cause::of_message(&message).map_or(ErrorKind::Unnamed, ErrorKind::Named);
-        let told = if detail.is_empty() { message } else { format!("{message}: {detail}") };
+        let told = [message, detail].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
+        // A colon between the two is lost with everything else that is no word of a failure.
         ErrorFrame { reason: Reason::in_a_call(&told), kind }
     }
 }
+
+/// One text, or a list of them.
+fn texts(raw: Raw<'_>) -> Vec<String> {
+    let one = raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).map(|text: String| vec![text]);
+    one.unwrap_or_else(|| list(raw).into_iter().filter_map(|raw| reason(raw, 0)).collect())
+}
+
+/// What the service says about a parameter, as far as it is made of the names and values that we know: its words might echo anything.
+fn complaint(text: &str) -> String {
+    let words = || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|word| !word.is_empty());
+    let Some(row) = TABLE.iter().find(|row| words().any(|word| word == row.wire)) else {
+        return Reason::in_a_call(text).to_string();
+    };
+    let number = || words().find(|word| word.len() <= 5 && word.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or_default();
+    let rule = match text {
+        _ if text.contains("required") => "is required".to_owned(),
+        _ if text.contains("at least") => format!("must be at least {}", number()),
+        _ if text.contains("at most") || text.contains("greater than") => format!("must be at most {}", number()),
+        _ if text.contains("one of") => {
+            let known = words().filter(|word| row.takes(word)).collect::<Vec<_>>().join(", ");
+            format!("must be one of the following values: {known}")
+        }
+        _ => "has a value that it does not take".to_owned(),
+    };
+    format!("{} {rule}", row.wire)
+}
+
+#[cfg(test)]
+mod tests;

@@ -135,7 +135,7 @@ fn tuned(upstream: &Upstream, parameters: &Parameters) -> Arc<Upstream> {
 async fn open(upstream: Arc<Upstream>, external_session_id: String) -> Result<Socket, Refusal> {
     let protocol = upstream.settings.protocol;
     let mut way = Way::Open(Box::new(dial::dial(upstream, external_session_id).await?), FirstWritten::Answered);
-    match (probe::objected(&mut way, protocol, clock::now() + probe::LISTEN).await, way) {
+    match (probe::objected(&mut way, protocol, clock::now() + probe::listening(protocol)).await, way) {
         (None, Way::Open(socket, _)) => Ok(*socket),
         (Some(refusal), _) => Err(refusal),
         (None, _) => unreachable!("listening leaves a way as it is"),

@@ -13,8 +13,14 @@ use crate::{
     upstream::{Protocol, Refusal, wire},
 };
 
-/// How long a stream that opened is listened to: a plan that is full is told by a close right behind the upgrade.
-pub(super) const LISTEN: Duration = Duration::from_millis(300);
+/// How long a stream that opened is listened to: a plan that is full is told by a close right behind the upgrade; the older ASR says
+/// there what it has against key, plan and parameters as well.
+pub(super) const fn listening(protocol: Protocol) -> Duration {
+    match protocol {
+        Protocol::Pulse => Duration::from_millis(300),
+        Protocol::Asr => Duration::from_secs(1),
+    }
+}
 
 /// Why there is no stream.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +55,8 @@ pub async fn probe(upstream: &Upstream, external_session_id: &str, deadline: Ins
     let (took, between_ms) = (clock::now().saturating_duration_since(began), (asked_ms, clock::wall_ms()));
     let outcome = match opened {
         Ok(mut way) => {
-            let heard = objected(&mut way, upstream.settings.protocol, deadline.min(clock::now() + LISTEN)).await;
+            let protocol = upstream.settings.protocol;
+            let heard = objected(&mut way, protocol, deadline.min(clock::now() + listening(protocol))).await;
             let _ = tokio::time::timeout_at(deadline.into(), way.farewell()).await;
             heard.map_or(Ok(took), |refusal| Err(refusal.into()))
         }

@@ -7,6 +7,7 @@ use crate::{
     media::ms_to_bytes,
     pii::Unredacted,
     upstream::{
+        Cause,
         hear::{self, Ear, LastWord, Memory},
         open::{Closing, LEAST_VOICE_MS, Run, Runs},
         wire,
@@ -198,6 +199,9 @@ impl Link {
             // A service that does not know `finalize` is not asked for one any more.
             (self.hearing.ignored, connection.finalize_at) = (u8::MAX, None);
             connection.watch.handle_heard(now);
+            return;
+        }
+        if error.kind == wire::ErrorKind::Named(Cause::Idle) && self.rest(now) {
             return;
         }
         self.give_up_connection(error.refusal(), now);

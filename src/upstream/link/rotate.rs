@@ -117,7 +117,7 @@ impl Link {
                 self.state = State::Connecting;
                 self.outputs.push_back(Output::Dial);
             }
-            State::Losing(_) | State::Waiting | State::Closed => self.tune(parameters),
+            State::Losing(_) | State::Waiting | State::Resting | State::Closed => self.tune(parameters),
         }
     }
 
@@ -209,6 +209,15 @@ impl Link {
         self.rotation.wanted = None;
         if std::mem::replace(&mut self.rotation.step, Step::Serving) != Step::Serving {
             self.outputs.push_back(Output::DropNext);
+        }
+    }
+
+    /// The connection in use rests: the next one is not needed, but parameters that it was to have are.
+    pub(super) fn rest_from_rotating(&mut self) {
+        let wanted = self.rotation.wanted.take();
+        self.stop_rotating();
+        if let Some(parameters) = wanted {
+            self.tune(parameters);
         }
     }
 
