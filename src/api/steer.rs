@@ -30,7 +30,7 @@ struct Wish {
 pub async fn finalize(State(bridge): State<Bridge>, Path(sid): Path<String>) -> Result<Response, Problem> {
     let entry = on_the_line(&bridge, &sid).await?;
     let tracks = bridge.calls().finalize(&entry.line).await.map_err(|why| problem(&why))?;
-    Ok((StatusCode::ACCEPTED, Json(about(&entry, "tracks", json!(tracks)))).into_response())
+    Ok((StatusCode::ACCEPTED, Json(about(&entry, &json!(tracks)))).into_response())
 }
 
 /// `POST /v1/calls/{sid}/language` with `{"language":"es"}`, and `keywords` if they change as well.
@@ -54,7 +54,7 @@ pub async fn language(State(bridge): State<Bridge>, Path(sid): Path<String>, req
         json!({"stream": key.stream, "track": key.track.as_str(), "when": when, "reason": reason})
     };
     let tracks = changed.iter().map(track).collect();
-    Ok((StatusCode::ACCEPTED, Json(about(&entry, "tracks", Value::Array(tracks)))).into_response())
+    Ok((StatusCode::ACCEPTED, Json(about(&entry, &Value::Array(tracks)))).into_response())
 }
 
 /// A change in words, and what stands against it.
@@ -68,8 +68,8 @@ fn told(change: &Change) -> (&'static str, Option<String>) {
     }
 }
 
-fn about(entry: &Entry<Line>, name: &str, value: Value) -> Value {
-    json!({"call_sid": entry.call_sid.as_str(), "session_id": entry.session.as_str(), name: value})
+fn about(entry: &Entry<Line>, tracks: &Value) -> Value {
+    json!({"call_sid": entry.call_sid.as_str(), "session_id": entry.session.as_str(), "tracks": tracks})
 }
 
 /// The session, if words of it may still come.

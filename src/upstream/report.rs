@@ -46,8 +46,9 @@ impl Output {
     pub(super) const fn survives_the_connection(&self) -> bool {
         match self {
             Self::Dial | Self::Audio { .. } | Self::Control(_) | Self::Ping => false,
-            Self::Report(_) | Self::Hangup => true,
-            Self::DialNext(_) | Self::DropNext | Self::Swap | Self::Tune(_) | Self::Tuned(_) => true,
+            Self::Report(_) | Self::Hangup | Self::DialNext(_) | Self::DropNext | Self::Swap | Self::Tune(_) | Self::Tuned(_) => {
+                true
+            }
         }
     }
 }
