@@ -12,6 +12,7 @@ pub mod driver;
 mod facts;
 mod flow;
 mod in_order;
+mod phase;
 mod resume;
 #[cfg(test)]
 mod tests;
@@ -23,8 +24,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use coverage::Word;
 pub use facts::{Facts, Remembered, direction_named};
 use in_order::{InOrder, Item};
+use phase::Phase;
+pub use phase::{DRAIN_LIMIT, JOIN_WINDOW, LONGEST_DRAIN};
 pub use resume::{Resumed, ResumedTrack};
 pub use tracks::Sums;
 use tracks::Tracks;
@@ -41,11 +45,6 @@ use crate::{
     upstream::Report,
 };
 
-/// How long a session waits for another stream after one ended without a `stop` (contract, Events, details).
-pub const JOIN_WINDOW: Duration = Duration::from_secs(10);
-/// Longest time between the end of the last stream and the terminal event, whatever the links do; above a link's own deadlines one
-/// after the other, at their largest settings.
-pub const DRAIN_LIMIT: Duration = Duration::from_mins(2);
 /// How long a mark moved by silence alone may wait for a final to be stored with.
 const SILENT_MARK_EVERY: Duration = Duration::from_secs(5);
 
@@ -75,19 +74,6 @@ pub enum Output {
     Conclude,
 }
 
-enum Phase {
-    /// At least one stream is there.
-    Live,
-    /// The last stream went away without a `stop`.
-    Waiting { until: Instant, reason: EndReason },
-    /// No stream will come; links finish.
-    Draining { until: Instant, reason: EndReason },
-    /// The gate is empty and the stored segments are being read.
-    Concluding { reason: EndReason },
-    /// The terminal event is stored or on its way.
-    Ended,
-}
-
 /// The session machine.
 pub struct Call {
     facts: Facts,
@@ -102,11 +88,13 @@ pub struct Call {
     storing: Option<Stored>,
     outputs: VecDeque<Output>,
     silent_since: Option<Instant>,
+    /// Gaps for which marks waited.
+    gaps: u64,
 }
 
 /// What becomes true once the unit that is being stored is.
 struct Stored {
-    segment: Option<(TrackKey, String)>,
+    word: Option<(TrackKey, Word)>,
 }
 
 impl Call {
@@ -140,6 +128,7 @@ impl Call {
             storing: None,
             outputs: VecDeque::new(),
             silent_since: None,
+            gaps: 0,
         }
     }
 
@@ -186,7 +175,7 @@ impl Call {
         let opens = Opening { stream, stream_sid: Some(stream_sid), tracks: tracks.to_vec(), base_ms };
         self.store(Unit { opens: Some(opens), ..Unit::default() });
         for track in self.tracks.heard_before(stream) {
-            self.gap(track, Gap { from_ms: ended_ms, to_ms: base_ms, reason: GapReason::Disconnected });
+            self.gap(track, Gap { from_ms: ended_ms, to_ms: base_ms, reason: GapReason::Disconnected }, None);
         }
         Some((stream, base_ms))
     }
@@ -213,7 +202,7 @@ impl Call {
         if self.is_concluding() {
             return;
         }
-        self.in_order.push_other(Item::Gap(track, gap), gap.to_ms, now);
+        self.in_order.push_other(Item::Gap(track, gap, None), gap.to_ms, now);
         self.proceed(now);
     }
 
@@ -233,7 +222,7 @@ impl Call {
         if let Phase::Live = self.phase {
             self.phase = match reason {
                 EndReason::Disconnect => Phase::Waiting { until: now + JOIN_WINDOW, reason },
-                _ => Phase::Draining { until: now + DRAIN_LIMIT, reason },
+                _ => Phase::draining(reason, now),
             };
         }
         self.proceed(now);
@@ -242,7 +231,7 @@ impl Call {
     /// The bridge takes no more streams: what waits for one to join need not wait.
     pub fn handle_no_join(&mut self, now: Instant) {
         if let Phase::Waiting { reason, .. } = self.phase {
-            self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason };
+            self.phase = Phase::draining(reason, now);
         }
         self.proceed(now);
     }
@@ -250,8 +239,8 @@ impl Call {
     /// The reaper found nobody at home: no stream will join any more, whatever the session believes.
     pub fn handle_no_more_streams(&mut self, reason: EndReason, now: Instant) {
         match self.phase {
-            Phase::Waiting { reason, .. } => self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason },
-            Phase::Live => self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason },
+            Phase::Waiting { reason, .. } => self.phase = Phase::draining(reason, now),
+            Phase::Live => self.phase = Phase::draining(reason, now),
             Phase::Draining { .. } | Phase::Concluding { .. } | Phase::Ended => {}
         }
         self.proceed(now);
@@ -261,6 +250,9 @@ impl Call {
     pub fn handle_report(&mut self, key: TrackKey, report: Report, now: Instant) {
         if self.is_concluding() {
             return;
+        }
+        if let Phase::Draining { heard, .. } = &mut self.phase {
+            *heard = now;
         }
         // A link may be faster than the word that its track was opened.
         self.handle_track_opened(key, now);
@@ -272,8 +264,8 @@ impl Call {
             Report::Covered(to) => self.silence(key, to, now),
             Report::SpeechStarted { at_ms } => self.show(announce::speech(key.track, at_ms, true)),
             Report::SpeechEnded { at_ms } => self.show(announce::speech(key.track, at_ms, false)),
-            Report::Gap(gap) => self.in_order.push_other(Item::Gap(key.track, gap), gap.to_ms, now),
-            Report::State(_) | Report::Behind { .. } | Report::CaughtUp => {}
+            Report::Gap { gap, covers } => self.link_gap(key, gap, covers, now),
+            Report::State(_) | Report::Behind { .. } | Report::CaughtUp | Report::Left => {}
             Report::Done(totals) => self.tracks.done(key, totals),
         }
         self.proceed(now);
@@ -282,8 +274,8 @@ impl Call {
     /// The unit given out last is stored.
     pub fn handle_stored(&mut self, now: Instant) {
         let Some(stored) = self.storing.take() else { return };
-        if let Some((key, segment)) = stored.segment {
-            let moved = self.tracks.coverage(key).stored(Some(&segment));
+        if let Some((key, word)) = stored.word {
+            let moved = self.tracks.coverage(key).stored(Some(&word));
             self.outputs.extend(moved.map(|mark| Output::Covered(key, mark)));
         }
         for key in self.tracks.keys() {
@@ -308,9 +300,9 @@ impl Call {
         self.gate.handle_timeout(now);
         match self.phase {
             Phase::Waiting { until, reason } if until <= now => {
-                self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason };
+                self.phase = Phase::draining(reason, now);
             }
-            Phase::Draining { until, .. } if until <= now => self.give_up(),
+            _ if self.phase.drained_at().is_some_and(|until| until <= now) => self.give_up(),
             _ => {}
         }
         if self.silent_since.is_some_and(|since| since + SILENT_MARK_EVERY <= now) {
@@ -328,15 +320,15 @@ impl Call {
     fn give_up(&mut self) {
         self.in_order.handle_end();
         for (track, gap) in self.tracks.give_up() {
-            self.gap(track, gap);
+            self.gap(track, gap, None);
         }
     }
 
     /// When [`Call::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let phase = match self.phase {
-            Phase::Waiting { until, .. } | Phase::Draining { until, .. } => Some(until),
-            Phase::Live | Phase::Concluding { .. } | Phase::Ended => None,
+            Phase::Waiting { until, .. } => Some(until),
+            Phase::Live | Phase::Draining { .. } | Phase::Concluding { .. } | Phase::Ended => self.phase.drained_at(),
         };
         let silent = self.silent_since.map(|since| since + SILENT_MARK_EVERY);
         [phase, self.gate.poll_timeout(), self.in_order.poll_timeout(), silent].into_iter().flatten().min()
@@ -360,10 +352,11 @@ impl Call {
             *seq = self.next_seq;
             self.next_seq += 1;
         }
-        let segment = unit.segment.as_ref().map(|release| (release.segment.key, release.segment.id.clone()));
-        unit.marks = self.tracks.marks_with(segment.as_ref().map(|(key, id)| (*key, id.as_str())));
+        let segment = unit.segment.as_ref().map(|release| (release.segment.key, Word::Final(release.segment.id.clone())));
+        let word = segment.or_else(|| unit.gap.map(|(key, number)| (key, Word::Gap(number))));
+        unit.marks = self.tracks.marks_with(word.as_ref());
         self.silent_since = None;
-        self.storing = Some(Stored { segment });
+        self.storing = Some(Stored { word });
     }
 
     fn store(&mut self, unit: Unit) {
@@ -377,19 +370,5 @@ impl Call {
 
     fn show(&mut self, data: Data) {
         self.outputs.push_back(Output::Show(Box::new(data)));
-    }
-
-    fn silence(&mut self, key: TrackKey, to: Offset, now: Instant) {
-        self.tracks.coverage(key).silent(to);
-        self.silent_since.get_or_insert(now);
-    }
-
-    fn gap(&mut self, track: Track, gap: Gap) {
-        if gap.to_ms <= gap.from_ms {
-            return;
-        }
-        self.tracks.gap(track, gap);
-        let data = announce::transcript_gap(track, gap);
-        self.store(Unit::event(data));
     }
 }

@@ -46,6 +46,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// `[upstream]`.
     pub upstream: Upstream,
+    /// `[spool]`.
+    pub spool: Spool,
     /// `[webhook]`.
     pub webhook: Webhook,
     /// `[redaction]`.
@@ -100,6 +102,8 @@ pub struct Upstream {
     pub session_limit: Duration,
     /// How long the last final is waited for.
     pub close_deadline: Duration,
+    /// How long after the end of a call a lost connection is tried again.
+    pub catch_up: Duration,
     /// Which wire the service speaks.
     pub protocol: Protocol,
     /// What is asked of the service, by the bridge's names (protocols/pulse.md sections 4 and 9), in the table's order; what is not here is left to
@@ -107,6 +111,13 @@ pub struct Upstream {
     pub parameters: Vec<(&'static str, String)>,
     /// `[upstream.extra]`: newer parameters, by name.
     pub extra: Vec<(String, String)>,
+}
+
+/// `[spool]`.
+#[derive(Clone)]
+pub struct Spool {
+    /// Audio without a final that is kept of each track.
+    pub per_track: Duration,
 }
 
 /// `[webhook]`.

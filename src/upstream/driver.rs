@@ -5,6 +5,7 @@
 //! link has, or when nobody listens to its reports any more.
 
 mod dial;
+mod fetch;
 mod next;
 mod probe;
 
@@ -20,19 +21,25 @@ use futures_util::{SinkExt, StreamExt};
 use secrecy::SecretString;
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::{WebSocketStream, tungstenite};
+use tokio_util::sync::CancellationToken;
 use tungstenite::Message;
 use url::Url;
 
 use next::Next;
 pub use probe::{Probe, Unopened, probe};
 
-use super::{Control, Link, LinkSettings, Lost, Output, Parameters, Protocol, Reason, Refusal, Report, Tuned, protocol::Frame};
+use self::fetch::Fetch;
+use super::{
+    Control, Link, LinkSettings, Lost, Output, Parameters, Protocol, Reason, Refusal, Remains, Report, Stretch, Tuned,
+    protocol::Frame,
+};
 use crate::{
     clock,
     media::{Chunk, Offset},
     metrics::Metrics,
     net::Dialler,
     segment::TrackKey,
+    spool::SpoolTrack,
 };
 
 /// Audio that may wait in the channel of commands, in milliseconds: more than a write or a farewell can hold up. Behind it audio is on the
@@ -58,6 +65,35 @@ pub struct Upstream {
     pub dialler: Arc<Dialler>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The bridge stops, and waits no longer.
+    pub leaving: Leaving,
+}
+
+/// Tells links that what they have not done is left for the next start. Their audio is on disk.
+#[derive(Debug, Clone, Default)]
+pub struct Leaving {
+    /// Those that have no connection.
+    pub unconnected: CancellationToken,
+    /// Every one.
+    pub all: CancellationToken,
+}
+
+impl Leaving {
+    fn takes(&self, link: &Link) -> bool {
+        !link.is_closed() && (self.all.is_cancelled() || self.unconnected.is_cancelled() && !link.is_connected())
+    }
+}
+
+/// What a link is for.
+pub struct LinkTrack {
+    /// Which track of the session.
+    pub key: TrackKey,
+    /// How the service may name it.
+    pub external_session_id: String,
+    /// Where its audio is kept.
+    pub spool: SpoolTrack,
+    /// What an earlier life left of it: the link then does that, and takes no audio.
+    pub remains: Option<Remains>,
 }
 
 /// What a link is told. Dropping the sender says that no more audio will come.
@@ -86,16 +122,16 @@ impl Command {
     }
 }
 
-/// Runs one track's link to its end.
+/// Runs one track's link to its end, or until it is left for the next start.
 pub async fn run(
     mut upstream: Arc<Upstream>,
-    key: TrackKey,
-    external_session_id: String,
-    recovered: bool,
+    track: LinkTrack,
     mut commands: mpsc::Receiver<Command>,
     reports: mpsc::Sender<(TrackKey, Report)>,
 ) {
-    let mut link = Link::new(Arc::clone(&upstream.settings), recovered, clock::now());
+    let LinkTrack { key, external_session_id, spool, remains } = track;
+    let mut link = Link::new(Arc::clone(&upstream.settings), remains.as_ref(), clock::now());
+    let mut fetch = Fetch::new(spool.reader());
     let mut way = Way::Idle;
     let mut next = Next::new(external_session_id.clone(), upstream.settings.protocol);
     let mut waiting = VecDeque::new();
@@ -121,9 +157,14 @@ pub async fn run(
                         way.write(message, &mut link, &upstream.settings).await;
                     }
                 }
+                Output::Fetch { from } => fetch.ask(from),
+                Output::Leftover(stretches) => waiting.extend(stretches.iter().map(Stretch::given_up)),
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
                 of_the_next => next.perform(of_the_next, &mut way, &mut upstream),
             }
+        }
+        if upstream.leaving.takes(&link) {
+            return leave(key, waiting, &reports).await;
         }
         if link.is_closed() && waiting.is_empty() {
             tokio::join!(way.farewell(), next.farewell());
@@ -142,7 +183,14 @@ pub async fn run(
                     link.handle_audio_ended(clock::now());
                 }
             }
-            event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => take(event, &mut way, &mut link).await,
+            () = upstream.leaving.unconnected.cancelled(), if !upstream.leaving.unconnected.is_cancelled() => {}
+            () = upstream.leaving.all.cancelled(), if !link.is_closed() => {}
+            chunks = fetch.next() => link.handle_fetched(chunks, clock::now()),
+            event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => {
+                // Behind the end of the audio nobody tells the link; a connection that begins anew has to know.
+                link.handle_covered(spool.mark(), clock::now());
+                take(event, &mut way, &mut link).await;
+            }
             event = next.next() => next.take(event, &mut link),
             permit = reports.reserve(), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
                 (Ok(permit), Some(report)) => permit.send((key, report)),
@@ -153,6 +201,15 @@ pub async fn run(
                 take_waiting(&mut commands, &mut link, &mut next);
                 link.handle_timeout(clock::now(), chance());
             }
+        }
+    }
+}
+
+/// Tells what is still to be told, and that there will be no end.
+async fn leave(key: TrackKey, waiting: VecDeque<Report>, reports: &mpsc::Sender<(TrackKey, Report)>) {
+    for report in waiting.into_iter().chain([Report::Left]) {
+        if reports.send((key, report)).await.is_err() {
+            return;
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Stall,
     /// The answer to `close_stream` is overdue.
     Close,
+    /// The spool may have by now what it did not have.
+    Fetch,
     /// No connection came about soon enough after the end of the audio.
     Drain,
     /// There has been no connection for so long that a sender is not kept waiting for one.
@@ -30,7 +32,7 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Retry,
         Self::Pace,
         Self::Keepalive,
@@ -38,13 +40,14 @@ impl Timer {
         Self::Look,
         Self::Stall,
         Self::Close,
+        Self::Fetch,
         Self::Drain,
         Self::Patience,
         Self::Rotate,
     ];
     /// Those that mean something only while a connection is open.
-    const OF_A_CONNECTION: [Self; 7] =
-        [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Rotate];
+    const OF_A_CONNECTION: [Self; 8] =
+        [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Fetch, Self::Rotate];
 }
 
 /// The table.

@@ -23,6 +23,7 @@ mod phone;
 mod replay;
 mod restart;
 mod rotate;
+mod spool;
 mod stage;
 mod twilio;
 mod upstream;

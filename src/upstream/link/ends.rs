@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Gap, GapReason, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms,
 };
+use crate::upstream::Stretch;
 
 /// A service that hears says something of a voice at the latest so much of it later, in milliseconds: its decoder and its end of speech
 /// take about two seconds together (protocols/pulse.md section 7).
@@ -70,26 +71,36 @@ impl Link {
         self.timers.set(Timer::Retry, now + delay);
         self.be_patient(now);
         self.report(Report::State(LinkState::Reconnecting { tries: self.backoff.failures(), cause }));
-        if self.ended && self.is_too_late(Some(now + delay)) {
-            self.finish(false);
+        if self.ended {
+            self.put_off_the_end(now);
+            if self.is_too_late(Some(now + delay)) {
+                self.finish(false);
+            }
+        }
+    }
+
+    /// There is no connection behind the end of the audio: one is tried for until a time that only progress puts off.
+    pub(super) fn put_off_the_end(&mut self, now: Instant) {
+        let got = (self.finalized, self.backlog.first_sent());
+        if self.until.is_none() || got != self.got {
+            self.until = Some(now + self.settings.catch_up);
+            self.got = got;
+        }
+        if let Some(until) = self.until {
+            self.timers.set(Timer::Drain, until);
         }
     }
 
     /// A sender is kept waiting for a connection for so long.
     pub(super) fn be_patient(&mut self, now: Instant) {
         if !self.impatient && !self.timers.is_set(Timer::Patience) {
-            self.timers.set(Timer::Patience, now + self.settings.drain_reconnect);
+            self.timers.set(Timer::Patience, now + self.settings.patience);
         }
     }
 
     /// Whether a try at that time would come after the end of all trying.
     pub(super) fn is_too_late(&self, retry: Option<Instant>) -> bool {
-        match (retry, self.timers.at(Timer::Drain)) {
-            (Some(retry), Some(drain)) => retry >= drain,
-            // The drain deadline is over and its timer with it.
-            (_, None) => self.ended,
-            (None, Some(_)) => false,
-        }
+        retry.is_some_and(|retry| self.until.is_some_and(|until| retry >= until))
     }
 
     /// Audio has stopped under an open interim: its last words are asked for.
@@ -109,7 +120,7 @@ impl Link {
 
     /// Whether finals cover everything that came.
     pub(super) fn has_everything(&self) -> bool {
-        self.finalized >= self.backlog.end() && self.interim.is_none()
+        self.backlog.behind_gone(self.finalized) >= self.backlog.end() && self.interim.is_none()
     }
 
     /// Whether a service that has not said `is_last` in its time may be taken to have heard everything: it has answered, or there was too little
@@ -132,38 +143,30 @@ impl Link {
 
     /// Finals cover the audio up to `to`.
     pub(super) fn cover(&mut self, to: Offset) {
-        let mut bytes = to.since(self.finalized);
-        for (from, until) in &self.given_up {
-            bytes = bytes.saturating_sub((*until).min(to).since((*from).max(self.finalized)));
-        }
-        self.finalized_bytes += bytes;
+        let new = to.since(self.finalized);
+        self.finalized_bytes += new - self.backlog.gone_between(self.finalized, self.finalized.plus(new));
         self.finalized = self.finalized.max(to);
-        self.given_up.retain(|(_, until)| *until > self.finalized);
     }
 
-    /// Tells what was forgotten although it is needed.
-    pub(super) fn give_up_lost(&mut self) {
-        while let Some((mut from, to)) = self.backlog.take_lost(self.finalized) {
-            for (known_from, known_to) in self.given_up.clone() {
-                if known_from < to && from < known_to {
-                    self.give_up(from, known_from);
-                    from = known_to;
-                }
-            }
-            self.give_up(from, to);
-            if from < to {
-                self.given_up.push((from, to));
-                self.given_up.sort_unstable();
-            }
+    /// A line without a voice needs no final, and no room on the spool.
+    pub(super) fn pass_quiet(&mut self) {
+        if matches!(self.state, State::Open(_))
+            && let Some(to) = self.backlog.quiet_until(self.finalized)
+        {
+            self.report(Report::Covered(to));
+            self.cover(to);
         }
     }
 
-    fn give_up(&mut self, from: Offset, to: Offset) {
-        if to > from {
+    /// Tells what is gone although it is needed. Where finals have come for all before it, the mark may pass it.
+    pub(super) fn give_up_lost(&mut self) {
+        while let Some((from, to, reason)) = self.backlog.take_lost(self.finalized) {
             self.complete = false;
-            let gap =
-                Gap { from_ms: self.backlog.start_ms(from), to_ms: self.backlog.end_ms(to), reason: GapReason::UpstreamLost };
-            self.report(Report::Gap(gap));
+            let gap = Gap { from_ms: self.backlog.start_ms(from), to_ms: self.backlog.end_ms(to), reason };
+            if self.backlog.behind_gone(self.finalized) >= to {
+                self.cover(to);
+            }
+            self.report(Report::Gap { gap, covers: self.finalized });
         }
     }
 
@@ -186,16 +189,13 @@ impl Link {
             self.report(Report::Final(interim));
             self.cover(covers);
         }
-        if !heard_out {
-            let mut from = self.finalized;
-            for (known_from, known_to) in std::mem::take(&mut self.given_up) {
-                self.give_up(from, known_from);
-                from = from.max(known_to);
-            }
-            self.give_up(from, self.backlog.end());
-        }
         self.state = State::Closed;
         self.report(Report::State(LinkState::Closed));
+        let left = if heard_out { Vec::new() } else { self.left_over() };
+        if !left.is_empty() {
+            self.complete = false;
+            self.outputs.push_back(Output::Leftover(left));
+        }
         self.report(Report::Done(Totals {
             sent_ms: self.backlog.sent_ms(),
             finalized_ms: bytes_to_ms(self.finalized_bytes),
@@ -204,6 +204,18 @@ impl Link {
             malformed: self.malformed,
             complete: self.complete,
         }));
+    }
+
+    /// What came and has no final.
+    fn left_over(&self) -> Vec<Stretch> {
+        let stretch = |(from, to)| Stretch {
+            from,
+            to,
+            from_ms: self.backlog.start_ms(from),
+            to_ms: self.backlog.end_ms(to),
+            reason: GapReason::UpstreamLost,
+        };
+        self.backlog.stretches(self.finalized, self.backlog.end()).into_iter().map(stretch).collect()
     }
 
     pub(super) fn report(&mut self, report: Report) {

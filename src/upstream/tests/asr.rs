@@ -6,7 +6,7 @@ const TIMEOUT: &str = r#"{"message":"socket timeout"}"#;
 
 fn open() -> Rig {
     let settings = LinkSettings { protocol: Protocol::Asr, keepalive: None, ..LinkSettings::default() };
-    let mut rig = Rig::with(settings, false);
+    let mut rig = Rig::with(settings);
     rig.connect();
     rig
 }

@@ -13,7 +13,7 @@ const NOTHING: &str = r#"{"transcript":"","is_final":true,"from_finalize":true}"
 impl Rig {
     fn rotating() -> Self {
         let deaf_after = Duration::from_hours(1);
-        let mut rig = Self::with(LinkSettings { session_limit: LIMIT, deaf_after, ..LinkSettings::default() }, false);
+        let mut rig = Self::with(LinkSettings { session_limit: LIMIT, deaf_after, ..LinkSettings::default() });
         rig.connect();
         rig
     }
