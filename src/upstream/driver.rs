@@ -152,11 +152,7 @@ pub async fn run(
                     way.write(Message::Binary(audio), &mut link, &upstream.settings).await;
                     way.wrote(received, &upstream.metrics);
                 }
-                Output::Control(control) => {
-                    if let Some(message) = said(control, upstream.settings.protocol) {
-                        way.write(message, &mut link, &upstream.settings).await;
-                    }
-                }
+                Output::Control(control) => way.say(control, &mut link, &upstream.settings).await,
                 Output::Fetch { from } => fetch.ask(from),
                 Output::Leftover(stretches) => waiting.extend(stretches.iter().map(Stretch::given_up)),
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
@@ -273,6 +269,12 @@ impl Way {
                 Some(Ok(message)) => Event::Message(message),
                 Some(Err(_)) | None => Event::Lost(Lost::Broken),
             },
+        }
+    }
+
+    async fn say(&mut self, control: Control, link: &mut Link, settings: &LinkSettings) {
+        if let Some(message) = said(control, settings.protocol) {
+            self.write(message, link, settings).await;
         }
     }
 

@@ -62,8 +62,14 @@ impl Next {
             }
             Output::Tuned(outcome) => self.tell(outcome),
             // Of the connection in use.
-            Output::Dial | Output::Audio { .. } | Output::Control(_) | Output::Ping | Output::Hangup => {}
-            Output::Fetch { .. } | Output::Leftover(_) | Output::Report(_) => {}
+            Output::Dial
+            | Output::Audio { .. }
+            | Output::Control(_)
+            | Output::Ping
+            | Output::Hangup
+            | Output::Fetch { .. }
+            | Output::Leftover(_)
+            | Output::Report(_) => {}
         }
     }
 
