@@ -36,7 +36,9 @@ pub enum Command {
     /// The built-in speech engine: fetch it, see what is there (not in this version yet)
     #[command(before_help = "Example:  pulse-bridge engine install")]
     Engine(Engine),
-    /// Be the speech service: Pulse's wire format, misbehaving on demand
+    /// Be the speech service: Pulse's wire format and the older ASR's, misbehaving on demand
+    ///
+    /// Pulse's stream is at /waves/v1/stt/live, its batch at /waves/v1/stt/, the older ASR at /api/v1/asr and /waves/v1/asr.
     #[command(before_help = "Example:  pulse-bridge emulate --listen 127.0.0.1:9090 --script fixtures/pay-by-card")]
     Emulate(Emulate),
     /// Be the webhook receiver: verify and print what arrives

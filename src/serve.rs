@@ -32,7 +32,7 @@ use crate::{
     refusals,
     spool::Spool,
     store::Store,
-    upstream::{BatchEndpoint, Leaving, LinkSettings, Parameters, QUEUE_MS, Turns, Upstream},
+    upstream::{BatchEndpoint, Leaving, LinkSettings, Parameters, Protocol, QUEUE_MS, Turns, Upstream},
     webhook::{
         Endpoint, Endpoints,
         driver::{ATTEMPT_DEADLINE, Poster},
@@ -112,7 +112,10 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let (live, _) = broadcast::channel(LIVE_EVENTS);
     let (passing, passing_in) = mpsc::channel(PASSING_EVENTS);
     let dialler = Arc::new(Dialler::new(Reach::Anywhere));
-    let speech = Speech::Pulse;
+    let speech = match config.upstream.protocol {
+        Protocol::Pulse => Speech::Pulse,
+        Protocol::Asr => Speech::Asr,
+    };
     let upstream =
         Upstream { leaving: signals.leaving.clone(), ..upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))? };
     let turns = turns(&config, &upstream);
@@ -246,16 +249,17 @@ fn master_keys(config: &Config) -> Result<MasterKeys> {
 /// A parameter that is none; no address.
 pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metrics>) -> Result<Upstream> {
     let set = &config.upstream;
-    let mut parameters = Parameters::default();
+    let mut parameters = Parameters::of(set.protocol);
     for (name, value) in &set.parameters {
         parameters.set(name, value).with_context(|| format!("upstream.{name}"))?;
     }
     for (name, value) in &set.extra {
         parameters.set_extra(name, value).with_context(|| format!("upstream.extra.{name}"))?;
     }
-    let settings = LinkSettings {
+    let bounds = LinkSettings {
         close_deadline: set.close_deadline,
         replay_speed: set.replay_speed,
+        session_limit: set.session_limit,
         catch_up: set.catch_up,
         slot_wait: set.slot_wait,
         has_batch: set.batch_address().is_some(),
@@ -266,6 +270,7 @@ pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metr
         let dialler = Arc::clone(&dialler);
         Arc::new(BatchEndpoint::new(url, set.batch_format, set.batch_deadline, set.batch_per_minute, dialler))
     });
+    let settings = bounds.speaking(set.protocol);
     Ok(Upstream {
         batch,
         url: set.speech_url().context("there is no address of a speech service: set SMALLEST_API_KEY or upstream.url")?,

@@ -18,6 +18,7 @@ impl Health {
             LinkState::Connecting
             | LinkState::Queued
             | LinkState::Unstreamed
+            | LinkState::Idle
             | LinkState::Draining
             | LinkState::Backfilling
             | LinkState::Closed => {}

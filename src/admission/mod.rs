@@ -9,6 +9,7 @@ mod quota;
 mod refused;
 mod resume;
 mod session;
+mod steer;
 
 use std::{
     collections::HashMap,
@@ -20,6 +21,7 @@ pub use health::Health;
 pub use line::{Admission, Door, Tracks};
 pub use refused::Refused;
 use secrecy::{ExposeSecret, SecretString};
+pub use steer::{Change, Unchanged};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -68,10 +70,17 @@ pub struct Line {
     call_sid: CallSid,
     inputs: mpsc::Sender<Input>,
     reports: mpsc::Sender<(TrackKey, Report)>,
-    upstream: Arc<Upstream>,
+    /// What the next track is opened with.
+    upstream: Arc<Mutex<Arc<Upstream>>>,
     key: DataKey,
     /// The track of the caller, which comes first where only one can be streamed.
     caller: Track,
+}
+
+impl Line {
+    fn upstream(&self) -> Arc<Upstream> {
+        Arc::clone(&locked(&self.upstream))
+    }
 }
 
 /// What admission works with.

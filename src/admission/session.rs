@@ -1,6 +1,9 @@
 //! Opening a session's task and links, and bringing back the sessions that a killed bridge left.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
@@ -66,7 +69,7 @@ impl Calls {
             call_sid,
             inputs,
             reports,
-            upstream: self.upstream_for(facts),
+            upstream: Arc::new(Mutex::new(self.upstream_for(facts))),
             key: key.clone(),
             caller: caller(facts),
         };
@@ -141,7 +144,7 @@ impl Calls {
             spool: spool.clone(),
             remains: left.map(|(_, remains)| remains),
         };
-        let link = upstream::run(Arc::clone(&line.upstream), turn, track, commands_in, line.reports.clone());
+        let link = upstream::run(line.upstream(), turn, track, commands_in, line.reports.clone());
         let span = tracing::info_span!("link", session = %line.session, call = %line.call_sid, track = %key.track);
         self.0.parts.tasks.spawn(link.instrument(span));
         OpenTrack { commands, spool }

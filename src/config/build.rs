@@ -14,7 +14,7 @@ use super::{
     table::{self, KEYS},
     value::{self, Raw, Value},
 };
-use crate::{audio::PhoneForm, media::EndpointName};
+use crate::{audio::PhoneForm, media::EndpointName, upstream::Protocol};
 
 /// Name of the endpoint that `webhook.url` makes.
 const DEFAULT_ENDPOINT: &str = "default";
@@ -25,6 +25,10 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
     let listen = match settings.get("listen") {
         Some(Value::Listen(address)) => *address,
         _ => unreachable!("listen has a default of its kind"),
+    };
+    let protocol = match from.word("upstream.protocol").as_deref() {
+        Some("asr") => Protocol::Asr,
+        _ => Protocol::Pulse,
     };
     Ok(Config {
         listen,
@@ -59,8 +63,10 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             when_full: WhenFull::named(&from.text("upstream.when_full")),
             slot_wait: from.span("upstream.slot_wait"),
             connects_per_second: u32::try_from(from.int("upstream.connects_per_second")).expect("the table bounds it"),
+            session_limit: from.span("upstream.session_limit"),
             catch_up: from.span("upstream.catch_up"),
-            parameters: parameters(&settings),
+            protocol,
+            parameters: parameters(&settings, protocol),
             extra: match settings.get("upstream.extra") {
                 Some(Value::Extra(pairs)) => pairs.clone(),
                 _ => Vec::new(),
@@ -79,8 +85,8 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
     })
 }
 
-fn parameters(settings: &Settings) -> Vec<(&'static str, String)> {
-    let parameters = KEYS.iter().filter(|key| key.is_parameter);
+fn parameters(settings: &Settings, protocol: Protocol) -> Vec<(&'static str, String)> {
+    let parameters = KEYS.iter().filter(|key| key.is_asked_of(protocol));
     parameters.filter_map(|key| settings.get(key.path).map(|value| (table::last_word(key.path), value::send(value)))).collect()
 }
 

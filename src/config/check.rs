@@ -5,7 +5,12 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Config, ConfigError, EndpointConfig, Upstream, table};
-use crate::{event::KINDS, keys::MasterKeys, upstream::batch_address, webhook::SigningKey};
+use crate::{
+    event::KINDS,
+    keys::MasterKeys,
+    upstream::{Parameters, Protocol, batch_address},
+    webhook::SigningKey,
+};
 
 /// Most keywords that the service takes. Source: protocols/pulse.md section 4.
 const MAX_KEYWORDS: usize = 10_000;
@@ -28,6 +33,7 @@ impl Config {
         if let Some(list) = self.key_list() {
             MasterKeys::parse(&list).map_err(|why| self.error("key", why))?;
         }
+        self.check_protocol()?;
         for (name, value) in &self.upstream.parameters {
             match *name {
                 "language" => self.held("upstream.language", parameter_text("upstream.language", value))?,
@@ -36,6 +42,39 @@ impl Config {
             }
         }
         self.held("upstream.extra", extra(&self.upstream.extra))?;
+        Ok(())
+    }
+
+    /// What is asked of one service is not said to the other, and what the older ASR would close on is not said at all.
+    fn check_protocol(&self) -> Result<(), ConfigError> {
+        let protocol = self.upstream.protocol;
+        let strange = |key: &&table::Key| key.is_parameter && !key.is_asked_of(protocol);
+        let is_extra = |key: &&table::Key| protocol == Protocol::Asr && key.path == "upstream.extra";
+        if let Some((key, _)) = self.origins().find(|(key, _)| strange(key) || is_extra(key)) {
+            let (own, other) = match protocol {
+                Protocol::Pulse => ("the older ASR", "asr"),
+                Protocol::Asr => ("Pulse", "pulse"),
+            };
+            let what = format!(
+                "{} is for {own}, but upstream.protocol is {:?}; take it out or set upstream.protocol = {other:?}",
+                key.path,
+                protocol.as_str()
+            );
+            return Err(self.error(key.path, what));
+        }
+        if protocol == Protocol::Asr {
+            if self.upstream.url.as_ref().is_some_and(|url| url.query().is_some()) {
+                let what = "upstream.url has a query, and with upstream.protocol = \"asr\" the service closes on what it does not know; take it out";
+                return Err(self.error("upstream.url", what));
+            }
+            let mut parameters = Parameters::of(protocol);
+            for key in table::KEYS.iter().filter(|key| key.is_asked_of(protocol)) {
+                let name = table::last_word(key.path);
+                let value = self.upstream.parameters.iter().find(|(set, _)| *set == name).map(|(_, value)| value);
+                let refused = value.and_then(|value| parameters.set(name, value).err());
+                self.held(key.path, refused.map_or(Ok(()), |why| Err(format!("{}: {why}", key.path))))?;
+            }
+        }
         Ok(())
     }
 
@@ -107,7 +146,11 @@ impl Config {
     /// What an endpoint asks for and cannot get, as the other settings stand.
     fn unheard(&self, endpoint: &EndpointConfig) -> Vec<String> {
         let asks = |kind: &str| endpoint.events.iter().any(|event| event.starts_with(kind));
-        let hears_voice = self.upstream.parameters.iter().any(|(name, value)| *name == "vad_events" && value == "true");
+        let (setting, parameter) = match self.upstream.protocol {
+            Protocol::Pulse => ("upstream.vad_events", "vad_events"),
+            Protocol::Asr => ("upstream.asr.emit_voice_activity", "emit_voice_activity"),
+        };
+        let hears_voice = self.upstream.parameters.iter().any(|(name, value)| *name == parameter && value == "true");
         let name = endpoint.name.as_str();
         let mut lines = Vec::new();
         if asks("transcript.partial") && !self.redaction.partials {
@@ -116,22 +159,24 @@ impl Config {
             ));
         }
         if asks("speech.") && !hears_voice {
-            lines.push(format!(
-                "webhook endpoint {name:?} asks for speech events, but upstream.vad_events is off: there will be none"
-            ));
+            lines.push(format!("webhook endpoint {name:?} asks for speech events, but {setting} is off: there will be none"));
         }
         lines
     }
 }
 
 impl Upstream {
-    /// Where speech goes: the address set, else Pulse's own where there is a key.
+    /// Where speech goes: the address set, else the service's own for the protocol where there is a key.
     ///
     /// # Panics
-    /// Never: the constant is a URL.
+    /// Never: the constants are URLs.
     #[must_use]
     pub fn speech_url(&self) -> Option<url::Url> {
-        let own = || self.api_key.as_ref().map(|_| table::PULSE_URL.parse().expect("the constant is a URL"));
+        let known = match self.protocol {
+            Protocol::Pulse => table::PULSE_URL,
+            Protocol::Asr => table::ASR_URL,
+        };
+        let own = || self.api_key.as_ref().map(|_| known.parse().expect("the constants are URLs"));
         self.url.clone().or_else(own)
     }
 

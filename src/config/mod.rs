@@ -25,7 +25,7 @@ pub use self::{
     reference::reference,
     value::{mask, masked, show_url},
 };
-use crate::{audio::PhoneForm, media::EndpointName};
+use crate::{audio::PhoneForm, media::EndpointName, upstream::Protocol};
 
 /// Everything that can be set. Field names are those of the settings file.
 #[derive(Clone)]
@@ -106,6 +106,8 @@ pub struct Upstream {
     pub chunk_ms: u64,
     /// How fast audio goes that waited, in multiples of real time, 1 to 16.
     pub replay_speed: u32,
+    /// The service ends a session after so long.
+    pub session_limit: Duration,
     /// How long the last final is waited for.
     pub close_deadline: Duration,
     /// Speech sockets at once, 1 to 100,000.
@@ -118,7 +120,9 @@ pub struct Upstream {
     pub connects_per_second: u32,
     /// How long after the end of a call a lost connection is tried again.
     pub catch_up: Duration,
-    /// What is asked of the service, by its own names (protocols/pulse.md section 4), in the table's order; what is not here is left to
+    /// Which wire the service speaks.
+    pub protocol: Protocol,
+    /// What is asked of the service, by the bridge's names (protocols/pulse.md sections 4 and 9), in the table's order; what is not here is left to
     /// the service. Keywords are one comma list.
     pub parameters: Vec<(&'static str, String)>,
     /// `[upstream.extra]`: newer parameters, by name.

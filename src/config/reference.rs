@@ -63,6 +63,8 @@ fn values(kind: Kind) -> String {
         Kind::Listen => "address:port".to_owned(),
         Kind::Url(schemes) => schemes.iter().map(|scheme| format!("`{scheme}://`")).collect::<Vec<_>>().join(", "),
         Kind::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        Kind::Words(words) => format!("list of {}", words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")),
+        Kind::SwitchOr(low, high) => format!("`true`, `false`, {low} to {high}"),
         Kind::List => "list".to_owned(),
         Kind::Secret => "secret".to_owned(),
         Kind::Secrets => "secrets".to_owned(),

@@ -5,6 +5,10 @@
 
 use std::time::Duration;
 
+use crate::upstream::Protocol;
+
+/// How the paths of the older ASR's own parameters begin.
+const ASR: &str = "upstream.asr.";
 /// Prefix of every setting's environment name.
 pub const PREFIX: &str = "PULSE_BRIDGE_";
 
@@ -29,6 +33,10 @@ pub enum Kind {
     Url(&'static [&'static str]),
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Any of these words, by commas in the environment; an empty list in the file is none of them.
+    Words(&'static [&'static str]),
+    /// `true`, `false`, or a whole number within both bounds.
+    SwitchOr(u64, u64),
     /// Texts; a comma list in the environment.
     List,
     /// A secret text.
@@ -88,6 +96,17 @@ impl Key {
         self.alias.map(str::to_owned).into_iter().chain(self.variable()).collect()
     }
 
+    /// Whether it is asked of this service.
+    #[must_use]
+    pub fn is_asked_of(&self, protocol: Protocol) -> bool {
+        let is_asr = self.path.starts_with(ASR);
+        self.is_parameter
+            && match protocol {
+                Protocol::Pulse => !is_asr,
+                Protocol::Asr => is_asr || self.path == "upstream.language",
+            }
+    }
+
     /// Whether its value must never be shown; such a key also has the `_FILE` names.
     #[must_use]
     pub fn is_secret(&self) -> bool {
@@ -99,7 +118,7 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'stati
     Key { path, kind, default, alias: None, is_parameter: false, later: false, doc }
 }
 
-/// A row of `protocols/pulse.md` section 4.
+/// A row of `protocols/pulse.md` section 4, or of section 9 where its path begins with [`ASR`].
 const fn parameter(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
     Key { path, kind, default, alias: None, is_parameter: true, later: false, doc }
 }
@@ -130,13 +149,17 @@ pub const ENDPOINT: &[Key] = &[
 ];
 
 /// Names that look like settings but are not for the operator to choose, each with the reason.
-pub const RESERVED: [(&str, &str); 9] = [
+pub const RESERVED: [(&str, &str); 13] = [
     ("upstream.encoding", "the call's own encoding is declared; audio passes through untouched"),
     ("upstream.sample_rate", "the call's own rate is declared; audio passes through untouched"),
     ("upstream.external_session_id", "it is made of each call's own id"),
     ("upstream.vad", "write it as upstream.vad_events"),
     ("upstream.token", "the key is upstream.api_key, and never travels in the address"),
     ("upstream.authorization", "the key is upstream.api_key, and never travels in the address"),
+    ("upstream.asr.audio_encoding", "the call's own encoding is declared; audio passes through untouched"),
+    ("upstream.asr.audio_sample_rate", "the call's own rate is declared; audio passes through untouched"),
+    ("upstream.asr.audio_channels", "each track has a stream of its own"),
+    ("upstream.asr.audio_language", "write it as upstream.language"),
     ("redaction.enabled", "redaction cannot be switched off"),
     ("redaction.off", "redaction cannot be switched off"),
     ("redaction.card", "redaction of card data cannot be switched off"),
@@ -144,6 +167,9 @@ pub const RESERVED: [(&str, &str); 9] = [
 
 /// The speech service's streaming address, used when there is a key and no `upstream.url`. Source: protocols/pulse.md section 2.1, A.
 pub const PULSE_URL: &str = "wss://api.smallest.ai/waves/v1/stt/live";
+
+/// The older ASR's, likewise. Source: protocols/pulse.md section 2.3.
+pub const ASR_URL: &str = "wss://waves-api.smallest.ai/api/v1/asr";
 
 /// What `serve` says where there is nothing to recognise speech with.
 pub const NO_ENGINE: &str =
@@ -170,24 +196,25 @@ pub const KEYS: &[Key] = &[
     key("ingest.max_call", Kind::Span(SEC, DAY), "4 h", "Longest call; then it is ended as `timeout`."),
     key("ingest.silence", Kind::Span(SEC, HOUR), "60 s", "A stream that sends nothing for so long is ended as `timeout`."),
 
-    key("upstream.url", Kind::Url(&["wss", "ws"]), "", "Streaming address of the speech service, path included; with a key and no address, Pulse's own."),
+    key("upstream.url", Kind::Url(&["wss", "ws"]), "", "Streaming address of the speech service, path included; with a key and no address, the service's own for the protocol."),
     key("upstream.batch_url", Kind::Url(&["https", "http"]), "", "Where goes what streaming could not do; none: derived from `upstream.url`, and where that has no batch beside it, it is a gap."),
     key("upstream.batch_format", Kind::Choice(&["pcm16", "mulaw"]), "pcm16", "Form of its files: 16-bit PCM, or mu-law, half as large, where the service decodes it."),
     key("upstream.batch_per_minute", Kind::Int(1, 10_000), "25", "Requests of the whole process that begin in a minute; the plan's rate."),
     key("upstream.batch_deadline", Kind::Span(SEC, HOUR), "300 s", "How long a track's batch requests go on from their first failure; waiting for the plan's rate does not count."),
     key("upstream.api_key", Kind::Secret, "", "Key of the speech service, sent as Bearer header only.").alias("SMALLEST_API_KEY"),
-    key("upstream.protocol", Kind::Choice(&["pulse", "asr"]), "pulse", "`pulse`, or `asr`, the older Waves ASR.").later(),
+    key("upstream.protocol", Kind::Choice(&["pulse", "asr"]), "pulse", "`pulse`, or `asr`, the older Waves ASR, which has no word times, no speakers and no batch."),
     key("upstream.max_sessions", Kind::Int(1, 100_000), "100", "Speech sockets at once, all calls together; a two-track call takes two. From 20 on, a twentieth is kept for calls that are live already."),
     key("upstream.chunk_ms", Kind::Int(20, 500), "60", "Milliseconds of audio in one message to the speech service."),
     key("upstream.when_full", Kind::Choice(&["wait", "one_track", "batch_after", "refuse"]), "wait", "What a new call gets when the speech sockets are taken: `wait` keeps its audio and catches up, `one_track` streams the caller's track alone and leaves the other for after the call, `batch_after` leaves both for after it, `refuse` closes the stream with 1013."),
     key("upstream.slot_wait", Kind::Span(SEC, LONGEST_SLOT_WAIT), "1800 s", "How long after its end a call that waits for a speech socket is kept; then what is left is a gap with reason `quota`."),
     key("upstream.connects_per_second", Kind::Int(1, 10_000), "20", "Connects to the speech service, all calls together, behind the first 100; one that lives 5 s does not count."),
     key("upstream.replay_speed", Kind::Int(1, 16), "2", "How many times as fast as speech audio goes out that had to wait: after a reconnect, or from a recording that is played fast."),
+    key("upstream.session_limit", Kind::Span(SEC, DAY), "1 h", "How long the service lets a session last, which is the operator's to find out: from nine tenths of it on, another connection takes over at the next silence."),
     key("upstream.close_deadline", Kind::Span(SEC, LONGEST_CLOSE), "5 s", "How long the last words of a call are waited for after its end."),
     key("upstream.catch_up", Kind::Span(SEC, LONGEST_CATCH_UP), "60 s", "How long after a call's end a lost connection to the speech service is tried again, counted from its loss or the hang-up, whichever is later; one that gets on is never cut off."),
 
     parameter("upstream.model", Kind::Choice(&["pulse"]), "pulse", "Pulse model."),
-    parameter("upstream.language", Kind::Text, "en", "Spoken language as Pulse names it; passed through, not held against a list."),
+    parameter("upstream.language", Kind::Text, "en", "Spoken language as the service names it; for Pulse passed through, for the older ASR one of its list."),
     parameter("upstream.word_timestamps", Kind::Bool, "true", "Times for each word."),
     parameter("upstream.sentence_timestamps", Kind::Bool, "true", "Times for each sentence."),
     parameter("upstream.diarize", Kind::Bool, "true", "Tells speakers on one track apart."),
@@ -211,6 +238,11 @@ pub const KEYS: &[Key] = &[
     parameter("upstream.max_words", Kind::Int(1, 10_000), "", "Longest final in words, where `finalize_on_words` is on."),
     parameter("upstream.emotion_detection", Kind::Bool, "", "Emotion of each final."),
     parameter("upstream.gender_detection", Kind::Bool, "", "Gender of each final."),
+    parameter("upstream.asr.add_punctuation", Kind::Bool, "true", "Punctuation (`addPunctuation`). This and the next four are the older ASR's, and only where `upstream.protocol` is `asr`."),
+    parameter("upstream.asr.speech_end_threshold", Kind::Int(10, 60_000), "800", "Milliseconds of silence that end a turn (`speechEndThreshold`); the service's own 300 cut a number that is read out in groups."),
+    parameter("upstream.asr.emit_voice_activity", Kind::Bool, "", "Asks for voice activity, from which `speech.started` and `speech.ended` come (`emitVoiceActivity`)."),
+    parameter("upstream.asr.redact_sensitive_data", Kind::Words(&["pci", "ssn", "numbers"]), "pci,ssn", "The service's own redaction, before ours (`redactSensitiveData`); `[]` asks for none."),
+    parameter("upstream.asr.speech_endpointing", Kind::SwitchOr(10, 60_000), "", "Whether the service ends turns by itself, or after how many milliseconds (`speechEndpointing`)."),
     key("upstream.extra", Kind::Extra, "", "Newer Pulse parameters, passed through by name."),
 
     key("spool.per_track", Kind::Span(SPOOL.0, SPOOL.1), "1 h", "Audio without a final that is kept on disk for each track of a call; past it the oldest is given up and told as a gap."),

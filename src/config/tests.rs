@@ -118,9 +118,9 @@ fn every_parameter_of_the_service_is_sent_under_its_own_name() {
         assert!(asked.contains(part), "{asked}");
     }
     assert_eq!(
-        table::KEYS.iter().filter(|key| key.is_parameter).count(),
-        25,
-        "28 of the page, less the three that the bridge sets"
+        Protocol::ALL.map(|protocol| table::KEYS.iter().filter(|key| key.is_asked_of(protocol)).count()),
+        [25, 6],
+        "28 and 9 of the pages, less the three that the bridge sets"
     );
 }
 
@@ -265,7 +265,6 @@ fn numbers_stay_in_their_bounds() {
 fn what_is_not_built_is_refused_by_name_and_its_default_is_not() {
     let refused = [
         ("PULSE_BRIDGE_DATABASE_URL", "postgres://u:hunter2@h/db", "database_url"),
-        ("PULSE_BRIDGE_UPSTREAM_PROTOCOL", "asr", "upstream.protocol"),
         ("PULSE_BRIDGE_RETENTION_CALLS", "7 d", "retention.calls"),
         ("PULSE_BRIDGE_ENGINE_MODEL", "accurate", "engine.model"),
         ("PULSE_BRIDGE_AUDIOHOOK_SECRET", "hunter2", "audiohook.secret"),
@@ -282,6 +281,7 @@ fn what_is_not_built_is_refused_by_name_and_its_default_is_not() {
         .unwrap();
 }
 
+mod protocol;
 mod rules;
 
 pub(super) fn from_file(text: &str) -> Result<Config, ConfigError> {

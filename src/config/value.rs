@@ -61,6 +61,7 @@ pub(super) fn read(key: &Key, raw: Raw) -> Result<Value, String> {
         (Kind::Extra, Raw::Table(pairs)) => pairs.into_iter().map(extra).collect::<Result<_, _>>().map(Value::Extra),
         (Kind::Extra, _) => Err(format!("{path} must be a table of names and values")),
         (Kind::List, raw) => items(key, raw).map(Value::List),
+        (Kind::Words(words), raw) => items(key, raw).and_then(|list| known(path, words, &list)).map(Value::Text),
         (Kind::Secret | Kind::Secrets, raw) => secrets(key, raw),
         (_, Raw::List(_) | Raw::Tables(_) | Raw::Table(_)) => Err(format!("{path} must be one value, not a list or table")),
         (Kind::Text | Kind::Private | Kind::Url(_) | Kind::Listen, Raw::Bare(_)) => Err(format!("{path} must be text in quotes")),
@@ -84,6 +85,13 @@ fn items(key: &Key, raw: Raw) -> Result<Vec<String>, String> {
         Raw::List(list) => Ok(list.iter().map(|item| item.trim().to_owned()).collect()),
         _ => Err(format!("{} must be a list of texts", key.path)),
     }
+}
+
+/// The list by commas, if each of it is one of the words.
+fn known(path: &str, words: &[&str], list: &[String]) -> Result<String, String> {
+    let Some(strange) = list.iter().find(|item| !words.contains(&item.as_str())) else { return Ok(list.join(",")) };
+    let nearest = super::nearest::nearest(strange, words.iter().copied()).unwrap_or_default();
+    Err(format!("{path} has {strange:?}; it takes {}; did you mean {nearest:?}?", words.join(", ")))
 }
 
 fn split(text: &str) -> Vec<String> {
@@ -126,6 +134,11 @@ fn scalar(key: &Key, text: &str) -> Result<Value, String> {
             Some(span) if (low..=high).contains(&span) => Ok(Value::Span(span)),
             Some(_) => Err(format!("{path} is {text}; it must be from {} to {}", show_span(low), show_span(high))),
             None => Err(format!("{path} is {text:?}; write a number and a unit (ms, s, min, h, d), e.g. \"{}\"", key.default)),
+        },
+        Kind::SwitchOr(low, high) => match text.parse() {
+            _ if matches!(text, "true" | "false") => Ok(Value::Text(text.to_owned())),
+            Ok(number) if (low..=high).contains(&number) => Ok(Value::Text(text.to_owned())),
+            _ => Err(format!("{path} is {text:?}; it must be true, false or a whole number from {low} to {high}")),
         },
         Kind::Listen => match text.parse() {
             Ok(address) => Ok(Value::Listen(address)),
@@ -222,6 +235,7 @@ pub(super) fn show(key: &Key, value: &Value) -> String {
         Value::Ratio(number) => number.to_string(),
         Value::Span(span) => show_span(*span),
         Value::Text(text) if key.kind == Kind::Private && text != key.default => format!("set, {} characters", text.len()),
+        Value::Text(text) if text.is_empty() => "none".to_owned(),
         Value::Text(text) => text.clone(),
         Value::Listen(address) => address.to_string(),
         Value::Url(url) => show_url(url),

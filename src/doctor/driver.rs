@@ -60,7 +60,8 @@ pub async fn examine(config: &Config) -> Report {
 /// The speech line, and, if there was anybody to ask, what its clock says.
 async fn speech(config: &Config, dialler: Arc<Dialler>) -> (Check, Option<Option<Reading>>) {
     let Some(url) = config.upstream.speech_url() else { return (speech::absent(), None) };
-    let facts = |outcome| speech::Facts { address: short(&url), key: key_of(config), chosen: chosen(config), outcome };
+    let protocol = config.upstream.protocol;
+    let facts = |outcome| speech::Facts { protocol, address: short(&url), key: key_of(config), chosen: chosen(config), outcome };
     let asked = match serve::upstream(config, dialler, Arc::default()) {
         Ok(upstream) => probe(&upstream, &format!("doctor.{}", ulid()), now() + LIMIT).await,
         Err(why) => return (speech::judge(&facts(speech::Outcome::Unasked(format!("{why:#}"))), LIMIT), None),

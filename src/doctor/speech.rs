@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use super::{Check, State, no_answer::NoAnswer, webhook::time};
 use crate::{
-    config::table::PULSE_URL,
-    upstream::{Probe, Refusal, Unopened},
+    config::table::{ASR_URL, PULSE_URL},
+    upstream::{Cause, Objection, Probe, Protocol, Refusal, Unopened},
 };
 
 /// What was asked, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
+    /// Which wire was spoken.
+    pub(super) protocol: Protocol,
     /// The address as it may be shown.
     pub(super) address: String,
     /// Where the key comes from, and its end as it may be shown; none: there is no key.
@@ -74,17 +76,17 @@ pub(super) fn judge(facts: &Facts, limit: Duration) -> Check {
     }
 }
 
+/// What to do where the plan is full.
+const FULL: &str = "each call takes a stream a track; take fewer calls at once (ingest.max_calls) or raise the plan";
+
 fn refused(facts: &Facts, refusal: &Refusal) -> (State, String, String) {
     let fail = |text: String, advice: &str| (State::Fail, text, advice.to_owned());
-    let full = "each call takes a stream a track; take fewer calls at once (ingest.max_calls) or raise the plan";
     match refusal {
-        Refusal::BadKey { .. } => match &facts.key {
-            Some((name, end)) => fail("refused the key (401)".to_owned(), &format!("{name} ends in {end}; make a new key")),
-            None => fail("wants a key (401)".to_owned(), "set SMALLEST_API_KEY"),
-        },
-        Refusal::Forbidden { reason } => {
+        Refusal::BadKey { .. } => refused_key(facts, "401"),
+        Refusal::Objection(objection) => objected(facts, objection),
+        Refusal::Forbidden { reason, flags } => {
             let name = facts.key.as_ref().map_or("the key", |(name, _)| name);
-            let advice = format!("use a key of a plan that has it ({name}), or leave out{}", chosen(facts));
+            let advice = format!("use a key of a plan that has it ({name}), or {flags}");
             fail(format!("refused what the key's plan does not have (403: {reason})"), &advice)
         }
         Refusal::BadRequest { reason } => {
@@ -95,13 +97,17 @@ fn refused(facts: &Facts, refusal: &Refusal) -> (State, String, String) {
             "set upstream.language to one that it has, or upstream.url to another region",
         ),
         Refusal::RateLimited { reason, .. } => {
-            (State::Warn, format!("has no stream left for this account now (429: {reason})"), full.to_owned())
+            (State::Warn, format!("has no stream left for this account now (429: {reason})"), FULL.to_owned())
         }
         Refusal::Policy { reason } => {
-            (State::Warn, format!("closed the stream at once: the plan is full (1008: {reason})"), full.to_owned())
+            (State::Warn, format!("closed the stream at once: the plan is full (1008: {reason})"), FULL.to_owned())
         }
         Refusal::Unavailable { status: 404, .. } => {
-            fail("has no such route (404)".to_owned(), &format!("check the path of upstream.url; Pulse's own is {PULSE_URL}"))
+            let own = match facts.protocol {
+                Protocol::Pulse => format!("Pulse's own is {PULSE_URL}"),
+                Protocol::Asr => format!("the older ASR's own is {ASR_URL}"),
+            };
+            fail("has no such route (404)".to_owned(), &format!("check the path of upstream.url; {own}"))
         }
         Refusal::Unavailable { status: status @ 500..=599, reason } => fail(
             format!("is not well ({status}: {reason})"),
@@ -123,6 +129,29 @@ fn refused(facts: &Facts, refusal: &Refusal) -> (State, String, String) {
     }
 }
 
+fn refused_key(facts: &Facts, why: &str) -> (State, String, String) {
+    let (text, advice) = match &facts.key {
+        Some((name, end)) => (format!("refused the key ({why})"), format!("{name} ends in {end}; make a new key")),
+        None => (format!("wants a key ({why})"), "set SMALLEST_API_KEY".to_owned()),
+    };
+    (State::Fail, text, advice)
+}
+
+/// What the older ASR says on a stream that it has opened.
+fn objected(facts: &Facts, Objection { cause, reason }: &Objection) -> (State, String, String) {
+    let fail = |text: String, advice: String| (State::Fail, text, advice);
+    match cause {
+        Cause::Key => refused_key(facts, &reason.to_string()),
+        Cause::Plan => fail(
+            format!("has no plan or no credits for the key ({reason})"),
+            "use a key of a plan that has it, add credits, or set upstream.protocol to pulse".to_owned(),
+        ),
+        Cause::Parameters => fail(format!("refused the parameters ({reason})"), format!("check{}", chosen(facts))),
+        Cause::Quota => (State::Warn, format!("has no stream left for this account now ({reason})"), FULL.to_owned()),
+        Cause::Idle => fail(format!("ended a stream at once ({reason})"), "try again".to_owned()),
+    }
+}
+
 /// The parameters that somebody chose, which are the ones to look at.
 fn chosen(facts: &Facts) -> String {
     match facts.chosen.as_slice() {
@@ -134,12 +163,13 @@ fn chosen(facts: &Facts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::Reason;
+    use crate::upstream::{Flags, Parameters, Reason};
 
     fn line(outcome: Outcome) -> String {
         let key = Some(("SMALLEST_API_KEY".to_owned(), "…9f2c".to_owned()));
         let chosen = vec!["upstream.language (pulse-bridge.toml:9)".to_owned()];
-        shown(&Facts { address: "wss://api.example/…/live".to_owned(), key, chosen, outcome })
+        let protocol = if matches!(outcome, Outcome::Refused(Refusal::Objection(_))) { Protocol::Asr } else { Protocol::Pulse };
+        shown(&Facts { protocol, address: "wss://api.example/…/live".to_owned(), key, chosen, outcome })
     }
 
     fn shown(facts: &Facts) -> String {
@@ -154,7 +184,7 @@ mod tests {
         let status = |status| Refusal::Unavailable { status, reason: reason() };
         let refusals = [
             Refusal::BadKey { reason: reason() },
-            Refusal::Forbidden { reason: reason() },
+            Refusal::Forbidden { reason: reason(), flags: Flags::named_by("redact_pii", &Parameters::default()) },
             Refusal::BadRequest { reason: reason() },
             Refusal::Language { reason: reason() },
             Refusal::RateLimited { retry_after: None, reason: reason() },
@@ -172,7 +202,7 @@ mod tests {
         Fail wss://api.example/…/live refused the key (401)
           → SMALLEST_API_KEY ends in …9f2c; make a new key
         Fail wss://api.example/…/live refused what the key's plan does not have (403: in its words)
-          → use a key of a plan that has it (SMALLEST_API_KEY), or leave out upstream.language (pulse-bridge.toml:9)
+          → use a key of a plan that has it (SMALLEST_API_KEY), or switch off upstream.redact_pii
         Fail wss://api.example/…/live refused the parameters (400: in its words)
           → check upstream.language (pulse-bridge.toml:9)
         Fail wss://api.example/…/live does not have the language in this region (in its words)
@@ -197,6 +227,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_older_asr_says_on_an_open_stream_has_its_lines_too() {
+        let reason = || Reason::before_a_call("in its words");
+        let causes = [Cause::Key, Cause::Plan, Cause::Parameters, Cause::Quota, Cause::Idle];
+        let refusals = causes.map(|cause| Refusal::Objection(Objection { cause, reason: reason() }));
+        let lines: String = refusals.into_iter().map(|refusal| line(Outcome::Refused(refusal))).collect();
+        insta::assert_snapshot!(lines, @r"
+        Fail wss://api.example/…/live refused the key (in its words)
+          → SMALLEST_API_KEY ends in …9f2c; make a new key
+        Fail wss://api.example/…/live has no plan or no credits for the key (in its words)
+          → use a key of a plan that has it, add credits, or set upstream.protocol to pulse
+        Fail wss://api.example/…/live refused the parameters (in its words)
+          → check upstream.language (pulse-bridge.toml:9)
+        Warn wss://api.example/…/live has no stream left for this account now (in its words)
+          → each call takes a stream a track; take fewer calls at once (ingest.max_calls) or raise the plan
+        Fail wss://api.example/…/live ended a stream at once (in its words)
+          → try again
+        ");
+    }
+
+    #[test]
     fn what_opens_is_one_line_and_who_is_silent_is_told_by_the_cause() {
         let outcomes = [
             Outcome::Opened(Duration::from_millis(180)),
@@ -217,8 +267,13 @@ mod tests {
 
     #[test]
     fn without_a_key_or_a_choice_there_is_nothing_to_blame_but_the_service() {
-        let facts =
-            |outcome| Facts { address: "ws://h".to_owned(), key: None, chosen: Vec::new(), outcome: Outcome::Refused(outcome) };
+        let facts = |outcome| Facts {
+            protocol: Protocol::Pulse,
+            address: "ws://h".to_owned(),
+            key: None,
+            chosen: Vec::new(),
+            outcome: Outcome::Refused(outcome),
+        };
         let reason = Reason::default();
         let lines =
             [Refusal::BadKey { reason: reason.clone() }, Refusal::BadRequest { reason }].map(|refusal| shown(&facts(refusal)));

@@ -22,11 +22,18 @@ pub enum Auth {
 /// A route of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Route {
-    /// The letter it has in protocols/pulse.md sections 2.1 and 2.2.
+    /// The letter it has in protocols/pulse.md sections 2.1 and 2.2; W is the older Waves ASR of section 2.3.
     pub(super) letter: char,
     pub(super) path: &'static str,
     pub(super) is_stream: bool,
     pub(super) needs_model: bool,
+}
+
+impl Route {
+    /// Whether the older ASR is spoken on it, which takes every handshake and says on the stream what it has against it.
+    pub(super) const fn is_asr(self) -> bool {
+        self.letter == 'W'
+    }
 }
 
 const fn route(letter: char, path: &'static str, is_stream: bool, needs_model: bool) -> Route {
@@ -34,7 +41,7 @@ const fn route(letter: char, path: &'static str, is_stream: bool, needs_model: b
 }
 
 /// Every route; streams are `GET` with an upgrade, batches are `POST`.
-pub(super) const ROUTES: [Route; 9] = [
+pub(super) const ROUTES: [Route; 11] = [
     route('A', "/waves/v1/stt/live", true, true),
     route('B', "/waves/v1/pulse/get_text", true, false),
     route('C', "/api/v1/pulse/get_text", true, false),
@@ -44,6 +51,8 @@ pub(super) const ROUTES: [Route; 9] = [
     route('G', "/waves/v1/stt", false, true),
     route('H', "/waves/v1/pulse/get_text", false, false),
     route('I', "/api/v1/pulse/get_text", false, false),
+    route('W', "/api/v1/asr", true, false),
+    route('W', "/waves/v1/asr", true, false),
 ];
 
 /// An answer in place of the upgrade or the transcript.
@@ -67,19 +76,22 @@ impl Refusal {
         };
         Self { status, body, retry_after }
     }
+
+    /// What a plan without this answers to whoever asks for it.
+    pub(super) fn of_flag(flag: &str, query: &[(String, String)]) -> Option<Self> {
+        let asked = query.iter().any(|(name, value)| name == flag && value == "true");
+        let body = json!({"error": format!("forbidden: the plan does not include {flag}"), "request_id": "req_emulated"});
+        asked.then_some(Self { status: 403, body, retry_after: None })
+    }
 }
 
 /// Decides about a request. The key may come as Bearer header, `token` or `api_key`.
 pub(super) fn admit(route: Route, query: &[(String, String)], authorization: Option<&str>, auth: &Auth) -> Result<(), Refusal> {
     let refusal = |status, body| Err(Refusal { status, body, retry_after: None });
-    let key = key_of(query, authorization).unwrap_or_default();
-    match auth {
-        Auth::AnyKey | Auth::Key(_) if key.is_empty() => {
-            return refusal(401, json!({"message": "Unauthorized: No tokens provided"}));
-        }
-        Auth::AnyKey | Auth::Open => {}
-        Auth::Key(expected) if bool::from(expected.expose_secret().as_bytes().ct_eq(key.as_bytes())) => {}
-        Auth::Key(_) => return Err(Refusal::of_status(401, None)),
+    match is_let_in(query, authorization, auth) {
+        Some(true) => {}
+        Some(false) => return Err(Refusal::of_status(401, None)),
+        None => return refusal(401, json!({"message": "Unauthorized: No tokens provided"})),
     }
     let model = query.iter().find(|(name, _)| name == "model").map(|(_, value)| value.as_str());
     let bad_model = |text: &str| refusal(400, json!({"error": text, "request_id": "req_emulated"}));
@@ -87,6 +99,16 @@ pub(super) fn admit(route: Route, query: &[(String, String)], authorization: Opt
         None | Some("") if route.needs_model => bad_model("model is required; one of: pulse, pulse-2, pulse-pro"),
         Some("pulse-pro") if route.is_stream => bad_model("pulse-pro has no stream; allowed models: pulse, pulse-2"),
         _ => Ok(()),
+    }
+}
+
+/// Whether the request's key is good; `None` where there is none, though one is needed.
+pub(super) fn is_let_in(query: &[(String, String)], authorization: Option<&str>, auth: &Auth) -> Option<bool> {
+    let key = key_of(query, authorization).unwrap_or_default();
+    match auth {
+        Auth::AnyKey | Auth::Key(_) if key.is_empty() => None,
+        Auth::AnyKey | Auth::Open => Some(true),
+        Auth::Key(expected) => Some(expected.expose_secret().as_bytes().ct_eq(key.as_bytes()).into()),
     }
 }
 

@@ -24,7 +24,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::converse::Conversation;
 use super::{
-    admit::{Auth, ROUTES, Refusal, Route, admit},
+    admit::{Auth, ROUTES, Refusal, Route, admit, is_let_in},
+    asr::Asked,
     batch,
     faults::{Fault, Faults, Limit, Manner, Suffered},
     log::{HeardLog, Request},
@@ -229,7 +230,7 @@ fn begin(route: Route, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Resul
     let emulator = &shared.emulator;
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let asked = Parameters::of_query(&query);
+    let external_session_id = Parameters::of_query(&query).external_session_id;
     let named = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
@@ -242,19 +243,26 @@ fn begin(route: Route, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Resul
         path: uri.path(),
         query: &query,
         headers: headers.iter().map(named).collect(),
-        external_session_id: &asked.external_session_id,
+        external_session_id: &external_session_id,
     });
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let faults = if is_batch {
         emulator.faults.of_batch(number, attempt)
     } else {
-        emulator.faults.of_connection(number, attempt, &asked.external_session_id)
+        emulator.faults.of_connection(number, attempt, &external_session_id)
     };
     let refused = faults.iter().find_map(|suffered| match &suffered.fault {
         Fault::Refuse { status, retry_after } => Some(Refusal::of_status(*status, *retry_after)),
+        Fault::RefuseFlag { flag } => Refusal::of_flag(flag, &query),
         fault => batch::refused(fault, &before, at_ms),
     });
-    let verdict = refused.map_or_else(|| admit(route, &query, authorization, &emulator.auth), Err);
+    let (asked, verdict) = if route.is_asr() {
+        let is_let_in = is_let_in(&query, authorization, &emulator.auth) == Some(true);
+        (Asked::of_query(&query, is_let_in, &faults), Ok(()))
+    } else {
+        (Parameters::of_query(&query), admit(route, &query, authorization, &emulator.auth))
+    };
+    let verdict = refused.map_or(verdict, Err);
     verdict.inspect_err(|refusal| emulator.log.note_refused(number, refusal.status))?;
     Ok((number, asked, faults))
 }

@@ -60,6 +60,16 @@ pub enum Fault {
         #[serde(default)]
         how: Limit,
     },
+    /// The handshake is refused with 403 if it asks for this: the plan lacks it.
+    RefuseFlag {
+        /// A parameter that is switched on.
+        flag: String,
+    },
+    /// Whoever asks for this language gets an error frame and a close: the region does not serve it.
+    RefuseLanguage {
+        /// Which.
+        language: String,
+    },
     /// The connection is gone without a close frame.
     Drop {
         /// When.
@@ -179,6 +189,24 @@ pub enum Fault {
     StringNumbers,
     /// No answer to WebSocket pings.
     PingSilence,
+    /// The older ASR: the account has no plan for it.
+    NoSubscription,
+    /// The older ASR: the account has no money left.
+    NoCredits,
+    /// The older ASR: the account has too many streams.
+    RateLimit,
+    /// The older ASR: a region with these languages alone.
+    Region {
+        /// As `audioLanguage` names them.
+        languages: Vec<String>,
+    },
+    /// The older ASR: the stream is ended after so long without audio, in place of 30 s.
+    SocketTimeout {
+        /// Milliseconds.
+        after_ms: u64,
+    },
+    /// The older ASR: results have the two members of its own page alone.
+    BareResults,
     /// A batch request is refused: any status, with the body that the service gives it, or with another of its forms.
     BatchRefuse {
         /// The HTTP status.
@@ -409,16 +437,24 @@ impl Fault {
         )
     }
 
-    /// Whether it is a matter of the socket and not of what is said.
+    /// Whether it is settled with the handshake, whatever is said later.
     const fn is_of_the_socket(&self) -> bool {
         matches!(
             self,
             Self::Refuse { .. }
                 | Self::Limit { .. }
+                | Self::RefuseFlag { .. }
+                | Self::RefuseLanguage { .. }
                 | Self::LateAccept { .. }
                 | Self::Flap { .. }
                 | Self::Jitter { .. }
                 | Self::PingSilence
+                | Self::NoSubscription
+                | Self::NoCredits
+                | Self::RateLimit
+                | Self::Region { .. }
+                | Self::SocketTimeout { .. }
+                | Self::BareResults
         ) || self.is_of_batch()
     }
 }

@@ -84,7 +84,7 @@ pub struct ConnectionLog {
     pub bytes: u64,
     /// SHA-256 of those bytes, in hex.
     pub sha256: String,
-    /// Text frames that came.
+    /// Text frames that came; an empty binary one stands as an empty text.
     pub controls: Vec<String>,
     /// What the finals said, without the leading space; the empty ones too.
     pub finals: Vec<String>,

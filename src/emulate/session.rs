@@ -2,11 +2,12 @@
 //!
 //! Promises: says nothing until audio comes; an interim holds the whole segment so far; a final replaces it and is cut by word
 //! count, by silence in audio time, by `finalize` (exactly one final, even an empty one) and by `close_stream`, which ends with
-//! `is_last` and a close with 1000. All times count this connection's audio, so no clock is needed.
+//! `is_last` and a close with 1000. On the older ASR's routes an empty binary frame is that end, and an empty final is not said. All times count this connection's audio, so no clock is needed.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
+    asr,
     faults::{Fault, Suffered, Wait},
     garbage,
     hearing::Hearing,
@@ -93,7 +94,7 @@ pub(super) struct Session {
 impl Session {
     /// A session with this id for a client that asked for this.
     pub(super) fn new(id: String, asked: Parameters, faults: Vec<Suffered>, script: &Script) -> Self {
-        Self {
+        let mut session = Self {
             id,
             asked,
             faults,
@@ -117,11 +118,22 @@ impl Session {
             full_transcript: String::new(),
             state: State::Open,
             outputs: VecDeque::new(),
+        };
+        if session.has(&Fault::RefuseLanguage { language: session.asked.language.clone() }) {
+            session.say(Output::Message(wire::no_such_language(&session.asked.language)));
+            session.end(Output::Close(1011));
         }
+        if let Some((message, errors)) = session.asked.asr.as_ref().and_then(|asked| asked.objection.clone()) {
+            session.refuse(asr::objection(message, &errors));
+        }
+        session
     }
 
     /// Takes a binary frame.
     pub(super) fn handle_audio(&mut self, mut audio: &[u8]) {
+        if audio.is_empty() && self.asked.asr.is_some() && self.state != State::Over {
+            return self.close();
+        }
         let step = (self.asked.bytes_per_second() / 50).max(2);
         while !audio.is_empty() && self.state != State::Over {
             let until_strike = self.next_strike().map_or(step, |at| at.saturating_sub(self.received));
@@ -138,7 +150,7 @@ impl Session {
         if self.state == State::Over {
             return;
         }
-        match Control::parse(text) {
+        match Control::parse(text, &self.asked) {
             Control::Finalize => {
                 self.flush();
                 self.cut(Marks { from_finalize: true, ..Marks::default() });
@@ -148,6 +160,22 @@ impl Session {
             Control::Keepalive => self.say(Output::Message(wire::pong())),
             Control::Unknown => {}
         }
+    }
+
+    /// How long the stream may be without audio.
+    pub(super) fn longest_silence(&self) -> Option<Duration> {
+        self.asked.asr.as_ref().filter(|_| self.state == State::Open).map(|asked| asked.silence)
+    }
+
+    /// No audio came for that long.
+    pub(super) fn handle_silence(&mut self) {
+        self.refuse(asr::timeout());
+    }
+
+    /// Says why, and closes.
+    fn refuse(&mut self, why: String) {
+        self.say(Output::Message(why));
+        self.end(Output::Close(1000));
     }
 
     /// How long to wait before reading on, after a frame of so many bytes.
@@ -176,7 +204,7 @@ impl Session {
         } else if self.segment.len() > self.shown && self.position - self.last_interim >= INTERIM_EVERY {
             self.last_interim = self.position;
             self.shown = self.segment.len();
-            self.say(Output::Message(wire::interim(&self.id, &joined(&self.segment))));
+            self.say(Output::Message(wire::interim(&self.id, &joined(&self.segment), &self.asked)));
             self.say_late();
         }
     }
@@ -203,7 +231,7 @@ impl Session {
             if self.has(&Fault::MidWordFinal) && letters >= SPLIT_WORD_OF && !self.segment.is_empty() {
                 let (first, second) = halves(&word);
                 self.segment.push(first);
-                self.cut(Marks::default());
+                self.cut(Marks { is_piece: true, ..Marks::default() });
                 self.segment.push(second);
                 self.continues = true;
             } else {
@@ -212,7 +240,7 @@ impl Session {
             let digits = self.segment.iter().rev().take_while(|word| is_digit(&word.text)).count();
             let splits = self.has(&Fault::SplitEntity) && digits >= SPLIT_AFTER_DIGITS;
             if splits || self.asked.max_words.is_some_and(|most| self.segment.len() >= most) {
-                self.cut(Marks::default());
+                self.cut(Marks { is_piece: true, ..Marks::default() });
             }
         }
     }
@@ -225,6 +253,9 @@ impl Session {
     /// Ends the segment with a final.
     fn cut(&mut self, marks: Marks<'_>) {
         let spoken = std::mem::take(&mut self.segment);
+        if spoken.is_empty() && self.asked.asr.is_some() {
+            return;
+        }
         let plain = joined(&spoken);
         let space = if spoken.is_empty() || self.continues { "" } else { " " };
         let text = format!("{space}{plain}");
@@ -285,7 +316,7 @@ impl Session {
 
     fn close(&mut self) {
         self.flush();
-        let text_on_last = self.has(&Fault::TextOnLast);
+        let text_on_last = self.asked.asr.is_none() && self.has(&Fault::TextOnLast);
         if !self.segment.is_empty() && !text_on_last {
             self.cut(Marks::default());
         }
@@ -302,9 +333,9 @@ impl Session {
         }
         let began = self.segment.first().map(|word| word.start).or(self.hearing.speaking().map(|(start, _)| start));
         let event = match began {
-            Some(start) if !self.voice => wire::voice(&self.id, "speech_started", start.saturating_sub(self.zero)),
+            Some(start) if !self.voice => wire::voice(&self.id, true, start.saturating_sub(self.zero), &self.asked),
             _ if self.voice && self.position >= self.last_sound + VOICE_ENDS_AFTER => {
-                wire::voice(&self.id, "speech_ended", self.last_sound.saturating_sub(self.zero))
+                wire::voice(&self.id, false, self.last_sound.saturating_sub(self.zero), &self.asked)
             }
             _ => return,
         };
@@ -340,7 +371,7 @@ impl Session {
                 Fault::Drop { .. } => self.end(Output::Drop),
                 Fault::Close { code, .. } => self.end(Output::Close(code)),
                 Fault::Error { message, .. } => {
-                    self.say(Output::Message(wire::error(&message)));
+                    self.say(Output::Message(wire::error(&message, &self.asked)));
                     self.end(Output::Close(1011));
                 }
                 Fault::Huge { bytes, .. } => self.say(garbage::huge(bytes.min(MAX_HUGE))),
@@ -379,7 +410,7 @@ fn joined(words: &[Spoken]) -> String {
     words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-fn is_digit(word: &str) -> bool {
+pub(super) fn is_digit(word: &str) -> bool {
     const SPOKEN: [&str; 11] = ["zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
     SPOKEN.contains(&word) || word.bytes().all(|byte| byte.is_ascii_digit())
 }

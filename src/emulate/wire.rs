@@ -5,7 +5,10 @@
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::script::Spoken;
+use super::{
+    asr::{self, Asked},
+    script::Spoken,
+};
 
 /// Ticks of 125 us in a second.
 pub(super) const TICKS: u64 = 8000;
@@ -23,10 +26,14 @@ pub(super) struct Parameters {
     pub(super) redact: bool,
     pub(super) full_transcript: bool,
     pub(super) vad_events: bool,
+    pub(super) emotion: bool,
+    pub(super) gender: bool,
     pub(super) eou_timeout_ms: u64,
     /// How many words make a final; `None` for no such cut.
     pub(super) max_words: Option<usize>,
     pub(super) external_session_id: String,
+    /// What the older ASR was asked for; `None` where Pulse is spoken.
+    pub(super) asr: Option<Asked>,
 }
 
 impl Parameters {
@@ -46,9 +53,12 @@ impl Parameters {
             redact: is_on("redact_pii") || is_on("redact_pci"),
             full_transcript: is_on("full_transcript"),
             vad_events: given("vad_events").or_else(|| given("vad")) == Some("true"),
+            emotion: is_on("emotion_detection"),
+            gender: is_on("gender_detection"),
             eou_timeout_ms: number("eou_timeout_ms", 800),
             max_words: cut_by_words.then(|| usize::try_from(number("max_words", 10)).unwrap_or(10).max(1)),
             external_session_id: given("external_session_id").unwrap_or_default().to_owned(),
+            asr: None,
         }
     }
 
@@ -75,12 +85,12 @@ pub(super) enum Control {
 }
 
 impl Control {
-    pub(super) fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str, asked: &Parameters) -> Self {
         let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-        match value["type"].as_str() {
-            Some("finalize") => Self::Finalize,
-            Some("close_stream" | "end") => Self::CloseStream,
-            Some("keepalive") => Self::Keepalive,
+        match (value["type"].as_str(), asked.asr.is_some()) {
+            (Some("finalize"), false) | (Some("Finalize"), true) => Self::Finalize,
+            (Some("close_stream" | "end"), false) => Self::CloseStream,
+            (Some("keepalive"), false) => Self::Keepalive,
             _ => Self::Unknown,
         }
     }
@@ -112,6 +122,10 @@ pub(super) struct Transcript<'a> {
     utterances: Option<Vec<Utterance<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redacted_entities: Option<[&'a str; 0]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    emotion: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gender: Option<Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -161,14 +175,16 @@ pub(super) struct Marks<'a> {
     pub(super) from_finalize: bool,
     pub(super) string_speaker: bool,
     pub(super) speaker: u32,
+    /// The turn goes on behind it.
+    pub(super) is_piece: bool,
     /// Every number is written as a string.
     pub(super) string_numbers: bool,
     pub(super) full_transcript: &'a str,
 }
 
 /// An interim: the whole segment so far, without words or language.
-pub(super) fn interim(session_id: &str, text: &str) -> String {
-    json(&text_of(session_id, text))
+pub(super) fn interim(session_id: &str, text: &str, asked: &Parameters) -> String {
+    asked.asr.as_ref().map_or_else(|| json(&text_of(session_id, text)), |asked| asr::interim(text, asked))
 }
 
 fn text_of<'a>(session_id: &'a str, text: &'a str) -> Transcript<'a> {
@@ -187,11 +203,16 @@ fn text_of<'a>(session_id: &'a str, text: &'a str) -> Transcript<'a> {
         words: None,
         utterances: None,
         redacted_entities: None,
+        emotion: None,
+        gender: None,
     }
 }
 
 /// A final with everything that was asked for.
 pub(super) fn final_of(session_id: &str, text: &str, spoken: &[Spoken], asked: &Parameters, marks: Marks<'_>) -> String {
+    if let Some(asked) = &asked.asr {
+        return asr::final_of(text, asked, if marks.is_piece { asr::Final::Piece } else { asr::Final::Turn });
+    }
     let speaker = asked.diarize.then_some(Speaker { number: marks.speaker, as_string: marks.string_speaker });
     let word = |word| word_of(word, speaker);
     let utterance = spoken.first().zip(spoken.last()).map(|(first, last)| Utterance {
@@ -210,6 +231,8 @@ pub(super) fn final_of(session_id: &str, text: &str, spoken: &[Spoken], asked: &
         words: asked.words.then(|| spoken.iter().map(word).collect()),
         utterances: asked.utterances.then(|| utterance.into_iter().collect()),
         redacted_entities: asked.redact.then_some([]),
+        emotion: asked.emotion.then(|| serde_json::json!({"neutral": 0.9, "happiness": 0.1})),
+        gender: asked.gender.then(|| serde_json::json!({"female": 0.8, "male": 0.2})),
         ..text_of(session_id, text)
     };
     if marks.string_numbers {
@@ -240,8 +263,12 @@ fn word_of(word: &Spoken, speaker: Option<Speaker>) -> Word<'_> {
     }
 }
 
-/// Voice activity: `speech_started` or `speech_ended`.
-pub(super) fn voice(session_id: &str, kind: &str, at: u64) -> String {
+/// Voice activity: whether somebody speaks from here on.
+pub(super) fn voice(session_id: &str, speaking: bool, at: u64, asked: &Parameters) -> String {
+    if asked.asr.is_some() {
+        return asr::voice(speaking, at);
+    }
+    let kind = if speaking { "speech_started" } else { "speech_ended" };
     json(&serde_json::json!({"type": kind, "session_id": session_id, "timestamp": seconds(at)}))
 }
 
@@ -251,8 +278,17 @@ pub(super) fn pong() -> String {
 }
 
 /// An error frame.
-pub(super) fn error(message: &str) -> String {
+pub(super) fn error(message: &str, asked: &Parameters) -> String {
+    if asked.asr.is_some() {
+        return asr::error(message);
+    }
     json(&serde_json::json!({"type": "error", "status": "error", "message": message}))
+}
+
+/// The error frame for a language that the region does not serve.
+pub(super) fn no_such_language(language: &str) -> String {
+    let message = format!("{language} is not served here");
+    json(&serde_json::json!({"type": "error", "error_code": "LANGUAGE_NOT_ENABLED_IN_REGION", "message": message}))
 }
 
 /// Seconds with whole milliseconds, as the service gives them.
@@ -293,7 +329,7 @@ mod tests {
 
     #[test]
     fn an_interim_has_text_and_both_booleans_only() {
-        insta::assert_snapshot!(interim("s", "hi"), @r#"{"type":"transcription","status":"success","session_id":"s","transcript":"hi","transcription":"hi","is_final":false,"is_last":false}"#);
+        insta::assert_snapshot!(interim("s", "hi", &Parameters::of_query(&[])), @r#"{"type":"transcription","status":"success","session_id":"s","transcript":"hi","transcription":"hi","is_final":false,"is_last":false}"#);
     }
 
     #[test]
@@ -307,7 +343,7 @@ mod tests {
             ("hello", Control::Unknown),
             ("[1]", Control::Unknown),
         ] {
-            assert_eq!(Control::parse(text), expected, "{text}");
+            assert_eq!(Control::parse(text, &Parameters::of_query(&[])), expected, "{text}");
         }
     }
 }

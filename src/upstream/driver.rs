@@ -7,6 +7,7 @@
 mod batch;
 mod dial;
 mod fetch;
+mod next;
 mod probe;
 mod turn;
 
@@ -20,18 +21,22 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt};
 use secrecy::SecretString;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::{WebSocketStream, tungstenite};
 use tokio_util::sync::CancellationToken;
 use tungstenite::Message;
 use url::Url;
 
 pub use batch::BatchEndpoint;
+use next::Next;
 pub use probe::{Probe, Unopened, probe};
 pub use turn::{Overlap, Turn, Turns};
 
 use self::fetch::Fetch;
-use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Remains, Report, Stretch, Totals};
+use super::{
+    Control, Link, LinkSettings, Lost, Output, Parameters, Protocol, Reason, Refusal, Remains, Report, Stretch, Totals, Tuned,
+    protocol::Frame,
+};
 use crate::{
     clock,
     media::{Chunk, Offset},
@@ -105,28 +110,34 @@ pub enum Command {
     Covered(Offset),
     /// Ask for a final now.
     Finalize,
+    /// Go on with these parameters, and say what comes of it; a wish that a later one replaces gets no answer.
+    Retune(Arc<Parameters>, oneshot::Sender<Tuned>),
 }
 
 impl Command {
-    fn give(self, link: &mut Link) {
+    fn give(self, link: &mut Link, next: &mut Next) {
         match self {
             Self::Audio(chunk) => link.handle_audio(chunk, clock::now()),
             Self::Covered(to) => link.handle_covered(to, clock::now()),
             Self::Finalize => link.handle_finalize(clock::now()),
+            Self::Retune(parameters, answer) => {
+                next.asked_by(answer);
+                link.handle_retune(parameters, clock::now());
+            }
         }
     }
 }
 
 /// Runs one track's link to its end, and then what it left over to the end of that, or until it is left for the next start.
 pub async fn run(
-    upstream: Arc<Upstream>,
+    mut upstream: Arc<Upstream>,
     turn: Turn,
     track: LinkTrack,
     commands: mpsc::Receiver<Command>,
     reports: mpsc::Sender<(TrackKey, Report)>,
 ) {
     let (key, spool) = (track.key, track.spool.clone());
-    let Some((left, open, mut totals)) = stream(&upstream, turn, track, commands, &reports).await else { return };
+    let Some((left, open, mut totals)) = stream(&mut upstream, turn, track, commands, &reports).await else { return };
     if let Some(endpoint) = upstream.batch.as_ref().filter(|_| !left.is_empty()) {
         // The audio's last moments may still be on their way to the disk.
         spool.flush().await;
@@ -139,7 +150,7 @@ pub async fn run(
 /// Runs the link; gives what it left over for the batch endpoint, if there is one, and the link's last word, which is not said yet. `None` if
 /// nobody listens any more.
 async fn stream(
-    upstream: &Arc<Upstream>,
+    upstream: &mut Arc<Upstream>,
     mut turn: Turn,
     track: LinkTrack,
     mut commands: mpsc::Receiver<Command>,
@@ -149,6 +160,7 @@ async fn stream(
     let mut link = turn.link(&upstream.settings, remains.as_ref());
     let mut fetch = Fetch::new(spool.reader());
     let mut way = Way::Idle;
+    let mut next = Next::new(external_session_id.clone(), upstream.settings.protocol);
     let mut waiting = VecDeque::new();
     let (mut left, mut open, mut last_word) = (Vec::new(), None, None);
     let mut more_audio = true;
@@ -168,12 +180,13 @@ async fn stream(
                     way.write(Message::Binary(audio), &mut link, &upstream.settings).await;
                     way.wrote(received, &upstream.metrics);
                 }
-                Output::Control(text) => way.write(Message::text(text), &mut link, &upstream.settings).await,
+                Output::Control(control) => way.say(control, &mut link, &upstream.settings).await,
                 Output::Fetch { from } => fetch.ask(from),
                 Output::Open(heard) => open = Some(*heard),
                 Output::Leftover(stretches) if upstream.batch.is_some() => left = stretches,
                 Output::Leftover(stretches) => waiting.extend(stretches.iter().map(Stretch::given_up)),
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
+                of_the_next => next.perform(of_the_next, &mut way, &turn, upstream),
             }
         }
         if upstream.leaving.takes(&link) {
@@ -181,7 +194,7 @@ async fn stream(
             return None;
         }
         if let Some(totals) = last_word.filter(|_| waiting.is_empty()) {
-            way.farewell().await;
+            tokio::join!(way.farewell(), next.farewell());
             return Some((left, open, totals));
         }
         let deadline = link.poll_timeout();
@@ -191,7 +204,7 @@ async fn stream(
         tokio::select! {
             command = commands.recv(), if more_audio && link.is_listening() => {
                 if let Some(command) = command {
-                    command.give(&mut link);
+                    command.give(&mut link, &mut next);
                 } else {
                     more_audio = false;
                     link.handle_audio_ended(clock::now());
@@ -205,13 +218,14 @@ async fn stream(
                 link.handle_covered(spool.mark(), clock::now());
                 take(event, &mut way, &mut turn, &mut link).await;
             }
+            event = next.next() => next.take(event, &mut turn, &mut link),
             permit = reports.reserve(), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
                 (Ok(permit), Some(report)) => permit.send((key, report)),
                 _ => return None,
             },
             () = alarm.as_mut(), if deadline.is_some() => {
                 // What came while this task was not run came before its deadlines: silence is told by what did not come.
-                take_waiting(&mut commands, &mut link);
+                take_waiting(&mut commands, &mut link, &mut next);
                 link.handle_timeout(clock::now(), chance());
             }
         }
@@ -241,12 +255,20 @@ async fn leave(key: TrackKey, waiting: VecDeque<Report>, reports: &mpsc::Sender<
 }
 
 /// Hands in the audio that waits, as far as the link will have it.
-fn take_waiting(commands: &mut mpsc::Receiver<Command>, link: &mut Link) {
+fn take_waiting(commands: &mut mpsc::Receiver<Command>, link: &mut Link, next: &mut Next) {
     while link.is_listening()
         && let Ok(command) = commands.try_recv()
     {
-        command.give(link);
+        command.give(link, next);
     }
+}
+
+/// A control as this service takes it, if it does.
+fn said(control: Control, protocol: Protocol) -> Option<Message> {
+    Some(match protocol.frame(control)? {
+        Frame::Text(text) => Message::text(text),
+        Frame::Empty => Message::Binary(bytes::Bytes::new()),
+    })
 }
 
 fn chance() -> u32 {
@@ -298,6 +320,12 @@ impl Way {
                 Some(Ok(message)) => Event::Message(message),
                 Some(Err(_)) | None => Event::Lost(Lost::Broken),
             },
+        }
+    }
+
+    async fn say(&mut self, control: Control, link: &mut Link, settings: &LinkSettings) {
+        if let Some(message) = said(control, settings.protocol) {
+            self.write(message, link, settings).await;
         }
     }
 

@@ -3,9 +3,10 @@
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use hearing::Hearing;
+use rotate::Rotation;
 
 use super::{
-    Backlog, LinkSettings, LinkState, Lost, Output, Refusal, Remains, Report, Totals,
+    Backlog, Control, LinkSettings, LinkState, Lost, Output, Refusal, Remains, Report, Totals,
     connection::Connection,
     timers::{Timer, Timers},
     wire,
@@ -26,6 +27,8 @@ enum State {
     Waiting,
     /// A session slot is waited for; behind the service's own refusal for its quota with a backoff first.
     Queued,
+    /// The service ended a stream on which nothing came; the next audio opens another one.
+    Resting,
     /// Another try is no use; audio is taken until its end.
     Refused,
     Closed,
@@ -67,6 +70,7 @@ pub struct Link {
     left_for: GapReason,
     /// When waiting for a slot is over, once the audio has ended and one was waited for.
     slot_until: Option<Instant>,
+    rotation: Rotation,
     outputs: VecDeque<Output>,
 }
 
@@ -83,6 +87,7 @@ impl Link {
             finalized: backlog.mark(),
             backlog,
             backoff: Backoff::new(settings.backoff_first, settings.backoff_cap),
+            rotation: Rotation::new(settings.backoff_first),
             settings,
             recovered: remains.is_some(),
             state: State::Connecting,
@@ -122,7 +127,14 @@ impl Link {
             State::Connecting | State::Losing(_) | State::Waiting => "reconnecting",
             State::Queued => "queued",
             State::Open(_) => "live",
+            State::Resting => "idle",
         }
+    }
+
+    /// Whether there is a connection.
+    #[cfg(test)]
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
     }
 
     /// Whether `Done` was put out.
@@ -172,6 +184,7 @@ impl Link {
         }
         self.backlog.push(chunk);
         self.finalized = self.finalized.max(self.backlog.mark());
+        self.wake();
         self.backlog.shed(self.finalized, self.settings.spool_bytes);
         self.give_up_lost();
         self.pass_quiet();
@@ -184,11 +197,13 @@ impl Link {
             return;
         }
         self.ended = true;
+        self.stop_rotating();
         if !matches!(self.state, State::Open(_) | State::Queued) {
             self.put_off_the_end(now);
         }
         match self.state {
             State::Refused => self.finish(false),
+            State::Resting => self.finish(true),
             _ if !self.backlog.has_begun() => self.finish(true),
             State::Open(_) => {
                 self.report(Report::State(LinkState::Draining));
@@ -218,7 +233,18 @@ impl Link {
         if !matches!(self.state, State::Connecting) {
             return;
         }
-        let from = self.backlog.worth_sending(if self.timed { self.backlog.mark() } else { self.finalized });
+        self.open(self.replay_from(), now);
+        self.report(Report::State(if self.ended { LinkState::Draining } else { LinkState::Live }));
+        self.flush(now);
+    }
+
+    /// From where on a connection that was lost has to be made up for.
+    fn replay_from(&self) -> Offset {
+        self.backlog.worth_sending(if self.timed { self.backlog.mark() } else { self.finalized })
+    }
+
+    /// A new connection is there, which gets the audio from `from` on.
+    fn open(&mut self, from: Offset, now: Instant) {
         self.backlog.rewind(from);
         let mut connection = Connection::new(self.connections, self.finalized, self.backlog.first_sent(), now);
         self.remind(&mut connection, from);
@@ -230,8 +256,9 @@ impl Link {
         }
         self.timers.set(Timer::Ping, now + self.settings.ping);
         self.look_out(0, now);
-        self.report(Report::State(if self.ended { LinkState::Draining } else { LinkState::Live }));
-        self.flush(now);
+        if !self.ended {
+            self.serve_from(now);
+        }
     }
 
     /// The dial failed.
@@ -245,8 +272,9 @@ impl Link {
     pub fn handle_lost(&mut self, lost: Lost, chance: u32, now: Instant) {
         let State::Open(connection) = &self.state else { return };
         let polite = matches!(lost, Lost::Closed { code: None | Some(1000 | 1001), .. });
+        let says_all = connection.heard || !self.settings.protocol.says_last() && lost.is_normal();
         let cause = Refusal::from_lost(lost, connection.heard);
-        if connection.closing && connection.heard && polite {
+        if connection.closing && says_all && polite {
             self.finish(true);
         } else {
             self.lose(cause, chance, now);
@@ -264,7 +292,7 @@ impl Link {
     pub fn handle_message(&mut self, text: &str, now: Instant) {
         let State::Open(connection) = &mut self.state else { return };
         connection.unanswered_pings = 0;
-        let message = wire::parse(text);
+        let message = self.settings.protocol.parse(text);
         if !matches!(message, wire::Message::Error(_) | wire::Message::Malformed) {
             connection.heard = true;
             connection.answered |= connection.closing && message.is_final();
@@ -272,6 +300,7 @@ impl Link {
             self.backoff.reset();
             self.impatient = false;
             self.timers.clear(Timer::Patience);
+            self.rotation.prove();
         }
         match message {
             wire::Message::Transcript(transcript) if transcript.is_final => self.hear_final(*transcript, now),
@@ -297,6 +326,7 @@ impl Link {
                 Timer::Close => self.finish(self.is_heard_out()),
                 Timer::SlotWait => self.give_up_slot(),
                 Timer::Patience => self.impatient = !self.is_healthy(now),
+                Timer::Rotate => self.rotate(now),
                 Timer::Drain => {
                     self.outputs.push_back(Output::Hangup);
                     self.finish(false);
@@ -308,7 +338,9 @@ impl Link {
 
 mod ends;
 mod hearing;
+mod idle;
 mod probe;
 mod queue;
 mod reach;
+pub(super) mod rotate;
 mod sending;

@@ -12,6 +12,7 @@
 //! The caller drains [`Link::poll_output`] to `None` after every `handle_*`, performs what it asks in order, tells failures by
 //! `handle_refused` and `handle_lost`, and calls `handle_timeout` at `poll_timeout`.
 
+mod asr;
 mod backlog;
 mod batch;
 pub mod budget;
@@ -23,6 +24,7 @@ mod link;
 mod open;
 mod pace;
 mod parameters;
+mod protocol;
 pub mod quota;
 mod reach;
 mod recall;
@@ -35,15 +37,17 @@ mod voices;
 mod watch;
 mod wire;
 
+pub use asr::{Cause, Objection};
 pub use backlog::{Backlog, FETCH_BYTES, Remains};
 pub use batch::batch_address;
 pub use driver::{
     BatchEndpoint, Command, Leaving, LinkTrack, Overlap, Probe, QUEUE_MS, Turn, Turns, Unopened, Upstream, probe, run,
 };
-pub use link::Link;
+pub use link::{Link, rotate::Tuned};
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
+pub use protocol::{Control, Protocol};
 pub use quota::{Class, Fill};
-pub use refusal::{Lost, Reason, Refusal};
+pub use refusal::{Flags, Lost, Reason, Refusal};
 pub use report::{LinkState, Output, Report, Stretch, Totals};
 pub use settings::LinkSettings;
 

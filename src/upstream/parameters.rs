@@ -1,10 +1,12 @@
-//! The query of the streaming URL: every documented parameter, typed (protocols/pulse.md section 4).
+//! The query of the streaming URL: every documented parameter, typed (protocols/pulse.md sections 4 and 9).
 //!
-//! Promises: a misspelt or out-of-range parameter is an error here, because the service ignores what it does not know and
-//! a misspelt `redact_pii` would fail open; the audio format is always the phone's own; no key ever gets into a URL.
+//! Promises: a misspelt or out-of-range parameter is an error here, because Pulse ignores what it does not know, so that a
+//! misspelt `redact_pii` would fail open, and the older ASR closes on it; the audio format is always the phone's own; no key ever gets
+//! into a URL.
 
 use url::{Url, form_urlencoded::Serializer};
 
+use super::{Protocol, asr};
 use crate::media::{CallSid, Track};
 
 /// Longest `external_session_id` (protocols/pulse.md section 4).
@@ -16,12 +18,16 @@ const MAX_VALUE: usize = 256;
 
 /// What a parameter may hold.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     /// Never anything else than this: it has to fit the audio.
     Fixed(&'static str),
     Switch,
     Word(&'static [&'static str]),
+    /// Several of these by commas, or none.
+    Words(&'static [&'static str]),
     Whole(u32, u32),
+    /// A switch, or a whole number.
+    SwitchOr(u32, u32),
     Share,
     /// Passed on as it is: the documents disagree about the list.
     Language,
@@ -30,21 +36,32 @@ enum Kind {
 
 /// One documented parameter.
 #[derive(Debug, Clone, Copy)]
-struct Row {
-    name: &'static str,
-    kind: Kind,
+pub(super) struct Row {
+    /// The bridge's name for it.
+    pub(super) name: &'static str,
+    /// The service's; Pulse's are the same.
+    pub(super) wire: &'static str,
+    pub(super) kind: Kind,
     /// What a phone call is best served with; `None` leaves it to the service.
-    default: Option<&'static str>,
+    pub(super) default: Option<&'static str>,
+}
+
+impl Row {
+    /// Whether this is one of its words.
+    pub(super) fn takes(&self, word: &str) -> bool {
+        match self.kind {
+            Kind::Word(words) | Kind::Words(words) => words.contains(&word),
+            Kind::Fixed(fixed) => fixed == word,
+            _ => false,
+        }
+    }
 }
 
 const fn row(name: &'static str, kind: Kind, default: Option<&'static str>) -> Row {
-    Row { name, kind, default }
+    Row { name, wire: name, kind, default }
 }
 
-/// How many parameters there are; a constant of its own, since a type may not ask a table that needs types.
-const COUNT: usize = 28;
-
-const TABLE: [Row; COUNT] = [
+const TABLE: [Row; 28] = [
     row("model", Kind::Fixed("pulse"), Some("pulse")),
     row("language", Kind::Language, Some("en")),
     row("encoding", Kind::Fixed("mulaw"), Some("mulaw")),
@@ -111,43 +128,68 @@ pub enum BadParameter {
 /// A checked set of parameters, telephony's to begin with ("Suggested set" of protocols/pulse.md section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
-    values: [Option<String>; COUNT],
+    protocol: Protocol,
+    /// In the order of the protocol's table.
+    values: Vec<Option<String>>,
     extra: Vec<(String, String)>,
 }
 
 impl Default for Parameters {
     fn default() -> Self {
-        Self { values: TABLE.map(|row| row.default.map(str::to_owned)), extra: Vec::new() }
+        Self::of(Protocol::Pulse)
+    }
+}
+
+const fn table_of(protocol: Protocol) -> &'static [Row] {
+    match protocol {
+        Protocol::Pulse => &TABLE,
+        Protocol::Asr => &asr::TABLE,
     }
 }
 
 impl Parameters {
-    /// Every name that [`Parameters::set`] takes.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        TABLE.iter().filter(|row| !matches!(row.kind, Kind::Fixed(_))).map(|row| row.name)
+    /// What a call asks of this service where nobody chose anything.
+    #[must_use]
+    pub fn of(protocol: Protocol) -> Self {
+        let values = table_of(protocol).iter().map(|row| row.default.map(str::to_owned)).collect();
+        Self { protocol, values, extra: Vec::new() }
     }
 
-    /// Sets one by its documented name. An empty `keywords` takes the keywords away.
+    /// Every name that [`Parameters::set`] takes.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.table().iter().filter(|row| !matches!(row.kind, Kind::Fixed(_))).map(|row| row.name)
+    }
+
+    const fn table(&self) -> &'static [Row] {
+        table_of(self.protocol)
+    }
+
+    /// Sets one by the bridge's name for it, which is Pulse's own. An empty list takes it away.
     ///
     /// # Errors
     /// If there is no such parameter, the bridge decides about it, or it may not hold that value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), BadParameter> {
-        let index = TABLE.iter().position(|row| row.name == name).ok_or_else(|| BadParameter::Unknown { name: shown(name) })?;
-        let row = TABLE[index];
+        let index = self.table().iter().position(|row| row.name == name);
+        let index = index.ok_or_else(|| BadParameter::Unknown { name: shown(name) })?;
+        let row = self.table()[index];
         let value = value.trim();
         let checked = match row.kind {
             Kind::Fixed(fixed) if value == fixed => return Ok(()),
             Kind::Fixed(_) => return Err(BadParameter::Fixed { name: row.name.to_owned() }),
             Kind::Switch => matches!(value, "true" | "false").then(|| value.to_owned()),
             Kind::Word(words) => words.contains(&value).then(|| value.to_owned()),
-            Kind::Whole(low, high) => {
-                value.parse().ok().filter(|number| (low..=high).contains(number)).map(|number| number.to_string())
-            }
+            Kind::Words(words) => asr::list(value, words),
+            Kind::SwitchOr(..) if matches!(value, "true" | "false") => Some(value.to_owned()),
+            Kind::Whole(low, high) | Kind::SwitchOr(low, high) => whole(value, low, high),
             Kind::Share => value.parse().ok().filter(|share: &f64| (0.0..=1.0).contains(share)).map(|share| share.to_string()),
             Kind::Language => is_language(value).then(|| value.to_owned()),
             Kind::Keywords => keywords(value),
         };
-        let checked = checked.ok_or_else(|| BadParameter::Value { name: row.name, expected: expected(row.kind) })?;
+        let expected = || match self.protocol {
+            Protocol::Pulse => expected(row.kind),
+            Protocol::Asr => asr::expected(row.kind, value),
+        };
+        let checked = checked.ok_or_else(|| BadParameter::Value { name: row.wire, expected: expected() })?;
         self.values[index] = (!checked.is_empty()).then_some(checked);
         Ok(())
     }
@@ -160,8 +202,9 @@ impl Parameters {
         let plain =
             (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
         let lower = name.to_ascii_lowercase();
-        let taken = NEVER_EXTRA.contains(&lower.as_str()) || TABLE.iter().any(|row| row.name == lower);
-        if !plain || taken || value.len() > MAX_VALUE {
+        let taken = NEVER_EXTRA.contains(&lower.as_str()) || self.table().iter().any(|row| row.name == lower);
+        // The older ASR closes on every name that it does not know.
+        if !plain || taken || value.len() > MAX_VALUE || self.protocol == Protocol::Asr {
             return Err(BadParameter::NotExtra { name: shown(name) });
         }
         self.extra.retain(|(known, _)| known != name);
@@ -172,17 +215,20 @@ impl Parameters {
     /// What a documented parameter holds; `None` where it is left to the service.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        TABLE.iter().position(|row| row.name == name).and_then(|index| self.values[index].as_deref())
+        self.table().iter().position(|row| row.name == name).and_then(|index| self.values[index].as_deref())
     }
 
-    /// The query of one connection. The session id is cut to what the service takes.
+    /// The query of one connection. The session id is cut to what Pulse takes; the older ASR takes none.
     #[must_use]
     pub fn query(&self, external_session_id: &str) -> String {
         let mut query = Serializer::new(String::new());
-        for (row, value) in TABLE.iter().zip(&self.values) {
+        for (row, value) in self.table().iter().zip(&self.values) {
             if let Some(value) = value {
-                query.append_pair(row.name, value);
+                query.append_pair(row.wire, value);
             }
+        }
+        if self.protocol == Protocol::Asr {
+            return query.finish();
         }
         query.extend_pairs(&self.extra);
         let id: String = session_alphabet(external_session_id).take(MAX_SESSION_ID).collect();
@@ -192,11 +238,13 @@ impl Parameters {
         query.finish()
     }
 
-    /// The URL of one connection: the operator's, with our query in place of what it says about the same parameters.
+    /// The URL of one connection: the operator's, with our query in place of what it says about the same parameters; for the older ASR,
+    /// in place of all that it says.
     #[must_use]
     pub fn url(&self, base: &Url, external_session_id: &str) -> Url {
         let query = self.query(external_session_id);
-        let ours = |name: &str| TABLE.iter().any(|row| row.name == name) || NEVER_EXTRA.contains(&name);
+        let is_asr = self.protocol == Protocol::Asr;
+        let ours = |name: &str| is_asr || self.table().iter().any(|row| row.name == name) || NEVER_EXTRA.contains(&name);
         let kept: Vec<(String, String)> = base.query_pairs().into_owned().filter(|(name, _)| !ours(name)).collect();
         let query = if kept.is_empty() { query } else { Serializer::new(query).extend_pairs(kept).finish() };
         let mut url = base.clone();
@@ -216,6 +264,10 @@ pub fn external_session_id(call: &CallSid, track: Track) -> String {
 
 fn session_alphabet(id: &str) -> impl Iterator<Item = char> {
     id.chars().map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' })
+}
+
+fn whole(value: &str, low: u32, high: u32) -> Option<String> {
+    value.parse().ok().filter(|number| (low..=high).contains(number)).map(|number: u32| number.to_string())
 }
 
 fn is_language(value: &str) -> bool {
@@ -241,8 +293,8 @@ fn expected(kind: Kind) -> String {
     match kind {
         Kind::Fixed(value) => value.to_owned(),
         Kind::Switch => "true or false".to_owned(),
-        Kind::Word(words) => format!("one of {}", words.join(", ")),
-        Kind::Whole(low, high) => format!("a whole number from {low} to {high}"),
+        Kind::Word(words) | Kind::Words(words) => format!("one of {}", words.join(", ")),
+        Kind::Whole(low, high) | Kind::SwitchOr(low, high) => format!("a whole number from {low} to {high}"),
         Kind::Share => "a number from 0 to 1".to_owned(),
         Kind::Language => "a language code such as en".to_owned(),
         Kind::Keywords => "a list like Word:2,Two words:1.5 (at most 10000, not JSON)".to_owned(),

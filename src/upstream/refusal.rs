@@ -3,11 +3,14 @@
 //! Promises: every cause prints as one line that names the cause and the remedy, without keys and without a caller's words;
 //! [`Refusal::is_fatal`] alone decides whether another try makes sense (protocols/pulse.md sections 3 and 6.4).
 
+mod flags;
+
 use std::{fmt, time::Duration};
 
+pub use flags::Flags;
 use serde_json::value::RawValue;
 
-use super::wire;
+use super::{Parameters, asr::Objection, wire};
 
 /// Most characters of the service's own words that are repeated.
 const MAX_REASON: usize = 200;
@@ -64,13 +67,13 @@ fn names_a_failure(word: &str) -> bool {
 /// Words of which the errors of speech services are made (protocols/pulse.md sections 3, 5 and 9), of which no few
 /// together give away a name, an address or a number.
 const FAILURE_WORDS: &str = "\
-    a account active after all allowed already an and api are at audio auth authentication authorization available backend bad bytes \
+    a account active after all allowed already an and api are at audio auth authentication authorization available backend bad balance bytes \
     channel channels chunk client close closed closing concurrency concurrent config configuration connect connection connections could \
     credits data decode decoder decoding denied did disabled does duration empty enabled encoding enterprise error exceeded expired failed \
-    failure for format found frame frames from gateway handler has header here idle in inactivity input internal invalid is it json key language \
-    large limit limited limits long malformed many maximum message minute missing model mulaw must no not of on only open or out parameter \
+    failure for format found frame frames from gateway handler has header here idle in inactivity input insufficient internal invalid is it json key language \
+    large limit limited limits long low malformed many maximum message minute missing model mulaw must no not of on only open or out parameter \
     parameters params parse parsing permitted plan policy process processing provided query quota rate reached received region rejected \
-    request requests required restarting sample samples schema seconds served server service session sessions shutting size socket speech status \
+    request requests required requires restarting sample samples schema seconds served server service session sessions shutting size socket speech status \
     stopped stream streaming streams subscription supported text the time timed timeout to token tokens too transcription unable unauthorized \
     unavailable unexpected unknown unsupported upgrade upstream usage valid value violation was websocket with within";
 
@@ -96,6 +99,13 @@ pub enum Lost {
     Stalled,
 }
 
+impl Lost {
+    /// Whether the service closed it as one does at the end.
+    pub(super) const fn is_normal(&self) -> bool {
+        matches!(self, Self::Closed { code: Some(1000), .. })
+    }
+}
+
 /// A cause for having no connection. `Display` is one line: the cause, then what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -106,12 +116,12 @@ pub enum Refusal {
         reason: Reason,
     },
     /// 403.
-    #[error(
-        "the speech service's plan lacks what was asked for (403: {reason}); switch that parameter off under [upstream] or change the plan"
-    )]
+    #[error("the speech service's plan lacks what was asked for (403: {reason}); {flags} or change the plan")]
     Forbidden {
         /// What the service said.
         reason: Reason,
+        /// What it may have meant.
+        flags: Flags,
     },
     /// 400.
     #[error("the speech service did not accept the parameters (400: {reason}); check [upstream] in the settings")]
@@ -161,6 +171,9 @@ pub enum Refusal {
         /// What the service said.
         reason: Reason,
     },
+    /// The older ASR says what it has against the stream.
+    #[error("{0}")]
+    Objection(Objection),
     /// The stream was closed before it said anything.
     #[error(
         "the speech service closed the stream before its first message (code {}); if it stays, check upstream.language against the region and the plan",
@@ -220,11 +233,22 @@ impl Refusal {
         let reason = Reason::before_a_call(&if key.is_empty() { told } else { told.replace(key, "(key)") });
         match status {
             401 => Self::BadKey { reason },
-            403 => Self::Forbidden { reason },
+            403 => Self::Forbidden { reason, flags: Flags::default() },
             400 if body.contains("LANGUAGE_NOT_ENABLED") => Self::Language { reason },
             400 => Self::BadRequest { reason },
             429 => Self::RateLimited { retry_after, reason },
             status => Self::Unavailable { status, reason },
+        }
+    }
+
+    /// The same with the parameters that the answer's `body` refuses, out of those that were `asked` for.
+    #[must_use]
+    pub fn naming(self, body: &[u8], asked: &Parameters) -> Self {
+        match self {
+            Self::Forbidden { reason, .. } => {
+                Self::Forbidden { reason, flags: Flags::named_by(&String::from_utf8_lossy(body), asked) }
+            }
+            other => other,
         }
     }
 
@@ -243,7 +267,11 @@ impl Refusal {
     /// Whether another try would end the same way until somebody changes something.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
-        matches!(self, Self::BadKey { .. } | Self::Forbidden { .. } | Self::BadRequest { .. } | Self::Language { .. })
+        match self {
+            Self::BadKey { .. } | Self::Forbidden { .. } | Self::BadRequest { .. } | Self::Language { .. } => true,
+            Self::Objection(objection) => objection.cause.is_fatal(),
+            _ => false,
+        }
     }
 
     /// Whether the service would not have one more session now: waiting for one is no outage.
@@ -273,6 +301,7 @@ impl Refusal {
             Self::Policy { .. } => "policy",
             Self::Unavailable { .. } => "unavailable",
             Self::ErrorFrame { .. } => "error_frame",
+            Self::Objection(objection) => objection.cause.code(),
             Self::ClosedBeforeMessage { .. } => "closed_before_message",
             Self::Dropped { .. } => "dropped",
             Self::Ended => "ended",

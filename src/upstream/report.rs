@@ -1,10 +1,10 @@
 //! What a link asks of its driver and tells its session.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use super::Refusal;
+use super::{Control, Parameters, Refusal, link::rotate::Tuned};
 use crate::{
     media::{Gap, GapReason, Offset},
     segment::Heard,
@@ -21,12 +21,22 @@ pub enum Output {
         /// When the last of them came; none for audio that is sent again.
         received: Option<Instant>,
     },
-    /// One text frame.
-    Control(&'static str),
+    /// What the protocol makes of it.
+    Control(Control),
     /// A WebSocket ping.
     Ping,
     /// Drop the connection, or the attempt to get one.
     Hangup,
+    /// Open another connection beside the one that is there, with these parameters if any are named; drop such a one of before.
+    DialNext(Option<Arc<Parameters>>),
+    /// Drop that one, or the attempt to get it.
+    DropNext,
+    /// Put it, or the attempt, in the place of the connection that is there, which is parted with in its own time. Its parameters stay.
+    Swap,
+    /// Open connections with these parameters from now on; with none named, with those before the last change.
+    Tune(Option<Arc<Parameters>>),
+    /// For whoever wished for other parameters.
+    Tuned(Tuned),
     /// Read some seconds of the track's audio behind `from` back from the spool; answered once by [`super::Link::handle_fetched`].
     Fetch {
         /// Its first byte.
@@ -39,6 +49,25 @@ pub enum Output {
     Leftover(Vec<Stretch>),
     /// For the session.
     Report(Box<Report>),
+}
+
+impl Output {
+    /// Whether it is still to be done when the connection is lost that it was asked for on.
+    pub(super) const fn survives_the_connection(&self) -> bool {
+        match self {
+            Self::Dial | Self::Audio { .. } | Self::Control(_) | Self::Ping => false,
+            Self::Report(_)
+            | Self::Hangup
+            | Self::Fetch { .. }
+            | Self::Open(_)
+            | Self::Leftover(_)
+            | Self::DialNext(_)
+            | Self::DropNext
+            | Self::Swap
+            | Self::Tune(_)
+            | Self::Tuned(_) => true,
+        }
+    }
 }
 
 /// What the session is told.
@@ -116,6 +145,8 @@ pub enum LinkState {
     Unstreamed,
     /// Audio flows.
     Live,
+    /// No audio came for so long that the service ended the stream; the next audio opens another one.
+    Idle,
     /// There is no connection; another one is tried.
     Reconnecting {
         /// Failures in a row.
@@ -142,6 +173,7 @@ impl LinkState {
             Self::Queued => "queued",
             Self::Unstreamed => "unstreamed",
             Self::Live => "live",
+            Self::Idle => "idle",
             Self::Reconnecting { .. } => "reconnecting",
             Self::Refused(_) => "refused",
             Self::Draining => "draining",

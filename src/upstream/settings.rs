@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use super::{Control, Protocol};
 use crate::media::ms_to_bytes;
 
 /// How patient, how fast and how large a link is. The defaults are the contract's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkSettings {
+    /// Which wire is spoken.
+    pub protocol: Protocol,
     /// Resolving, connecting, TLS and the upgrade together.
     pub connect_timeout: Duration,
     /// The service has this long to take one write; then it counts as lost.
@@ -47,11 +50,14 @@ pub struct LinkSettings {
     pub replay_speed: u32,
     /// What is left over goes to the batch endpoint, words that are still being said with it.
     pub has_batch: bool,
+    /// The service ends a session about so long after its beginning; shortly before, another one takes its place.
+    pub session_limit: Duration,
 }
 
 impl Default for LinkSettings {
     fn default() -> Self {
         Self {
+            protocol: Protocol::Pulse,
             connect_timeout: Duration::from_secs(10),
             write_deadline: Duration::from_secs(2),
             backoff_first: Duration::from_millis(500),
@@ -71,6 +77,17 @@ impl Default for LinkSettings {
             spool_bytes: ms_to_bytes(3_600_000),
             replay_speed: 2,
             has_batch: false,
+            session_limit: Duration::from_hours(1),
         }
+    }
+}
+
+impl LinkSettings {
+    /// The same for this wire: the older ASR has no `keepalive`.
+    #[must_use]
+    pub fn speaking(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self.keepalive = self.keepalive.filter(|_| protocol.frame(Control::Keepalive).is_some());
+        self
     }
 }

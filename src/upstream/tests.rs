@@ -1,5 +1,6 @@
 //! The machine in virtual time: a rig plays phone, clock, network and service, and keeps a log in words.
 
+mod asr;
 mod deaf;
 mod ending;
 mod faults;
@@ -7,6 +8,7 @@ mod hearing;
 mod losing;
 mod missing;
 mod queueing;
+mod rotating;
 mod sending;
 mod spooled;
 mod voices;
@@ -19,7 +21,8 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    FETCH_BYTES, Link, LinkSettings, LinkState, Lost, Output, Reason, Refusal, Remains, Report, Stretch, Totals, backlog::behind,
+    FETCH_BYTES, Flags, Link, LinkSettings, LinkState, Lost, Output, Protocol, Reason, Refusal, Remains, Report, Stretch, Totals,
+    Tuned, backlog::behind, protocol::Frame,
 };
 use crate::{
     media::{Chunk, GapReason, Offset},
@@ -97,6 +100,13 @@ impl Rig {
             pings: 0,
         };
         rig.drain();
+        rig
+    }
+
+    /// A rig whose first connection is open to a service that may say nothing for as long as it likes.
+    fn patient() -> Self {
+        let mut rig = Self::with(patient());
+        rig.connect();
         rig
     }
 
@@ -268,7 +278,22 @@ impl Rig {
                     continue;
                 }
                 Output::Hangup => "hangup".to_owned(),
-                Output::Control(text) => text.to_owned(),
+                Output::Control(control) => match Protocol::Pulse.frame(control) {
+                    Some(Frame::Text(text)) => text.to_owned(),
+                    other => format!("{other:?}"),
+                },
+                Output::DialNext(None) => "open next".to_owned(),
+                Output::DialNext(Some(with)) => format!("open next in {}", with.get("language").unwrap()),
+                Output::DropNext => "drop next".to_owned(),
+                Output::Swap => {
+                    // What was sent before it went to the other connection.
+                    self.audio.push((at, Bytes::new()));
+                    "swap".to_owned()
+                }
+                Output::Tune(None) => "tune back".to_owned(),
+                Output::Tune(Some(with)) => format!("tune to {}", with.get("language").unwrap()),
+                Output::Tuned(Tuned::Refused(refusal)) => format!("tuned refused {}", refusal.code()),
+                Output::Tuned(outcome) => format!("tuned {outcome:?}").to_lowercase(),
                 Output::Report(report) => self.report(*report),
             };
             self.log.push(format!("{at} {word}"));

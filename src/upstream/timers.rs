@@ -29,10 +29,12 @@ pub(super) enum Timer {
     Drain,
     /// There has been no connection for so long that a sender is not kept waiting for one.
     Patience,
+    /// The next step towards another connection in place of this one.
+    Rotate,
 }
 
 impl Timer {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Retry,
         Self::Pace,
         Self::Keepalive,
@@ -44,10 +46,11 @@ impl Timer {
         Self::Fetch,
         Self::Drain,
         Self::Patience,
+        Self::Rotate,
     ];
     /// Those that mean something only while a connection is open.
-    const OF_A_CONNECTION: [Self; 7] =
-        [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Fetch];
+    const OF_A_CONNECTION: [Self; 8] =
+        [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Fetch, Self::Rotate];
 }
 
 /// The table.

@@ -6,15 +6,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::refusal::Reason;
+use super::{
+    asr::{Cause, Objection},
+    refusal::{Reason, Refusal},
+};
 use crate::pii::Unredacted;
-
-/// Ends the stream: the service flushes, answers with `is_last` and closes (protocols/pulse.md section 5.2).
-pub(super) const CLOSE_STREAM: &str = r#"{"type":"close_stream"}"#;
-/// Asks for a final of what was said so far; the stream goes on.
-pub(super) const FINALIZE: &str = r#"{"type":"finalize"}"#;
-/// Holds an idle socket open.
-pub(super) const KEEPALIVE: &str = r#"{"type":"keepalive"}"#;
 
 /// Longest name or word kept of what the service adds to a final, and of a language code.
 const MAX_PLAIN: usize = 32;
@@ -72,8 +68,30 @@ pub(super) struct Word {
 #[derive(Debug, PartialEq)]
 pub(super) struct ErrorFrame {
     pub(super) reason: Reason,
+    pub(super) kind: ErrorKind,
+}
+
+/// What an error is about, as far as that decides what comes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ErrorKind {
+    /// Nothing that is known.
+    Unnamed,
     /// The region does not serve the language: trying again is no use.
-    pub(super) language: bool,
+    Language,
+    /// A cause that the older ASR names.
+    Named(Cause),
+}
+
+impl ErrorFrame {
+    /// The cause for having no connection any more.
+    pub(super) fn refusal(self) -> Refusal {
+        let reason = self.reason;
+        match self.kind {
+            ErrorKind::Unnamed => Refusal::ErrorFrame { reason },
+            ErrorKind::Language => Refusal::Language { reason },
+            ErrorKind::Named(cause) => Refusal::Objection(Objection { cause, reason }),
+        }
+    }
 }
 
 /// Reads one text frame.
@@ -91,7 +109,7 @@ pub(super) fn parse(text: &str) -> Message {
     }
 }
 
-type Raw<'a> = Option<&'a RawValue>;
+pub(super) type Raw<'a> = Option<&'a RawValue>;
 
 /// Every member by its text: what it holds is looked at one by one.
 #[derive(Deserialize, Default)]
@@ -156,7 +174,8 @@ impl Frame<'_> {
         let reason = [self.message, self.error, self.errors, self.error_code].into_iter().find_map(|raw| reason(raw?, 0));
         let language = plain(self.error_code).as_deref() == Some(LANGUAGE_CODE)
             || reason.as_deref().is_some_and(|it| it.contains(LANGUAGE_CODE));
-        ErrorFrame { reason: Reason::in_a_call(&reason.unwrap_or_default()), language }
+        let kind = if language { ErrorKind::Language } else { ErrorKind::Unnamed };
+        ErrorFrame { reason: Reason::in_a_call(&reason.unwrap_or_default()), kind }
     }
 }
 
@@ -199,24 +218,24 @@ fn words(raw: Raw<'_>) -> Vec<Word> {
 }
 
 /// An object; serde would take a list for one as well.
-fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+pub(super) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
     text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
 }
 
-fn list(raw: Raw<'_>) -> Vec<&RawValue> {
+pub(super) fn list(raw: Raw<'_>) -> Vec<&RawValue> {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
 }
 
-fn string(raw: Raw<'_>) -> Option<Unredacted> {
+pub(super) fn string(raw: Raw<'_>) -> Option<Unredacted> {
     serde_json::from_str::<String>(raw?.get()).ok().map(Unredacted::new)
 }
 
-fn boolean(raw: Raw<'_>) -> bool {
+pub(super) fn boolean(raw: Raw<'_>) -> bool {
     raw.is_some_and(|raw| matches!(raw.get(), "true" | "\"true\"" | "1"))
 }
 
 /// A number, or digits in a string; never NaN or infinite.
-fn number(raw: Raw<'_>) -> Option<f64> {
+pub(super) fn number(raw: Raw<'_>) -> Option<f64> {
     raw?.get().trim_matches('"').parse().ok().filter(|number: &f64| number.is_finite())
 }
 
@@ -233,7 +252,7 @@ fn speaker(raw: Raw<'_>) -> Option<u32> {
 }
 
 /// A short plain name: too little to carry a caller's words.
-fn plain(raw: Raw<'_>) -> Option<String> {
+pub(super) fn plain(raw: Raw<'_>) -> Option<String> {
     let fits = |text: &String| is_name(text, |byte| byte.is_ascii_alphanumeric());
     serde_json::from_str::<String>(raw?.get()).ok().filter(fits)
 }

@@ -2,7 +2,9 @@
 //!
 //! One binary, so that it is linked once. Tests wait for events, never for time.
 
+mod add_ons;
 mod api;
+mod asr;
 mod auth;
 mod bad_input;
 mod bad_line;
@@ -25,6 +27,7 @@ mod quota;
 mod relay;
 mod replay;
 mod restart;
+mod rotate;
 mod speech;
 mod spool;
 mod stage;

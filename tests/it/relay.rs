@@ -24,7 +24,6 @@ const REBIND: Duration = Duration::from_millis(20);
 
 /// See the module.
 pub(crate) struct Relay {
-    pub heard: HeardLog,
     address: SocketAddr,
     open: Arc<Mutex<Vec<CancellationToken>>>,
     away: watch::Sender<bool>,
@@ -34,17 +33,17 @@ pub(crate) struct Relay {
 impl Relay {
     /// Stands before a speech service of its own, which knows every fixture and misbehaves like this.
     pub(crate) async fn before(faults: Faults) -> Self {
-        let (others, heard) = (CancellationToken::new(), HeardLog::default());
+        let others = CancellationToken::new();
         let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = service.local_addr().unwrap();
-        let emulator = Emulator { script: Script::of_fixtures(&all_fixtures()), faults, auth: Auth::AnyKey, log: heard.clone() };
+        let emulator = Emulator { script: Script::of_fixtures(&all_fixtures()), faults, auth: Auth::AnyKey, log: HeardLog::default() };
         tokio::spawn(pulse_bridge::emulate::serve(service, emulator, others.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (away, is_away) = watch::channel(false);
         let open = Arc::default();
         tokio::spawn(listen(listener, target, Arc::clone(&open), is_away));
-        Self { heard, address, open, away, others }
+        Self { address, open, away, others }
     }
 
     /// Where the bridge is to dial.

@@ -113,6 +113,7 @@ impl Conversation<'_> {
 
     async fn talk(&mut self, socket: &mut Socket) -> &'static str {
         let mut waiting = Waiting::new(self.manner);
+        let mut silent_since = clock::now();
         loop {
             while let Some(output) = self.session.poll_output() {
                 waiting.push(output);
@@ -122,9 +123,17 @@ impl Conversation<'_> {
                 output = waiting.next() => if let Some(how) = self.perform(socket, output).await {
                     return how;
                 },
-                message = socket.next() => if let Some(how) = self.take(socket, message).await {
-                    return how;
-                },
+                message = socket.next() => {
+                    if matches!(&message, Some(Ok(Message::Binary(_)))) {
+                        silent_since = clock::now();
+                    }
+                    if let Some(how) = self.take(socket, message).await {
+                        return how;
+                    }
+                }
+                () = until(self.session.longest_silence().map(|limit| sleep_until((silent_since + limit).into()))) => {
+                    self.session.handle_silence();
+                }
             }
         }
     }
@@ -132,6 +141,10 @@ impl Conversation<'_> {
     /// Takes what came; says how the connection ended, if that ended it.
     async fn take(&mut self, socket: &mut Socket, message: Option<Result<Message, Error>>) -> Option<&'static str> {
         match message {
+            Some(Ok(Message::Binary(audio))) if audio.is_empty() => {
+                self.log.note_control(self.number, "");
+                self.session.handle_audio(&audio);
+            }
             Some(Ok(Message::Binary(audio))) => {
                 self.log.note_audio(self.number, &audio);
                 self.session.handle_audio(&audio);

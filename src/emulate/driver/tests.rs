@@ -1,3 +1,5 @@
+mod asr;
+
 use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};

@@ -191,7 +191,10 @@ fn a_connection_breaks_after_the_byte_that_the_fault_names() {
     let rows = [
         (Fault::Drop { after_bytes: 801 }, vec![Output::Drop]),
         (Fault::Close { after_bytes: 801, code: 1008 }, vec![Output::Close(1008)]),
-        (Fault::Error { after_bytes: 801, message: "no".into() }, vec![Output::Message(wire::error("no")), Output::Close(1011)]),
+        (
+            Fault::Error { after_bytes: 801, message: "no".into() },
+            vec![Output::Message(wire::error("no", &Parameters::of_query(&[]))), Output::Close(1011)],
+        ),
         (Fault::Stall { after_bytes: 801 }, vec![]),
     ];
     for (fault, expected) in rows {

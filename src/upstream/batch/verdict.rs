@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::upstream::{Parameters, Reason, wire};
+use crate::upstream::{Parameters, Protocol, Reason, wire};
 
 /// What came of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +159,7 @@ fn told(body: &str) -> String {
 fn parameter(body: &str) -> Option<&'static str> {
     let body: serde_json::Value = serde_json::from_str(body).ok()?;
     let path = body["errors"].as_array()?.iter().find_map(|error| error["path"].as_str())?;
-    Parameters::names().find(|name| *name == path)
+    Parameters::of(Protocol::Pulse).names().find(|name| *name == path)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const LEAST_VOICE_MS: u64 = 300;
 impl Link {
     /// The connection (or the attempt) is gone; whatever was meant for it goes with it.
     pub(super) fn lose(&mut self, cause: Refusal, chance: u32, now: Instant) {
-        self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup | Output::Fetch { .. }));
+        self.outputs.retain(Output::survives_the_connection);
         self.timers.clear_connection();
         if self.is_healthy(now) {
             self.backoff.reset();
@@ -26,7 +26,12 @@ impl Link {
             // A connection that is sent new audio and dies at once has not got on.
             self.until.take_if(|_| self.backlog.first_sent() > self.got.1);
         }
-        if cause.is_fatal() {
+        if self.take_next(&cause, chance, now) {
+            return;
+        }
+        if self.untune(&cause) {
+            self.wait(cause, chance, now);
+        } else if cause.is_fatal() {
             self.state = State::Refused;
             self.complete = false;
             self.report(Report::State(LinkState::Refused(cause)));
@@ -64,9 +69,7 @@ impl Link {
         let delay = self.backoff.fail(chance).max(cause.retry_after().unwrap_or_default());
         self.state = State::Waiting;
         self.timers.set(Timer::Retry, now + delay);
-        if !self.impatient && !self.timers.is_set(Timer::Patience) {
-            self.timers.set(Timer::Patience, now + self.settings.patience);
-        }
+        self.be_patient(now);
         let for_slot = cause.is_quota();
         self.report(Report::State(LinkState::Reconnecting { tries: self.backoff.failures(), cause }));
         if for_slot {
@@ -88,6 +91,13 @@ impl Link {
         }
         if let Some(until) = self.until {
             self.timers.set(Timer::Drain, until);
+        }
+    }
+
+    /// A sender is kept waiting for a connection for so long.
+    pub(super) fn be_patient(&mut self, now: Instant) {
+        if !self.impatient && !self.timers.is_set(Timer::Patience) {
+            self.timers.set(Timer::Patience, now + self.settings.patience);
         }
     }
 
@@ -166,6 +176,7 @@ impl Link {
     /// The end. `heard_out`: the service has had everything and had its time to answer.
     pub(super) fn finish(&mut self, heard_out: bool) {
         self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup));
+        self.stop_rotating();
         self.timers.clear_all();
         for run in self.hearing.runs.take_earlier() {
             let end_ms = run.last.end_ms;
@@ -197,7 +208,7 @@ impl Link {
             sent_ms: self.backlog.sent_ms(),
             finalized_ms: bytes_to_ms(self.finalized_bytes),
             replayed_ms: self.backlog.replayed_ms() + bytes_to_ms(self.hearing.resent),
-            reconnects: self.connections.saturating_sub(1),
+            reconnects: self.connections.saturating_sub(1 + self.rotation.swaps()),
             malformed: self.malformed,
             complete: self.complete,
         }));

@@ -7,6 +7,7 @@ use crate::{
     media::ms_to_bytes,
     pii::Unredacted,
     upstream::{
+        Cause,
         hear::{self, Ear, LastWord, Memory},
         open::{Closing, LEAST_VOICE_MS, Run, Runs},
         wire,
@@ -84,7 +85,7 @@ impl Link {
         match (is_last, asked) {
             (true, true) => self.finish(true),
             (true, false) => self.give_up_connection(Refusal::Ended, now),
-            (false, _) => {}
+            (false, _) => self.look_for_answer(now),
         }
     }
 
@@ -189,19 +190,21 @@ impl Link {
 
     pub(super) fn hear_error(&mut self, error: wire::ErrorFrame, now: Instant) {
         let State::Open(connection) = &mut self.state else { return };
-        if connection.kept_alive && !error.language {
+        if connection.kept_alive && error.kind == wire::ErrorKind::Unnamed {
             connection.kept_alive = false;
             self.keepalive_refused = true;
             self.timers.clear(Timer::Keepalive);
             return;
         }
-        if connection.watch.is_asked() && !self.hearing.answers && !error.language {
+        if connection.watch.is_asked() && !self.hearing.answers && error.kind == wire::ErrorKind::Unnamed {
             // A service that does not know `finalize` is not asked for one any more.
             (self.hearing.ignored, connection.finalize_at) = (u8::MAX, None);
             connection.watch.handle_heard(now);
             return;
         }
-        let reason = error.reason;
-        self.give_up_connection(if error.language { Refusal::Language { reason } } else { Refusal::ErrorFrame { reason } }, now);
+        if error.kind == wire::ErrorKind::Named(Cause::Idle) && self.rest(now) {
+            return;
+        }
+        self.give_up_connection(error.refusal(), now);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Instant, Link, Output, Refusal, State, Timer, wire};
+use super::{Control, Instant, Link, Output, Refusal, State, Timer};
 use crate::upstream::watch::Standing;
 
 /// How often a link looks.
@@ -42,7 +42,7 @@ impl Link {
             connection.watch.handle_asked(connection.sent_end(), now);
             connection.last_sent = now;
             connection.kept_alive = false;
-            self.outputs.push_back(Output::Control(wire::FINALIZE));
+            self.outputs.push_back(Output::Control(Control::Finalize));
         }
     }
 }

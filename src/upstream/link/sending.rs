@@ -1,12 +1,12 @@
 //! What goes out on a connection: audio at its pace, what memory has not fetched before, and what keeps the connection up.
 
-use super::{Chunk, Instant, Link, Output, Refusal, Report, State, Timer, wire};
+use super::{Chunk, Control, Instant, Link, Output, Refusal, Report, State, Timer};
 use crate::upstream::backlog::FETCH_AGAIN;
 
 impl Link {
     /// Sends what may be sent now, and behind the last of it what was waiting for that.
     pub(super) fn flush(&mut self, now: Instant) {
-        if !self.flush_prelude(now) {
+        if self.rotation.holds_back() || !self.flush_prelude(now) {
             return;
         }
         let State::Open(connection) = &mut self.state else { return };
@@ -17,6 +17,7 @@ impl Link {
                 return self.fetch();
             }
             connection.send(chunk, now);
+            self.rotation.listen(chunk);
             let is_new = !self.recovered && !self.backlog.is_next_fetched() && chunk.end() > self.backlog.first_sent();
             self.outputs.push_back(Output::Audio { audio: chunk.audio.clone(), received: is_new.then_some(chunk.received) });
             if connection.is_news() {
@@ -36,13 +37,14 @@ impl Link {
         }
         if self.ended && !connection.closing {
             connection.closing = true;
-            self.outputs.push_back(Output::Control(wire::CLOSE_STREAM));
+            self.outputs.push_back(Output::Control(Control::CloseStream));
             self.timers.set(Timer::Close, now + self.settings.close_deadline);
         } else if self.finalize_wanted && !connection.closing {
             self.finalize_wanted = false;
             connection.finalize_at = Some(connection.sent_end());
-            self.outputs.push_back(Output::Control(wire::FINALIZE));
+            self.outputs.push_back(Output::Control(Control::Finalize));
         }
+        self.look_for_silence(now);
     }
 
     /// Asks for what is to be sent soon and memory has not.
@@ -75,7 +77,7 @@ impl Link {
         }
         connection.last_sent = now;
         connection.kept_alive = true;
-        self.outputs.push_back(Output::Control(wire::KEEPALIVE));
+        self.outputs.push_back(Output::Control(Control::Keepalive));
         self.timers.set(Timer::Keepalive, now + every);
     }
 

@@ -42,7 +42,7 @@ fn every_documented_parameter_is_taken_and_appears_in_the_query() {
         ("emotion_detection", "true"),
         ("gender_detection", "true"),
     ];
-    assert_eq!(Parameters::names().collect::<Vec<_>>().len(), table.len(), "a parameter is missing here");
+    assert_eq!(Parameters::default().names().collect::<Vec<_>>().len(), table.len(), "a parameter is missing here");
     for (name, value) in table {
         let parameters = set(name, value).unwrap();
         assert_eq!(parameters.get(name), Some(value));

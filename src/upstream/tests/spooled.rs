@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn what_memory_forgot_is_sent_from_the_spool_in_order_and_at_the_speed_of_a_replay() {
-    let mut rig = Rig::open();
+    let mut rig = Rig::patient();
     rig.talk(3_000);
     rig.lose(Lost::Broken);
     rig.wait(500);
@@ -21,7 +21,7 @@ fn what_memory_forgot_is_sent_from_the_spool_in_order_and_at_the_speed_of_a_repl
 
 #[test]
 fn a_long_sentence_forgotten_on_a_live_connection_is_sent_again_if_that_is_lost() {
-    let mut rig = Rig::open();
+    let mut rig = Rig::patient();
     rig.talk(30_000);
     rig.lose(Lost::Broken);
     rig.wait(500);
@@ -33,7 +33,7 @@ fn a_long_sentence_forgotten_on_a_live_connection_is_sent_again_if_that_is_lost(
 
 #[test]
 fn a_stretch_that_never_reached_the_link_is_fetched() {
-    let mut rig = Rig::open();
+    let mut rig = Rig::patient();
     rig.talk(600);
     rig.miss(300);
     rig.talk(600);
@@ -45,7 +45,7 @@ fn a_stretch_that_never_reached_the_link_is_fetched() {
 
 #[test]
 fn a_stretch_that_the_spool_has_not_either_is_a_gap_told_once() {
-    let mut rig = Rig::open();
+    let mut rig = Rig::patient();
     rig.talk(600);
     rig.offset += 300 * 8;
     rig.talk(600);
@@ -64,7 +64,7 @@ fn a_stretch_that_the_spool_has_not_either_is_a_gap_told_once() {
 #[test]
 fn a_gap_moves_the_mark_only_where_finals_have_come_for_all_before_it() {
     for (spoken, covers) in [(0.6, 900), (0.3, 300)] {
-        let mut rig = Rig::open();
+        let mut rig = Rig::patient();
         rig.talk(600);
         rig.final_words("hello", 0.0, spoken);
         rig.offset += 300 * 8;
@@ -75,7 +75,7 @@ fn a_gap_moves_the_mark_only_where_finals_have_come_for_all_before_it() {
 
 #[test]
 fn audio_that_is_not_written_yet_is_waited_for() {
-    let mut rig = Rig::open();
+    let mut rig = Rig::patient();
     rig.talk(3_000);
     rig.lose(Lost::Broken);
     rig.wait(500);
@@ -93,7 +93,7 @@ fn audio_that_is_not_written_yet_is_waited_for() {
 
 #[test]
 fn what_is_never_written_is_given_up_in_time_and_the_rest_is_sent() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::with(patient());
     rig.talk(30_000);
     rig.spool.clear();
     rig.connect();
@@ -143,7 +143,7 @@ fn a_line_that_is_quiet_for_hours_needs_neither_the_spool_nor_a_replay() {
 
 #[test]
 fn a_service_that_is_back_before_the_end_of_all_trying_hears_the_whole_backlog() {
-    let mut rig = Rig::open();
+    let mut rig = Rig::patient();
     rig.talk(3_000);
     rig.lose(Lost::Broken);
     while rig.now < rig.start + Duration::from_secs(40) {
@@ -167,7 +167,7 @@ fn a_service_that_is_back_before_the_end_of_all_trying_hears_the_whole_backlog()
 
 #[test]
 fn a_link_that_gets_on_is_never_cut_off_and_one_that_does_not_is_in_time() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::with(patient());
     rig.talk(600_000);
     rig.hang_up();
     for part in 1..=4_u32 {

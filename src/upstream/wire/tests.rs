@@ -9,7 +9,7 @@ fn transcript(text: &str) -> Transcript {
 
 fn error(text: &str) -> (String, bool) {
     match parse(text) {
-        Message::Error(frame) => (frame.reason.to_string(), frame.language),
+        Message::Error(frame) => (frame.reason.to_string(), frame.kind == ErrorKind::Language),
         _ => panic!("no error: {text}"),
     }
 }

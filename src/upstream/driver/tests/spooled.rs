@@ -4,7 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn what_a_service_that_read_nothing_has_missed_its_successor_hears_from_the_spool() {
-    let mut rig = Rig::new(LinkSettings { write_deadline: Duration::from_millis(100), ..fast() });
+    let mut rig =
+        Rig::new(LinkSettings { write_deadline: Duration::from_millis(100), deaf_after: Duration::from_hours(1), ..fast() });
     let _deaf = rig.accept().await;
     for _ in 0..200 {
         rig.chunk(48_000).await;
