@@ -227,7 +227,12 @@ pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metr
     for (name, value) in &set.extra {
         parameters.set_extra(name, value).with_context(|| format!("upstream.extra.{name}"))?;
     }
-    let bounds = LinkSettings { close_deadline: set.close_deadline, replay_speed: set.replay_speed, ..LinkSettings::default() };
+    let bounds = LinkSettings {
+        close_deadline: set.close_deadline,
+        replay_speed: set.replay_speed,
+        session_limit: set.session_limit,
+        ..LinkSettings::default()
+    };
     let settings = bounds.speaking(set.protocol);
     Ok(Upstream {
         url: set.speech_url().context("there is no address of a speech service: set SMALLEST_API_KEY or upstream.url")?,

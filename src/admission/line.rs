@@ -231,6 +231,11 @@ impl Tracks {
         self.0.insert(key, (commands, spool));
     }
 
+    /// The links whose audio has not ended.
+    pub(super) fn open(&self) -> impl Iterator<Item = (TrackKey, mpsc::Sender<Command>)> {
+        self.0.iter().filter_map(|(key, (commands, _))| Some((*key, commands.upgrade()?)))
+    }
+
     /// Audio up to here is covered by stored finals; the link and the spool may forget it.
     pub fn covered(&self, key: TrackKey, mark: Offset) {
         let Some((commands, spool)) = self.0.get(&key) else { return };

@@ -8,6 +8,7 @@ mod line;
 mod refused;
 mod resume;
 mod session;
+mod steer;
 
 use std::{
     collections::HashMap,
@@ -19,6 +20,7 @@ pub use health::Health;
 pub use line::{Admission, Door, Tracks};
 pub use refused::Refused;
 use secrecy::{ExposeSecret, SecretString};
+pub use steer::{Change, Unchanged};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -66,8 +68,15 @@ pub struct Line {
     call_sid: CallSid,
     inputs: mpsc::Sender<Input>,
     reports: mpsc::Sender<(TrackKey, Report)>,
-    upstream: Arc<Upstream>,
+    /// What the next track is opened with.
+    upstream: Arc<Mutex<Arc<Upstream>>>,
     key: DataKey,
+}
+
+impl Line {
+    fn upstream(&self) -> Arc<Upstream> {
+        Arc::clone(&locked(&self.upstream))
+    }
 }
 
 /// What admission works with.

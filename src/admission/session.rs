@@ -1,6 +1,9 @@
 //! Opening a session's task and links, and bringing back the sessions that a killed bridge left.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
@@ -59,7 +62,8 @@ impl Calls {
         let (inputs, inputs_in) = mpsc::channel(INPUTS);
         let (reports, reports_in) = mpsc::channel(INPUTS);
         let (session, call_sid) = (facts.session.clone(), facts.call_sid.clone());
-        let line = Line { session, call_sid, inputs, reports, upstream: self.upstream_for(facts), key: key.clone() };
+        let upstream = Arc::new(Mutex::new(self.upstream_for(facts)));
+        let line = Line { session, call_sid, inputs, reports, upstream, key: key.clone() };
         (line, Mail { inputs: inputs_in, reports: reports_in, first })
     }
 
@@ -121,7 +125,7 @@ impl Calls {
     pub(super) fn open_track(&self, line: &Line, key: TrackKey, recovered: bool) -> OpenTrack {
         let (commands, commands_in) = mpsc::channel(self.0.parts.link_queue);
         let external = upstream::external_session_id(&line.call_sid, key.track);
-        let link = upstream::run(Arc::clone(&line.upstream), key, external, recovered, commands_in, line.reports.clone());
+        let link = upstream::run(line.upstream(), key, external, recovered, commands_in, line.reports.clone());
         let span = tracing::info_span!("link", session = %line.session, call = %line.call_sid, track = %key.track);
         let metrics = Arc::clone(&self.0.parts.metrics);
         self.0.parts.tasks.spawn(async move {

@@ -40,6 +40,9 @@ pub async fn operator_only(
     request: Request,
     next: Next,
 ) -> Response {
+    if !request.method().is_safe() && is_from_elsewhere(request.headers()) {
+        return Problem::new(StatusCode::FORBIDDEN, "a page of another origin may not change anything here").into_response();
+    }
     match verdict(bridge.api_token(), peer, request.headers()) {
         Ok(()) => {
             if let Some(stranger) = request.extensions().get::<Arc<Place>>() {
@@ -69,6 +72,14 @@ fn verdict(token: Option<&SecretString>, peer: SocketAddr, headers: &HeaderMap) 
         Some(_) => Err((Turned::ApiToken, "the Bearer token is not the api_token")),
         None => Err((Turned::ApiToken, "send the api_token as Authorization: Bearer")),
     }
+}
+
+/// Whether a browser says that a page of another origin asks: without a token it would be answered for standing on this machine.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+    authority.is_none() || authority != host
 }
 
 fn is_forwarded(headers: &HeaderMap) -> bool {
@@ -138,6 +149,15 @@ mod tests {
         assert!(verdict(Some(&token), here, &HeaderMap::new()).is_err());
         assert!(verdict(Some(&token), here, &headers(&[("authorization", "Bearer wrong")])).is_err());
         assert!(verdict(Some(&token), here, &headers(&[("authorization", "bearer s3cret")])).is_ok());
+    }
+
+    #[test]
+    fn a_page_of_another_origin_is_told_from_our_own() {
+        let from = |origin| is_from_elsewhere(&headers(&[("host", "127.0.0.1:8080"), ("origin", origin)]));
+        assert!(!from("http://127.0.0.1:8080") && !is_from_elsewhere(&headers(&[("host", "127.0.0.1:8080")])));
+        for origin in ["https://example.com", "http://127.0.0.1:8081", "null", ""] {
+            assert!(from(origin), "{origin}");
+        }
     }
 
     #[test]

@@ -175,7 +175,7 @@ pub async fn transcript(
     Ok(Json(serde_json::json!({ "call_sid": call_sid, "state": state, "segments": lines })).into_response())
 }
 
-async fn find(bridge: &Bridge, sid: &str) -> Result<Session, Problem> {
+pub(super) async fn find(bridge: &Bridge, sid: &str) -> Result<Session, Problem> {
     let known = CallSid::new(sid).is_ok();
     let found = if known { bridge.store().call(sid).await.map_err(|why| unreadable(&why))? } else { None };
     found.ok_or_else(|| Problem::not_found("there is no call or session of this name"))
@@ -187,7 +187,7 @@ pub fn unreadable(why: &StoreError) -> Problem {
     Problem::unavailable("the store cannot be read now; see the log")
 }
 
-fn entry(bridge: &Bridge, session: &SessionId) -> Option<Entry<Line>> {
+pub(super) fn entry(bridge: &Bridge, session: &SessionId) -> Option<Entry<Line>> {
     bridge.calls().registry().session(session)
 }
 

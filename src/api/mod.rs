@@ -1,7 +1,7 @@
 //! The HTTP side: media sockets, Twilio's webhooks, health, metrics and the operator's API.
 //!
 //! Promises: routes are those of the contract; what it names and this version lacks answers 404 and says so; every body and
-//! header that is read has a bound in size and in time; only Twilio's webhooks read bodies.
+//! header that is read has a bound in size and in time; only Twilio's webhooks and the operator's own requests have bodies that are read.
 
 pub mod access;
 pub mod calls;
@@ -9,6 +9,7 @@ pub mod deliveries;
 pub mod health;
 pub mod ingress;
 pub mod problem;
+pub mod steer;
 pub mod twilio;
 
 use std::sync::Arc;
@@ -125,6 +126,8 @@ pub fn router(bridge: Bridge) -> Router {
         .route("/v1/calls/{sid}", delete(async || Problem::not_built("erasing a call")))
         .route("/v1/calls/{sid}/transcript", get(calls::transcript))
         .route("/v1/calls/{sid}/events", get(calls::events))
+        .route("/v1/calls/{sid}/finalize", post(steer::finalize))
+        .route("/v1/calls/{sid}/language", post(steer::language))
         .route("/v1/calls/{sid}/{verb}", any(async || Problem::not_built("this route of a call")))
         .route("/v1/live", get(async || Problem::not_built("the live feed")))
         .route("/v1/deliveries", get(deliveries::list))

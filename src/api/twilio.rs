@@ -116,7 +116,7 @@ fn may_be_twilio(bridge: &Bridge, headers: &HeaderMap) -> Result<(), Denied> {
 }
 
 /// The body; `None` in place of a reason where it just broke off.
-async fn body_within(limit: Duration, request: Request) -> Result<Bytes, Option<Turned>> {
+pub(super) async fn body_within(limit: Duration, request: Request) -> Result<Bytes, Option<Turned>> {
     match tokio::time::timeout(limit, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(why)) => Err((why.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE).then_some(Turned::BodyTooLarge)),

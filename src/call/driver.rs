@@ -25,7 +25,7 @@ use crate::{
     segment::TrackKey,
     spool::{SpoolTrack, seal::WrappedKey},
     store::{Store, StoreError},
-    upstream::{Command, LinkState, Report},
+    upstream::{Command, LinkState, Parameters, Report, Tuned},
     webhook::Endpoints,
 };
 
@@ -82,6 +82,18 @@ pub enum Input {
         received: Vec<(Track, Received)>,
         /// When its last audio came.
         last_audio: Instant,
+    },
+    /// Every link is to ask for a final now.
+    Finalize {
+        /// Hears how many there are.
+        answer: oneshot::Sender<usize>,
+    },
+    /// Every link is to go on with other parameters.
+    Retune {
+        /// These.
+        parameters: Arc<Parameters>,
+        /// Hears from which links an answer will come.
+        answer: oneshot::Sender<Vec<(TrackKey, oneshot::Receiver<Tuned>)>>,
     },
     /// The reaper found nobody at home.
     Reap,
@@ -207,6 +219,9 @@ impl Session {
                 tracing::info!(stream, reason = reason.as_str(), "a stream ended");
                 call.handle_stream_ended(stream, reason, &received, last_audio, now);
             }
+            // Whoever asked may have given up waiting.
+            Input::Finalize { answer } => drop(answer.send(self.desk.tracks.finalize())),
+            Input::Retune { parameters, answer } => drop(answer.send(self.desk.tracks.retune(&parameters))),
             Input::Reap => call.handle_no_more_streams(EndReason::Timeout, now),
         }
     }

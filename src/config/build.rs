@@ -54,6 +54,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             chunk_ms: from.int("upstream.chunk_ms"),
             replay_speed: u32::try_from(from.int("upstream.replay_speed")).expect("the table bounds it"),
             close_deadline: from.span("upstream.close_deadline"),
+            session_limit: from.span("upstream.session_limit"),
             protocol,
             parameters: parameters(&settings, protocol),
             extra: match settings.get("upstream.extra") {

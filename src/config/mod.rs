@@ -96,6 +96,8 @@ pub struct Upstream {
     pub chunk_ms: u64,
     /// How fast audio goes that waited, in multiples of real time, 1 to 16.
     pub replay_speed: u32,
+    /// The service ends a session after so long.
+    pub session_limit: Duration,
     /// How long the last final is waited for.
     pub close_deadline: Duration,
     /// Which wire the service speaks.

@@ -198,6 +198,7 @@ pub const KEYS: &[Key] = &[
     key("upstream.chunk_ms", Kind::Int(20, 500), "60", "Milliseconds of audio in one message to the speech service."),
     key("upstream.when_full", Kind::Choice(&["wait", "one_track", "batch_after", "refuse"]), "wait", "What a call gets when every speech socket is taken.").later(),
     key("upstream.replay_speed", Kind::Int(1, 16), "2", "How many times as fast as speech audio goes out that had to wait: after a reconnect, or from a recording that is played fast."),
+    key("upstream.session_limit", Kind::Span(SEC, DAY), "1 h", "How long the service lets a session last, which is the operator's to find out: from nine tenths of it on, another connection takes over at the next silence."),
     key("upstream.close_deadline", Kind::Span(SEC, LONGEST_CLOSE), "5 s", "How long the last words of a call are waited for after its end."),
 
     parameter("upstream.model", Kind::Choice(&["pulse"]), "pulse", "Pulse model."),

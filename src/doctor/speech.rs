@@ -84,9 +84,9 @@ fn refused(facts: &Facts, refusal: &Refusal) -> (State, String, String) {
     match refusal {
         Refusal::BadKey { .. } => refused_key(facts, "401"),
         Refusal::Objection(objection) => objected(facts, objection),
-        Refusal::Forbidden { reason } => {
+        Refusal::Forbidden { reason, flags } => {
             let name = facts.key.as_ref().map_or("the key", |(name, _)| name);
-            let advice = format!("use a key of a plan that has it ({name}), or leave out{}", chosen(facts));
+            let advice = format!("use a key of a plan that has it ({name}), or {flags}");
             fail(format!("refused what the key's plan does not have (403: {reason})"), &advice)
         }
         Refusal::BadRequest { reason } => {
@@ -163,7 +163,7 @@ fn chosen(facts: &Facts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::Reason;
+    use crate::upstream::{Flags, Parameters, Reason};
 
     fn line(outcome: Outcome) -> String {
         let key = Some(("SMALLEST_API_KEY".to_owned(), "…9f2c".to_owned()));
@@ -184,7 +184,7 @@ mod tests {
         let status = |status| Refusal::Unavailable { status, reason: reason() };
         let refusals = [
             Refusal::BadKey { reason: reason() },
-            Refusal::Forbidden { reason: reason() },
+            Refusal::Forbidden { reason: reason(), flags: Flags::named_by("redact_pii", &Parameters::default()) },
             Refusal::BadRequest { reason: reason() },
             Refusal::Language { reason: reason() },
             Refusal::RateLimited { retry_after: None, reason: reason() },
@@ -202,7 +202,7 @@ mod tests {
         Fail wss://api.example/…/live refused the key (401)
           → SMALLEST_API_KEY ends in …9f2c; make a new key
         Fail wss://api.example/…/live refused what the key's plan does not have (403: in its words)
-          → use a key of a plan that has it (SMALLEST_API_KEY), or leave out upstream.language (pulse-bridge.toml:9)
+          → use a key of a plan that has it (SMALLEST_API_KEY), or switch off upstream.redact_pii
         Fail wss://api.example/…/live refused the parameters (400: in its words)
           → check upstream.language (pulse-bridge.toml:9)
         Fail wss://api.example/…/live does not have the language in this region (in its words)

@@ -76,6 +76,13 @@ impl Refusal {
         };
         Self { status, body, retry_after }
     }
+
+    /// What a plan without this answers to whoever asks for it.
+    pub(super) fn of_flag(flag: &str, query: &[(String, String)]) -> Option<Self> {
+        let asked = query.iter().any(|(name, value)| name == flag && value == "true");
+        let body = json!({"error": format!("forbidden: the plan does not include {flag}"), "request_id": "req_emulated"});
+        asked.then_some(Self { status: 403, body, retry_after: None })
+    }
 }
 
 /// Decides about a request. The key may come as Bearer header, `token` or `api_key`.

@@ -220,6 +220,7 @@ fn begin(route: Route, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Resul
     let faults = emulator.faults.of_connection(number, attempt, &external_session_id);
     let refused = faults.iter().find_map(|suffered| match &suffered.fault {
         Fault::Refuse { status, retry_after } => Some(Refusal::of_status(*status, *retry_after)),
+        Fault::RefuseFlag { flag } => Refusal::of_flag(flag, &query),
         _ => None,
     });
     let (asked, verdict) = if route.is_asr() {

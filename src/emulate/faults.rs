@@ -51,6 +51,16 @@ pub enum Fault {
         #[serde(default)]
         retry_after: Option<u32>,
     },
+    /// The handshake is refused with 403 if it asks for this: the plan lacks it.
+    RefuseFlag {
+        /// A parameter that is switched on.
+        flag: String,
+    },
+    /// Whoever asks for this language gets an error frame and a close: the region does not serve it.
+    RefuseLanguage {
+        /// Which.
+        language: String,
+    },
     /// The connection is gone without a close frame.
     Drop {
         /// When.
@@ -320,6 +330,8 @@ impl Fault {
         matches!(
             self,
             Self::Refuse { .. }
+                | Self::RefuseFlag { .. }
+                | Self::RefuseLanguage { .. }
                 | Self::LateAccept { .. }
                 | Self::Flap { .. }
                 | Self::Jitter { .. }

@@ -116,6 +116,10 @@ impl Session {
         if let Some((message, errors)) = session.asked.asr.as_ref().and_then(|asked| asked.objection.clone()) {
             session.refuse(asr::objection(message, &errors));
         }
+        if session.has(&Fault::RefuseLanguage { language: session.asked.language.clone() }) {
+            session.say(Output::Message(wire::no_such_language(&session.asked.language)));
+            session.end(Output::Close(1011));
+        }
         session
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Parameters {
     pub(super) redact: bool,
     pub(super) full_transcript: bool,
     pub(super) vad_events: bool,
+    pub(super) emotion: bool,
+    pub(super) gender: bool,
     pub(super) eou_timeout_ms: u64,
     /// How many words make a final; `None` for no such cut.
     pub(super) max_words: Option<usize>,
@@ -51,6 +53,8 @@ impl Parameters {
             redact: is_on("redact_pii") || is_on("redact_pci"),
             full_transcript: is_on("full_transcript"),
             vad_events: given("vad_events").or_else(|| given("vad")) == Some("true"),
+            emotion: is_on("emotion_detection"),
+            gender: is_on("gender_detection"),
             eou_timeout_ms: number("eou_timeout_ms", 800),
             max_words: cut_by_words.then(|| usize::try_from(number("max_words", 10)).unwrap_or(10).max(1)),
             external_session_id: given("external_session_id").unwrap_or_default().to_owned(),
@@ -118,6 +122,10 @@ pub(super) struct Transcript<'a> {
     utterances: Option<Vec<Utterance<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redacted_entities: Option<[&'a str; 0]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    emotion: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gender: Option<Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -195,6 +203,8 @@ fn text_of<'a>(session_id: &'a str, text: &'a str) -> Transcript<'a> {
         words: None,
         utterances: None,
         redacted_entities: None,
+        emotion: None,
+        gender: None,
     }
 }
 
@@ -221,6 +231,8 @@ pub(super) fn final_of(session_id: &str, text: &str, spoken: &[Spoken], asked: &
         words: asked.words.then(|| spoken.iter().map(word).collect()),
         utterances: asked.utterances.then(|| utterance.into_iter().collect()),
         redacted_entities: asked.redact.then_some([]),
+        emotion: asked.emotion.then(|| serde_json::json!({"neutral": 0.9, "happiness": 0.1})),
+        gender: asked.gender.then(|| serde_json::json!({"female": 0.8, "male": 0.2})),
         ..text_of(session_id, text)
     };
     if marks.string_numbers {
@@ -271,6 +283,12 @@ pub(super) fn error(message: &str, asked: &Parameters) -> String {
         return asr::error(message);
     }
     json(&serde_json::json!({"type": "error", "status": "error", "message": message}))
+}
+
+/// The error frame for a language that the region does not serve.
+pub(super) fn no_such_language(language: &str) -> String {
+    let message = format!("{language} is not served here");
+    json(&serde_json::json!({"type": "error", "error_code": "LANGUAGE_NOT_ENABLED_IN_REGION", "message": message}))
 }
 
 /// Seconds with whole milliseconds, as the service gives them.

@@ -5,6 +5,7 @@
 //! link has, or when nobody listens to its reports any more.
 
 mod dial;
+mod next;
 mod probe;
 
 use std::{
@@ -17,14 +18,15 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt};
 use secrecy::SecretString;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::{WebSocketStream, tungstenite};
 use tungstenite::Message;
 use url::Url;
 
+use next::Next;
 pub use probe::{Probe, Unopened, probe};
 
-use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Report, protocol::Frame};
+use super::{Control, Link, LinkSettings, Lost, Output, Parameters, Protocol, Reason, Refusal, Report, Tuned, protocol::Frame};
 use crate::{
     clock,
     media::{Chunk, Offset},
@@ -66,21 +68,27 @@ pub enum Command {
     Covered(Offset),
     /// Ask for a final now.
     Finalize,
+    /// Go on with these parameters, and say what comes of it; a wish that a later one replaces gets no answer.
+    Retune(Arc<Parameters>, oneshot::Sender<Tuned>),
 }
 
 impl Command {
-    fn give(self, link: &mut Link) {
+    fn give(self, link: &mut Link, next: &mut Next) {
         match self {
             Self::Audio(chunk) => link.handle_audio(chunk, clock::now()),
             Self::Covered(to) => link.handle_covered(to, clock::now()),
             Self::Finalize => link.handle_finalize(clock::now()),
+            Self::Retune(parameters, answer) => {
+                next.asked_by(answer);
+                link.handle_retune(parameters, clock::now());
+            }
         }
     }
 }
 
 /// Runs one track's link to its end.
 pub async fn run(
-    upstream: Arc<Upstream>,
+    mut upstream: Arc<Upstream>,
     key: TrackKey,
     external_session_id: String,
     recovered: bool,
@@ -89,6 +97,7 @@ pub async fn run(
 ) {
     let mut link = Link::new(Arc::clone(&upstream.settings), recovered, clock::now());
     let mut way = Way::Idle;
+    let mut next = Next::new(external_session_id.clone(), upstream.settings.protocol);
     let mut waiting = VecDeque::new();
     let mut more_audio = true;
     let mut alarm = Box::pin(tokio::time::sleep_until(clock::now().into()));
@@ -107,16 +116,18 @@ pub async fn run(
                     way.write(Message::Binary(audio), &mut link, &upstream.settings).await;
                     way.wrote(received, &upstream.metrics);
                 }
-                Output::Control(control) => match upstream.settings.protocol.frame(control) {
-                    Some(Frame::Text(text)) => way.write(Message::text(text), &mut link, &upstream.settings).await,
-                    Some(Frame::Empty) => way.write(Message::Binary(bytes::Bytes::new()), &mut link, &upstream.settings).await,
-                    None => {}
-                },
+                Output::Control(control) => {
+                    if let Some(message) = said(control, upstream.settings.protocol) {
+                        way.write(message, &mut link, &upstream.settings).await;
+                    }
+                }
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
+                of_the_next => next.perform(of_the_next, &mut way, &mut upstream),
             }
         }
         if link.is_closed() && waiting.is_empty() {
-            return way.farewell().await;
+            tokio::join!(way.farewell(), next.farewell());
+            return;
         }
         let deadline = link.poll_timeout();
         if let Some(deadline) = deadline.filter(|deadline| alarm.deadline() != (*deadline).into()) {
@@ -125,20 +136,21 @@ pub async fn run(
         tokio::select! {
             command = commands.recv(), if more_audio && link.is_listening() => {
                 if let Some(command) = command {
-                    command.give(&mut link);
+                    command.give(&mut link, &mut next);
                 } else {
                     more_audio = false;
                     link.handle_audio_ended(clock::now());
                 }
             }
             event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => take(event, &mut way, &mut link).await,
+            event = next.next() => next.take(event, &mut link),
             permit = reports.reserve(), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
                 (Ok(permit), Some(report)) => permit.send((key, report)),
                 _ => return,
             },
             () = alarm.as_mut(), if deadline.is_some() => {
                 // What came while this task was not run came before its deadlines: silence is told by what did not come.
-                take_waiting(&mut commands, &mut link);
+                take_waiting(&mut commands, &mut link, &mut next);
                 link.handle_timeout(clock::now(), chance());
             }
         }
@@ -146,12 +158,20 @@ pub async fn run(
 }
 
 /// Hands in the audio that waits, as far as the link will have it.
-fn take_waiting(commands: &mut mpsc::Receiver<Command>, link: &mut Link) {
+fn take_waiting(commands: &mut mpsc::Receiver<Command>, link: &mut Link, next: &mut Next) {
     while link.is_listening()
         && let Ok(command) = commands.try_recv()
     {
-        command.give(link);
+        command.give(link, next);
     }
+}
+
+/// A control as this service takes it, if it does.
+fn said(control: Control, protocol: Protocol) -> Option<Message> {
+    Some(match protocol.frame(control)? {
+        Frame::Text(text) => Message::text(text),
+        Frame::Empty => Message::Binary(bytes::Bytes::new()),
+    })
 }
 
 fn chance() -> u32 {

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use hearing::Hearing;
+use rotate::Rotation;
 
 use super::{
     Backlog, Control, LinkSettings, LinkState, Lost, Output, Refusal, Report, Totals,
@@ -61,6 +62,7 @@ pub struct Link {
     finalize_wanted: bool,
     malformed: u64,
     complete: bool,
+    rotation: Rotation,
     outputs: VecDeque<Output>,
 }
 
@@ -74,6 +76,7 @@ impl Link {
         Self {
             backlog: Backlog::new(settings.memory_ms),
             backoff: Backoff::new(settings.backoff_first, settings.backoff_cap),
+            rotation: Rotation::new(settings.backoff_first),
             settings,
             recovered,
             state: State::Connecting,
@@ -160,6 +163,7 @@ impl Link {
             return;
         }
         self.ended = true;
+        self.stop_rotating();
         self.timers.set(Timer::Drain, now + self.settings.drain_reconnect);
         match self.state {
             State::Refused => self.finish(false),
@@ -192,7 +196,18 @@ impl Link {
         if !matches!(self.state, State::Connecting) {
             return;
         }
-        let from = if self.timed { self.backlog.mark() } else { self.finalized };
+        self.open(self.replay_from(), now);
+        self.report(Report::State(if self.ended { LinkState::Draining } else { LinkState::Live }));
+        self.flush(now);
+    }
+
+    /// From where on a connection that was lost has to be made up for.
+    const fn replay_from(&self) -> Offset {
+        if self.timed { self.backlog.mark() } else { self.finalized }
+    }
+
+    /// A new connection is there, which gets the audio from `from` on.
+    fn open(&mut self, from: Offset, now: Instant) {
         self.backlog.rewind(from);
         let mut connection = Connection::new(self.connections, self.finalized, self.backlog.first_sent(), now);
         self.remind(&mut connection, from);
@@ -205,8 +220,9 @@ impl Link {
         }
         self.timers.set(Timer::Ping, now + self.settings.ping);
         self.look_out(0, now);
-        self.report(Report::State(if self.ended { LinkState::Draining } else { LinkState::Live }));
-        self.flush(now);
+        if !self.ended {
+            self.serve_from(now);
+        }
     }
 
     /// The dial failed.
@@ -246,6 +262,7 @@ impl Link {
             connection.answered |= connection.closing && message.is_final();
             connection.kept_alive = false;
             self.backoff.reset();
+            self.rotation.prove();
         }
         match message {
             wire::Message::Transcript(transcript) if transcript.is_final => self.hear_final(*transcript, now),
@@ -270,6 +287,7 @@ impl Link {
                 Timer::Stall => self.flush_stalled(now),
                 Timer::Close => self.finish(self.is_heard_out()),
                 Timer::Patience => self.impatient = true,
+                Timer::Rotate => self.rotate(now),
                 Timer::Drain if matches!(self.state, State::Open(_) | State::Closed) => {}
                 Timer::Drain => {
                     self.outputs.push_back(Output::Hangup);
@@ -281,7 +299,7 @@ impl Link {
 
     /// Sends what may be sent now, and behind the last of it what was waiting for that.
     fn flush(&mut self, now: Instant) {
-        if !matches!(self.state, State::Open(_)) {
+        if !matches!(self.state, State::Open(_)) || self.rotation.holds_back() {
             return;
         }
         self.give_up_lost();
@@ -296,6 +314,7 @@ impl Link {
                 return;
             }
             connection.send(chunk, now);
+            self.rotation.listen(chunk);
             let is_new = !self.recovered && chunk.end() > self.backlog.first_sent();
             self.outputs.push_back(Output::Audio { audio: chunk.audio.clone(), received: is_new.then_some(chunk.received) });
             if connection.is_news() {
@@ -319,6 +338,7 @@ impl Link {
             connection.finalize_at = Some(connection.sent_end());
             self.outputs.push_back(Output::Control(Control::Finalize));
         }
+        self.look_for_silence(now);
     }
 
     fn keep_alive(&mut self, now: Instant) {
@@ -351,3 +371,4 @@ mod hearing;
 mod idle;
 mod probe;
 mod reach;
+pub(super) mod rotate;

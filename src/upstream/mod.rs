@@ -35,10 +35,10 @@ mod wire;
 pub use asr::{Cause, Objection};
 pub use backlog::Backlog;
 pub use driver::{Command, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
-pub use link::Link;
+pub use link::{Link, rotate::Tuned};
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
 pub use protocol::{Control, Protocol};
-pub use refusal::{Lost, Reason, Refusal};
+pub use refusal::{Flags, Lost, Reason, Refusal};
 pub use report::{LinkState, Output, Report, Totals};
 pub use settings::LinkSettings;
 

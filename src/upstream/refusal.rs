@@ -3,11 +3,14 @@
 //! Promises: every cause prints as one line that names the cause and the remedy, without keys and without a caller's words;
 //! [`Refusal::is_fatal`] alone decides whether another try makes sense (protocols/pulse.md sections 3 and 6.4).
 
+mod flags;
+
 use std::{fmt, time::Duration};
 
+pub use flags::Flags;
 use serde_json::value::RawValue;
 
-use super::{asr::Objection, wire};
+use super::{Parameters, asr::Objection, wire};
 
 /// Most characters of the service's own words that are repeated.
 const MAX_REASON: usize = 200;
@@ -113,12 +116,12 @@ pub enum Refusal {
         reason: Reason,
     },
     /// 403.
-    #[error(
-        "the speech service's plan lacks what was asked for (403: {reason}); switch that parameter off under [upstream] or change the plan"
-    )]
+    #[error("the speech service's plan lacks what was asked for (403: {reason}); {flags} or change the plan")]
     Forbidden {
         /// What the service said.
         reason: Reason,
+        /// What it may have meant.
+        flags: Flags,
     },
     /// 400.
     #[error("the speech service did not accept the parameters (400: {reason}); check [upstream] in the settings")]
@@ -230,11 +233,22 @@ impl Refusal {
         let reason = Reason::before_a_call(&if key.is_empty() { told } else { told.replace(key, "(key)") });
         match status {
             401 => Self::BadKey { reason },
-            403 => Self::Forbidden { reason },
+            403 => Self::Forbidden { reason, flags: Flags::default() },
             400 if body.contains("LANGUAGE_NOT_ENABLED") => Self::Language { reason },
             400 => Self::BadRequest { reason },
             429 => Self::RateLimited { retry_after, reason },
             status => Self::Unavailable { status, reason },
+        }
+    }
+
+    /// The same with the parameters that the answer's `body` refuses, out of those that were `asked` for.
+    #[must_use]
+    pub fn naming(self, body: &[u8], asked: &Parameters) -> Self {
+        match self {
+            Self::Forbidden { reason, .. } => {
+                Self::Forbidden { reason, flags: Flags::named_by(&String::from_utf8_lossy(body), asked) }
+            }
+            other => other,
         }
     }
 

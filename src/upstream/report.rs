@@ -1,10 +1,10 @@
 //! What a link asks of its driver and tells its session.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use super::{Control, Refusal};
+use super::{Control, Parameters, Refusal, link::rotate::Tuned};
 use crate::{
     media::{Gap, Offset},
     segment::Heard,
@@ -27,8 +27,29 @@ pub enum Output {
     Ping,
     /// Drop the connection, or the attempt to get one.
     Hangup,
+    /// Open another connection beside the one that is there, with these parameters if any are named; drop such a one of before.
+    DialNext(Option<Arc<Parameters>>),
+    /// Drop that one, or the attempt to get it.
+    DropNext,
+    /// Put it, or the attempt, in the place of the connection that is there, which is parted with in its own time. Its parameters stay.
+    Swap,
+    /// Open connections with these parameters from now on; with none named, with those before the last change.
+    Tune(Option<Arc<Parameters>>),
+    /// For whoever wished for other parameters.
+    Tuned(Tuned),
     /// For the session.
     Report(Box<Report>),
+}
+
+impl Output {
+    /// Whether it is still to be done when the connection is lost that it was asked for on.
+    pub(super) const fn survives_the_connection(&self) -> bool {
+        match self {
+            Self::Dial | Self::Audio { .. } | Self::Control(_) | Self::Ping => false,
+            Self::Report(_) | Self::Hangup => true,
+            Self::DialNext(_) | Self::DropNext | Self::Swap | Self::Tune(_) | Self::Tuned(_) => true,
+        }
+    }
 }
 
 /// What the session is told.

@@ -41,6 +41,8 @@ pub struct LinkSettings {
     pub memory_ms: u64,
     /// Audio that waited goes out at this many times real time; 1 or more.
     pub replay_speed: u32,
+    /// The service ends a session about so long after its beginning; shortly before, another one takes its place.
+    pub session_limit: Duration,
 }
 
 impl Default for LinkSettings {
@@ -62,6 +64,7 @@ impl Default for LinkSettings {
             drain_reconnect: Duration::from_secs(10),
             memory_ms: 15_000,
             replay_speed: 2,
+            session_limit: Duration::from_hours(1),
         }
     }
 }

@@ -5,6 +5,7 @@ mod ending;
 mod faults;
 mod hearing;
 mod losing;
+mod rotating;
 mod sending;
 
 use std::{
@@ -14,7 +15,9 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Link, LinkSettings, LinkState, Lost, Output, Protocol, Reason, Refusal, Report, Totals, protocol::Frame};
+use super::{
+    Flags, Link, LinkSettings, LinkState, Lost, Output, Protocol, Reason, Refusal, Report, Totals, Tuned, protocol::Frame,
+};
 use crate::{
     media::{Chunk, Offset},
     segment::Heard,
@@ -191,6 +194,18 @@ impl Rig {
                     Some(Frame::Text(text)) => text.to_owned(),
                     other => format!("{other:?}"),
                 },
+                Output::DialNext(None) => "open next".to_owned(),
+                Output::DialNext(Some(with)) => format!("open next in {}", with.get("language").unwrap()),
+                Output::DropNext => "drop next".to_owned(),
+                Output::Swap => {
+                    // What was sent before it went to the other connection.
+                    self.audio.push((at, Bytes::new()));
+                    "swap".to_owned()
+                }
+                Output::Tune(None) => "tune back".to_owned(),
+                Output::Tune(Some(with)) => format!("tune to {}", with.get("language").unwrap()),
+                Output::Tuned(Tuned::Refused(refusal)) => format!("tuned refused {}", refusal.code()),
+                Output::Tuned(outcome) => format!("tuned {outcome:?}").to_lowercase(),
                 Output::Report(report) => self.report(*report),
             };
             self.log.push(format!("{at} {word}"));

@@ -25,13 +25,26 @@ pub(super) enum Timer {
     Drain,
     /// There has been no connection for so long that a sender is not kept waiting for one.
     Patience,
+    /// The next step towards another connection in place of this one.
+    Rotate,
 }
 
 impl Timer {
-    const ALL: [Self; 9] =
-        [Self::Retry, Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Drain, Self::Patience];
+    const ALL: [Self; 10] = [
+        Self::Retry,
+        Self::Pace,
+        Self::Keepalive,
+        Self::Ping,
+        Self::Look,
+        Self::Stall,
+        Self::Close,
+        Self::Drain,
+        Self::Patience,
+        Self::Rotate,
+    ];
     /// Those that mean something only while a connection is open.
-    const OF_A_CONNECTION: [Self; 6] = [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close];
+    const OF_A_CONNECTION: [Self; 7] =
+        [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Rotate];
 }
 
 /// The table.

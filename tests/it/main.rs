@@ -2,6 +2,7 @@
 //!
 //! One binary, so that it is linked once. Tests wait for events, never for time.
 
+mod add_ons;
 mod api;
 mod asr;
 mod auth;
@@ -21,6 +22,7 @@ mod main_job;
 mod phone;
 mod replay;
 mod restart;
+mod rotate;
 mod stage;
 mod twilio;
 mod upstream;

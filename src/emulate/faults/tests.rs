@@ -80,7 +80,9 @@ fn all() -> Vec<Fault> {
     let first = Fault::Refuse { status: 503, retry_after: None };
     std::iter::successors(Some(first), |fault| {
         Some(match fault {
-            Fault::Refuse { .. } => Fault::Drop { after_bytes: 1 },
+            Fault::Refuse { .. } => Fault::RefuseFlag { flag: "redact_pii".to_owned() },
+            Fault::RefuseFlag { .. } => Fault::RefuseLanguage { language: "ja".to_owned() },
+            Fault::RefuseLanguage { .. } => Fault::Drop { after_bytes: 1 },
             Fault::Drop { .. } => Fault::Close { after_bytes: 1, code: 1008 },
             Fault::Close { .. } => Fault::Error { after_bytes: 1, message: "no".to_owned() },
             Fault::Error { .. } => Fault::Stall { after_bytes: 1 },

@@ -68,9 +68,8 @@ pub(super) async fn upgrade(
     match client_async_with_config(request, lent, Some(config)).await {
         Ok((socket, answer)) => (Ok(socket), date(answer.headers())),
         Err(tungstenite::Error::Http(response)) => {
-            let key = upstream.api_key.as_ref().map_or("", |key| key.expose_secret());
             let date = date(response.headers());
-            (Err(refused_upgrade(*response, returned, key).await), date)
+            (Err(refused_upgrade(*response, returned, upstream).await), date)
         }
         Err(error) => (Err(Refusal::Unreachable { reason: Reason::before_a_call(upgrade_failure(&error)) }), None),
     }
@@ -118,8 +117,9 @@ const fn upgrade_failure(error: &tungstenite::Error) -> &'static str {
 async fn refused_upgrade(
     response: Response<Option<Vec<u8>>>,
     returned: oneshot::Receiver<Box<dyn Stream>>,
-    key: &str,
+    upstream: &Upstream,
 ) -> Refusal {
+    let key = upstream.api_key.as_ref().map_or("", |key| key.expose_secret());
     let (head, body) = response.into_parts();
     let mut body = body.unwrap_or_default();
     let wanted = length(&head.headers).min(MAX_BODY);
@@ -129,7 +129,8 @@ async fn refused_upgrade(
     }
     body.truncate(MAX_BODY);
     let wait = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    Refusal::from_status(head.status.as_u16(), wait.and_then(|value| retry_after(value, clock::wall_ms())), &body, key)
+    let wait = wait.and_then(|value| retry_after(value, clock::wall_ms()));
+    Refusal::from_status(head.status.as_u16(), wait, &body, key).naming(&body, &upstream.parameters)
 }
 
 /// How long a body to wait for; chunked bodies are taken as far as they came along with the head.

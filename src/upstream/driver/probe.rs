@@ -15,7 +15,7 @@ use crate::{
 
 /// How long a stream that opened is listened to: a plan that is full is told by a close right behind the upgrade; the older ASR says
 /// there what it has against key, plan and parameters as well.
-const fn listening(protocol: Protocol) -> Duration {
+pub(super) const fn listening(protocol: Protocol) -> Duration {
     match protocol {
         Protocol::Pulse => Duration::from_millis(300),
         Protocol::Asr => Duration::from_secs(1),
@@ -56,7 +56,7 @@ pub async fn probe(upstream: &Upstream, external_session_id: &str, deadline: Ins
     let outcome = match opened {
         Ok(mut way) => {
             let protocol = upstream.settings.protocol;
-            let heard = objection(&mut way, protocol, deadline.min(clock::now() + listening(protocol))).await;
+            let heard = objected(&mut way, protocol, deadline.min(clock::now() + listening(protocol))).await;
             let _ = tokio::time::timeout_at(deadline.into(), way.farewell()).await;
             heard.map_or(Ok(took), |refusal| Err(refusal.into()))
         }
@@ -79,8 +79,13 @@ async fn ask(upstream: &Upstream, external_session_id: &str, deadline: Instant) 
 }
 
 /// What the service has against a stream that it has just opened; silence is none.
-async fn objection(way: &mut Way, protocol: Protocol, until: Instant) -> Option<Refusal> {
-    match tokio::time::timeout_at(until.into(), way.next()).await.ok()? {
+pub(super) async fn objected(way: &mut Way, protocol: Protocol, until: Instant) -> Option<Refusal> {
+    objection(tokio::time::timeout_at(until.into(), way.next()).await.ok()?, protocol)
+}
+
+/// What the service has against a stream on which nothing was sent, if this is such a word.
+pub(super) fn objection(event: Event, protocol: Protocol) -> Option<Refusal> {
+    match event {
         Event::Lost(lost) => Some(Refusal::from_lost(lost, false)),
         Event::Message(Message::Text(text)) => match protocol.parse(text.as_str()) {
             wire::Message::Error(frame) => Some(frame.refusal()),

@@ -19,14 +19,19 @@ const LEAST_VOICE_MS: u64 = 300;
 impl Link {
     /// The connection (or the attempt) is gone; whatever was meant for it goes with it.
     pub(super) fn lose(&mut self, cause: Refusal, chance: u32, now: Instant) {
-        self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup));
+        self.outputs.retain(Output::survives_the_connection);
         self.timers.clear_connection();
         if let State::Open(connection) = &self.state
             && now.saturating_duration_since(connection.since) >= self.settings.healthy_after
         {
             self.backoff.reset();
         }
-        if cause.is_fatal() {
+        if self.take_next(&cause, chance, now) {
+            return;
+        }
+        if self.untune(&cause) {
+            self.wait(cause, chance, now);
+        } else if cause.is_fatal() {
             self.state = State::Refused;
             self.complete = false;
             self.report(Report::State(LinkState::Refused(cause)));
@@ -63,12 +68,17 @@ impl Link {
         let delay = self.backoff.fail(chance).max(cause.retry_after().unwrap_or_default());
         self.state = State::Waiting;
         self.timers.set(Timer::Retry, now + delay);
-        if !self.impatient && !self.timers.is_set(Timer::Patience) {
-            self.timers.set(Timer::Patience, now + self.settings.drain_reconnect);
-        }
+        self.be_patient(now);
         self.report(Report::State(LinkState::Reconnecting { tries: self.backoff.failures(), cause }));
         if self.ended && self.is_too_late(Some(now + delay)) {
             self.finish(false);
+        }
+    }
+
+    /// A sender is kept waiting for a connection for so long.
+    pub(super) fn be_patient(&mut self, now: Instant) {
+        if !self.impatient && !self.timers.is_set(Timer::Patience) {
+            self.timers.set(Timer::Patience, now + self.settings.drain_reconnect);
         }
     }
 
@@ -160,6 +170,7 @@ impl Link {
     /// The end. `heard_out`: the service has had everything and had its time to answer.
     pub(super) fn finish(&mut self, heard_out: bool) {
         self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup));
+        self.stop_rotating();
         self.timers.clear_all();
         for run in self.hearing.runs.take_earlier() {
             let end_ms = run.last.end_ms;
@@ -189,7 +200,7 @@ impl Link {
             sent_ms: self.backlog.sent_ms(),
             finalized_ms: bytes_to_ms(self.finalized_bytes),
             replayed_ms: self.backlog.replayed_ms() + bytes_to_ms(self.hearing.resent),
-            reconnects: self.connections.saturating_sub(1),
+            reconnects: self.connections.saturating_sub(1 + self.rotation.swaps()),
             malformed: self.malformed,
             complete: self.complete,
         }));

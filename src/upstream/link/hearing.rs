@@ -84,7 +84,7 @@ impl Link {
         match (is_last, asked) {
             (true, true) => self.finish(true),
             (true, false) => self.give_up_connection(Refusal::Ended, now),
-            (false, _) => {}
+            (false, _) => self.look_for_answer(now),
         }
     }
 

@@ -26,7 +26,7 @@ fn every_refusal_names_what_to_do() {
     let reason = Reason::before_a_call("x");
     for (refusal, remedy) in [
         (Refusal::BadKey { reason: reason.clone() }, "SMALLEST_API_KEY"),
-        (Refusal::Forbidden { reason: reason.clone() }, "plan"),
+        (Refusal::Forbidden { reason: reason.clone(), flags: Flags::default() }, "plan"),
         (Refusal::Language { reason: reason.clone() }, "upstream.language"),
         (Refusal::Policy { reason: reason.clone() }, "ingest.max_calls"),
         (Refusal::ClosedBeforeMessage { code: Some(1000) }, "code 1000"),

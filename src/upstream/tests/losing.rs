@@ -210,7 +210,7 @@ fn a_fatal_refusal_takes_audio_to_its_end_and_gives_all_of_it_up() {
     for fatal in [
         Refusal::BadKey { reason: why("unauthorized") },
         Refusal::BadRequest { reason: why("model") },
-        Refusal::Forbidden { reason: why("plan") },
+        Refusal::Forbidden { reason: why("plan"), flags: Flags::default() },
         Refusal::Language { reason: why("ja") },
     ] {
         let mut rig = Rig::new();
