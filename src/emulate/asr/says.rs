@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{mask::mask, parameters::Asked};
 use crate::emulate::wire::TICKS;
 
-/// What the seconds of voice activity begin with: a time of day, as the page's example has it.
+/// Where the milliseconds of voice activity begin: at a time of day, which the page's example looks like.
 const DAY: u64 = 1_234_567_890_000;
 
 /// How a final came about.

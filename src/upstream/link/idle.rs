@@ -9,11 +9,13 @@ const LEAST_SILENCE: Duration = Duration::from_millis(500);
 
 impl Link {
     /// Takes the end of a silent stream for what it is; says whether it was one. A service that has been silent itself ever since has
-    /// heard all that was sent. Where words are still open they are not given up: then it is a lost connection like any other.
+    /// heard all that was sent. Where words are still open they are not given up, and where another connection is under way it takes
+    /// over: then it is a lost connection like any other.
     pub(super) fn rest(&mut self, now: Instant) -> bool {
         let State::Open(connection) = &self.state else { return false };
         let is_silent = now.saturating_duration_since(connection.last_audio) >= LEAST_SILENCE;
-        if !is_silent || self.ended || self.interim.is_some() || self.backlog.next_unsent().is_some() {
+        let is_waiting = self.interim.is_some() || self.backlog.next_unsent().is_some();
+        if !is_silent || is_waiting || self.ended || !self.rotation.is_serving() {
             return false;
         }
         let heard = connection.sent_end();

@@ -80,6 +80,11 @@ impl Rotation {
         self.swaps
     }
 
+    /// Whether no replacement is under way.
+    pub(super) fn is_serving(&self) -> bool {
+        self.step == Step::Serving
+    }
+
     /// Whether audio has to wait for the next connection.
     pub(super) const fn holds_back(&self) -> bool {
         matches!(self.step, Step::Parting { .. })
