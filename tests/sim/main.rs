@@ -22,11 +22,13 @@ use std::{
     panic,
     sync::atomic::{AtomicU64, Ordering},
     thread,
+    time::Duration,
 };
 
 use crate::{
     check::{Failure, Tally, check},
     plan::{Plan, Sabotage},
+    record::{Line, TRACKS},
     world::World,
 };
 
@@ -61,6 +63,15 @@ fn no_schedule_of_faults_loses_or_doubles_a_word() {
 }
 
 #[test]
+fn a_calm_service_is_heard_to_the_word_on_one_connection() {
+    for seed in 0..60 {
+        let plan = Plan::calm(seed);
+        let (failures, tally) = check(&plan, &World::run(&plan, false));
+        assert!(failures.is_empty() && tally.reconnects + tally.relabelled + tally.provisional == 0, "{seed}: {failures:?} {tally:?}");
+    }
+}
+
+#[test]
 fn the_checks_find_what_is_broken() {
     for (sabotage, rule) in [
         (Sabotage::DropWord, "no word is lost"),
@@ -84,22 +95,26 @@ fn number(name: &str) -> Option<u64> {
 
 /// One seed with everything that is known of it.
 fn replay(seed: u64) {
-    let mut plan = Plan::new(seed);
-    if let Some(c) = number("CALM") { plan.calm(c); }
+    let plan = Plan::new(seed);
     let record = World::run(&plan, true);
     let (failures, tally) = check(&plan, &record);
     plan.describe().iter().for_each(|line| println!("{line}"));
-    let around = failures.first().and_then(|failure| failure.at_ms);
-    let lines = record.trace();
-    let at = |line: &&String| line.trim_start().split(' ').next().and_then(|at| at.parse::<f64>().ok());
-    let whole = number("SIM_ALL").is_some();
-    let track = failures.first().map_or("", |failure| record::TRACKS[failure.track].as_str());
-    let of_track: Vec<&String> = lines.iter().filter(|line| whole || line.contains(track)).collect();
-    let middle = around.map_or(0, |ms| of_track.partition_point(|line| at(line).unwrap_or(0.0) < ms as f64 / 1_000.0));
-    let from = if whole { 0 } else { middle.saturating_sub(LINES / 3) };
-    of_track.iter().skip(from).take(if whole { usize::MAX } else { LINES }).for_each(|line| println!("{line}"));
+    show(record.trace(), failures.first());
     println!("{tally:?}");
     assert!(failures.is_empty(), "{}", told(seed, &failures));
+}
+
+/// The lines around the first failure, of its track; with `SIM_ALL` all of them.
+fn show(trace: &[Line], failure: Option<&Failure>) {
+    let all = number("SIM_ALL").is_some();
+    let is_of_it = |line: &&Line| all || failure.is_none_or(|failure| failure.track == line.track) && !line.text.contains("interim");
+    let lines: Vec<&Line> = trace.iter().filter(is_of_it).collect();
+    let passed = |ms: u64| lines.iter().position(|line| line.upto_ms.is_some_and(|upto| upto >= ms));
+    let middle = failure.and_then(|failure| failure.at_ms).and_then(passed).unwrap_or(lines.len());
+    let from = if all { 0 } else { middle.saturating_sub(LINES * 2 / 3) };
+    for line in lines.iter().skip(from).take(if all { usize::MAX } else { LINES }) {
+        println!("{:>9.3} {:<8} {}", Duration::from_micros(line.at).as_secs_f64(), TRACKS[line.track].as_str(), line.text);
+    }
 }
 
 /// Why a seed failed, and how to see it again.
@@ -107,7 +122,7 @@ fn told(seed: u64, failures: &[Failure]) -> String {
     let mut text = format!("SIM_SEED={seed} cargo test --test sim -- --nocapture\n");
     for Failure { rule, what, track, at_ms } in failures.iter().take(4) {
         let at = at_ms.map_or(String::new(), |ms| format!(" at {ms} ms"));
-        text += &format!("    {rule}: {what} ({}{at})\n", record::TRACKS[*track]);
+        text += &format!("    {rule}: {what} ({}{at})\n", TRACKS[*track]);
     }
     text + &format!("    {} failures in all", failures.len())
 }
@@ -124,8 +139,7 @@ fn all(from: u64, count: u64) -> (Vec<(u64, Vec<Failure>)>, Tally) {
                 return (failed, sum);
             }
             let run = panic::catch_unwind(|| {
-                let mut plan = Plan::new(seed);
-                if let Some(c) = number("CALM") { plan.calm(c); }
+                let plan = Plan::new(seed);
                 check(&plan, &World::run(&plan, false))
             });
             let panicked = |_| {

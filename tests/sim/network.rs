@@ -140,6 +140,15 @@ impl Connection {
         clock.at(at, Happening::Up(self.number));
     }
 
+    /// The service is asked to close; says whether it will answer.
+    pub(crate) fn is_heard_closing(&mut self, clock: &Clock) -> bool {
+        let answers = self.harm != Some(Harm::NoFarewell) || clock.now >= self.harmful_until;
+        if !answers {
+            self.far = Far::Mute;
+        }
+        answers
+    }
+
     /// The next frame that has arrived, if the service reads it.
     pub(crate) fn arrived(&mut self, clock: &mut Clock) -> Option<Frame> {
         let (at, _) = self.up.front()?;
@@ -237,6 +246,7 @@ impl Connection {
                 self.far = Far::Vanished;
             }
             Harm::Mute => self.far = Far::Mute,
+            Harm::NoFarewell => {}
             Harm::Stall => {
                 self.stalled_until = clock.now + self.chance.of(200..9_000) * MILLI;
             }

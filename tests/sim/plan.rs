@@ -124,6 +124,8 @@ pub(crate) enum Harm {
     Mute,
     /// Nothing is read for a while.
     Stall,
+    /// As `Mute`, from `close_stream` on.
+    NoFarewell,
 }
 
 /// What the harness breaks.
@@ -168,20 +170,13 @@ impl Plan {
         }
     }
 
-    pub(crate) fn calm(&mut self, level: u64) {
-        self.weather = Weather {
-            away: vec![],
-            flapping: vec![],
-            harmed: 0,
-            longest_life: 0,
-            harms: vec![],
-            refused: 0,
-            over: 0,
-            hopeless: false,
-        };
-        if level > 1 {
-            (self.service.late, self.service.doubled, self.service.missing, self.service.stale) = (0, 0, 0, 0);
-        }
+    /// The same call over a service and a network that do nothing wrong.
+    pub(crate) fn calm(seed: u64) -> Self {
+        let mut plan = Self::new(seed);
+        let Service { late, doubled, missing, stale, .. } = &mut plan.service;
+        (*late, *doubled, *missing, *stale) = (0, 0, 0, 0);
+        plan.weather = Weather { away: Vec::new(), flapping: Vec::new(), harmed: 0, refused: 0, hopeless: false, ..plan.weather };
+        plan
     }
 
     /// When the phone hangs up.
@@ -238,11 +233,6 @@ impl Service {
             stale,
         }
     }
-
-    /// Messages that come twice, late, never or out of order.
-    pub(crate) const fn is_sloppy(&self) -> bool {
-        self.late + self.doubled + self.missing + self.stale > 0
-    }
 }
 
 impl Network {
@@ -272,6 +262,7 @@ impl Weather {
             Harm::Vanish,
             Harm::Mute,
             Harm::Stall,
+            Harm::NoFarewell,
         ];
         let kinds = chance.pick(&[1, 3, 8]);
         let harms = (0..kinds).map(|_| chance.pick(&all)).collect();
@@ -279,8 +270,8 @@ impl Weather {
         let mut weather = Self {
             away: Vec::new(),
             flapping: Vec::new(),
-            harmed: chance.pick(&[0, 40, 80, 100]),
-            longest_life: chance.pick(&[3, 10, 30, 90]) * SECOND,
+            harmed: chance.pick(&[10, 40, 80, 100]),
+            longest_life: chance.pick(&[1, 3, 10, 30]) * SECOND,
             harms,
             refused: chance.pick(&[0, 0, 20, 60]),
             over: if chance.percent(50) { end + chance.of(0..10_000) * MILLI } else { chance.of(0..end) },

@@ -43,10 +43,20 @@ pub(crate) struct Heard {
     pub(crate) speaker: String,
 }
 
+/// A line of the trace.
+pub(crate) struct Line {
+    /// Microseconds since the call began.
+    pub(crate) at: u64,
+    pub(crate) track: usize,
+    pub(crate) text: String,
+    /// The call's audio up to here is spoken of, in milliseconds.
+    pub(crate) upto_ms: Option<u64>,
+}
+
 /// The record of one run.
 #[derive(Default)]
 pub(crate) struct Record {
-    trace: Option<Vec<String>>,
+    trace: Option<Vec<Line>>,
     pub(crate) tries: [Vec<(u64, Tried)>; 2],
     pub(crate) finals: Vec<Final>,
     pub(crate) gaps: Vec<(usize, Gap)>,
@@ -75,12 +85,16 @@ impl Record {
 
     /// A line of the trace.
     pub(crate) fn note(&mut self, clock: &Clock, track: usize, what: impl FnOnce() -> String) {
+        self.note_about(clock, track, None, what);
+    }
+
+    fn note_about(&mut self, clock: &Clock, track: usize, upto_ms: Option<u64>, what: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:>9.3} {:<8} {}", clock.now as f64 / 1e6, TRACKS[track].as_str(), what()));
+            trace.push(Line { at: clock.now, track, text: what(), upto_ms });
         }
     }
 
-    pub(crate) fn trace(&self) -> &[String] {
+    pub(crate) fn trace(&self) -> &[Line] {
         self.trace.as_deref().unwrap_or_default()
     }
 
@@ -109,7 +123,7 @@ impl Record {
     pub(crate) fn report(&mut self, clock: &Clock, track: usize, report: &Report) {
         self.after_done += usize::from(!self.done[track].is_empty());
         match report {
-            Report::Final(heard) => self.note(clock, track, || {
+            Report::Final(heard) => self.note_about(clock, track, Some(heard.end_ms), || {
                 let text = heard.text.expose();
                 format!("tells final {text:?} {}-{} covers {}", heard.start_ms, heard.end_ms, heard.covers.0 / 8)
             }),
@@ -118,7 +132,7 @@ impl Record {
                 self.refused += usize::from(matches!(state, LinkState::Refused(_)));
                 self.note(clock, track, || format!("is {}", state.as_str()));
             }
-            Report::Gap(gap) => self.note(clock, track, || format!("tells gap {}-{}", gap.from_ms, gap.to_ms)),
+            Report::Gap(gap) => self.note_about(clock, track, Some(gap.to_ms), || format!("tells gap {}-{}", gap.from_ms, gap.to_ms)),
             Report::Done(totals) => {
                 self.note(clock, track, || format!("{totals:?}"));
                 self.done[track].push(*totals);

@@ -15,7 +15,7 @@ use crate::chance::Chance;
 /// Bytes of one millisecond.
 pub(crate) const MS: u64 = 8;
 /// Longest track that can be made, in milliseconds.
-pub(crate) const LONGEST_MS: u64 = 45 * 60_000;
+pub(crate) const LONGEST_MS: u64 = 8 * 60_000;
 
 /// Words that no search for personal data takes for anything else.
 const VOCABULARY: [&str; 40] = [

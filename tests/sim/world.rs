@@ -179,7 +179,11 @@ impl<'a> World<'a> {
                         None => self.record.broken = Some("a frame holds audio that nobody sent".to_owned()),
                     }
                 }
-                Frame::Text(text) if text.contains("close_stream") => connection.session.close(truth),
+                Frame::Text(text) if text.contains("close_stream") => {
+                    if connection.is_heard_closing(&self.clock) {
+                        connection.session.close(truth);
+                    }
+                }
                 Frame::Text(text) if text.contains("finalize") => connection.session.finalize(truth),
                 Frame::Text(_) => connection.session.keepalive(),
                 Frame::Ping => connection.pong(&mut self.clock),
