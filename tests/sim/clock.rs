@@ -19,13 +19,13 @@ pub(crate) enum Happening {
     /// The service sends what it has to say.
     Send(usize),
     /// Something arrives at the link.
-    Down(usize),
+    Down,
     /// A connection comes to harm.
     Harm(usize),
     /// The service is gone.
     Away,
     /// A track's write has taken too long.
-    WriteDeadline(usize, usize),
+    WriteDeadline(usize, u64),
     /// The spool answers a track.
     Fetched(usize),
     Stored,
@@ -69,12 +69,16 @@ pub(crate) struct Clock {
 impl Clock {
     pub(crate) fn new() -> Self {
         // Some way into the clock's own life, as machines may look back.
-        let start = pulse_bridge::clock::now() + Duration::from_secs(3_600);
+        let start = pulse_bridge::clock::now() + Duration::from_hours(1);
         Self { start, now: 0, heap: BinaryHeap::new(), order: 0 }
     }
 
     pub(crate) fn instant(&self) -> Instant {
         self.start + Duration::from_micros(self.now)
+    }
+
+    pub(crate) fn instant_at(&self, at: u64) -> Instant {
+        self.start + Duration::from_micros(at)
     }
 
     /// A machine's deadline in our time, never earlier than it.

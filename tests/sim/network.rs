@@ -80,7 +80,7 @@ impl Connection {
         let session = Session::new(plan.service.clone(), plan.sabotage, Chance::new(plan.seed, 2_000_000 + number as u64));
         let weather = &plan.weather;
         let flaps = weather.is_flapping(clock.now);
-        let well = clock.now >= weather.over && !flaps || !flaps && !chance.percent(weather.harmed);
+        let well = !flaps && (clock.now >= weather.over || !chance.percent(weather.harmed));
         let harm = (!well).then(|| chance.pick(&weather.harms));
         let life = chance.of(0..if flaps { 3 * SECOND } else { weather.longest_life });
         let cut = match harm {
@@ -211,7 +211,7 @@ impl Connection {
         let earliest = self.down.back().map_or(0, |(at, _)| *at);
         let at = (clock.now + self.network.latency + self.chance.of(0..self.network.jitter)).max(earliest);
         self.down.push_back((at, what));
-        clock.at(at, Happening::Down(self.number));
+        clock.at(at, Happening::Down);
     }
 
     /// The next thing that has arrived at the link.

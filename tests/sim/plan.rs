@@ -31,6 +31,7 @@ pub(crate) struct Plan {
 
 /// How the service behaves on every connection.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
 pub(crate) struct Service {
     /// Milliseconds of audio behind a word before it is known.
     pub(crate) lookahead_ms: u64,
@@ -80,6 +81,8 @@ pub(crate) struct Spool {
     pub(crate) written_after: u64,
     /// From the question to the answer, at most.
     pub(crate) read_after: u64,
+    /// Milliseconds of audio that are kept although a stored final covers them.
+    pub(crate) keeps_ms: u64,
 }
 
 /// When what fails.
@@ -164,7 +167,11 @@ impl Plan {
             service: Service::new(&mut Chance::new(seed, 3)),
             network: Network::new(&mut Chance::new(seed, 4)),
             weather: Weather::new(&mut Chance::new(seed, 5), end),
-            spool: Spool { written_after: chance.pick(&[0, 20, 400]) * MILLI, read_after: chance.pick(&[1, 20, 300]) * MILLI },
+            spool: Spool {
+                written_after: chance.pick(&[0, 20, 400]) * MILLI,
+                read_after: chance.pick(&[1, 20, 300]) * MILLI,
+                keeps_ms: chance.pick(&[0, 1_000, 60_000]),
+            },
             store: chance.pick(&[2, 20, 20, 800]) * MILLI,
             sabotage: None,
         }
@@ -204,7 +211,7 @@ impl Plan {
 fn settings(chance: &mut Chance) -> LinkSettings {
     LinkSettings {
         memory_ms: chance.pick(&[5_000, 15_000, 15_000]) * 1000,
-        drain_reconnect: Duration::from_secs(60),
+        drain_reconnect: Duration::from_mins(1),
         backoff_cap: Duration::from_secs(5),
         ping: Duration::from_secs(chance.pick(&[5, 20, 20])),
         replay_speed: chance.pick(&[2, 2, 4]),

@@ -139,7 +139,7 @@ impl AsRef<[u8]> for Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.audio.len() as i64, Ordering::Relaxed);
+        self.held.fetch_sub((self.audio.len() as u64).cast_signed(), Ordering::Relaxed);
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Wire {
     dialling: Option<Result<(), Refusal>>,
     connection: Option<usize>,
     blocked: Option<Frame>,
+    /// Counts writes that had to wait.
+    waits: u64,
     /// All audio that anybody holds for this track.
     pub(crate) held: Arc<AtomicI64>,
 }
@@ -58,6 +60,7 @@ impl Wire {
             dialling: None,
             connection: None,
             blocked: None,
+            waits: 0,
             held: Arc::default(),
         }
     }
@@ -101,7 +104,7 @@ impl Wire {
         &mut self,
         plan: &Plan,
         clock: &mut Clock,
-        connections: &mut Vec<Connection>,
+        connections: &mut [Connection],
         record: &mut Record,
     ) -> Option<Report> {
         loop {
@@ -133,12 +136,12 @@ impl Wire {
             Output::Report(_) => {}
             Output::Hangup => self.let_go(connections),
             Output::Dial => self.dial(plan, clock, connections, record),
-            Output::Audio { audio, .. } => self.write(Frame::Audio(audio), clock, connections),
+            Output::Audio { audio, .. } => self.write(Frame::Audio(audio), plan, clock, connections),
             Output::Control(text) => {
                 record.note(clock, self.track, || format!("sends {text}"));
-                self.write(Frame::Text(text.to_owned()), clock, connections);
+                self.write(Frame::Text(text.to_owned()), plan, clock, connections);
             }
-            Output::Ping => self.write(Frame::Ping, clock, connections),
+            Output::Ping => self.write(Frame::Ping, plan, clock, connections),
         }
     }
 
@@ -200,19 +203,16 @@ impl Wire {
         }
     }
 
-    fn write(&mut self, frame: Frame, clock: &mut Clock, connections: &mut [Connection]) {
+    fn write(&mut self, frame: Frame, plan: &Plan, clock: &mut Clock, connections: &mut [Connection]) {
         let Some(number) = self.connection else { return };
         if connections[number].is_full(&frame) {
             self.blocked = Some(frame);
-            let deadline = self.write_deadline();
-            clock.after(deadline, Happening::WriteDeadline(self.track, number));
+            self.waits += 1;
+            let deadline = u64::try_from(plan.settings.write_deadline.as_micros()).expect("seconds");
+            clock.after(deadline, Happening::WriteDeadline(self.track, self.waits));
         } else {
             connections[number].write(frame, clock);
         }
-    }
-
-    fn write_deadline(&self) -> u64 {
-        2 * SECOND
     }
 
     /// A blocked write is tried again; says whether there is none any more. A socket that broke under it is read to its end.
@@ -230,12 +230,12 @@ impl Wire {
     /// The deadline of a blocked write is over.
     pub(crate) fn write_is_overdue(
         &mut self,
-        number: usize,
+        wait: u64,
         clock: &mut Clock,
         connections: &mut [Connection],
         record: &mut Record,
     ) {
-        if self.connection != Some(number) || self.blocked.is_none() {
+        if self.waits != wait || self.blocked.is_none() {
             return;
         }
         self.let_go(connections);

@@ -115,7 +115,7 @@ impl<'a> World<'a> {
             }
             Happening::Up(number) => self.service_hears(number),
             Happening::Send(number) => self.connections[number].send_due(&mut self.clock),
-            Happening::Down(_) => {}
+            Happening::Down => {}
             Happening::Harm(number) => {
                 Wire::harm(number, self.plan, &mut self.clock, &mut self.connections, &mut self.record);
             }
@@ -124,8 +124,8 @@ impl<'a> World<'a> {
                     Wire::harm(number, self.plan, &mut self.clock, &mut self.connections, &mut self.record);
                 }
             }
-            Happening::WriteDeadline(track, number) => {
-                self.wires[track].write_is_overdue(number, &mut self.clock, &mut self.connections, &mut self.record);
+            Happening::WriteDeadline(track, wait) => {
+                self.wires[track].write_is_overdue(wait, &mut self.clock, &mut self.connections, &mut self.record);
             }
             Happening::Fetched(_) => {}
             Happening::Stored => self.stored(),
