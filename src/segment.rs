@@ -72,7 +72,7 @@ pub struct HeardWord {
     pub end_ms: u64,
     /// 0 to 1, where given.
     pub confidence: Option<f64>,
-    /// The service's number for the speaker, good within one connection only (protocols/pulse.md section 7).
+    /// Which voice of the track's link, counted from 0 and the same over all of its connections, where the service tells speakers apart.
     pub speaker: Option<u32>,
     /// 0 to 1, where given.
     pub speaker_confidence: Option<f64>,
@@ -112,7 +112,7 @@ pub struct Heard {
     pub emotion: Option<serde_json::Value>,
     /// As [`Heard::emotion`].
     pub gender: Option<serde_json::Value>,
-    /// Counts the track's connections to the service from 0; speaker numbers mean nothing across two of them.
+    /// Counts the track's connections to the service from 0; a final that comes twice on one of them is one.
     pub connection: u32,
     /// The audio of the track up to here needs no further transcript once this final is stored.
     pub covers: Offset,

@@ -113,7 +113,7 @@ mod tests {
             length: 8_000,
         });
         let key = TrackKey { stream: 0, track: Track::Inbound };
-        Recovered { key, frames: readable.collect(), torn_bytes: 0, unreadable: unreadable.collect() }
+        Recovered { key, frames: readable.collect(), torn_bytes: 0, unreadable: unreadable.collect(), files: Vec::new() }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::{
 use crate::{
     media::{Gap, Track},
     pii::Unredacted,
+    redact,
     segment::{Segment, TrackKey},
     upstream::{LinkState, Report},
 };
@@ -27,6 +28,8 @@ const ANSWER_BEHIND_MS: u64 = 5_000;
 const HOLD_LIMIT: Duration = Duration::from_secs(2);
 /// The same for what a recording that is played faster than speech brings before its links were even connected.
 const RUSHED_LIMIT: Duration = Duration::from_secs(10);
+/// Longest time that a final with a number in it waits for a track that has lost its link: without the question every number is masked.
+const AWAY_LIMIT: Duration = Duration::from_secs(10);
 /// What lies further ahead of the time since the call began comes from a sender that is faster than speech.
 const LEAD_MS: u64 = 1_500;
 /// Most that waits; above it the oldest goes.
@@ -49,8 +52,10 @@ enum Place {
     Live,
     /// It was sent the audio up to here.
     Behind(u64),
-    /// It has no connection.
+    /// It has lost its connection and looks for another.
     Away,
+    /// It will never have one again.
+    Refused,
     Done,
 }
 
@@ -88,6 +93,8 @@ struct Waiting {
     answered: Instant,
     /// It came before the links were sent what was said before it.
     rushed: bool,
+    /// There is a number in it, of which a question unheard takes more out than one heard.
+    numbered: bool,
 }
 
 /// The waiting room between the tracks and the gate.
@@ -121,7 +128,9 @@ impl InOrder {
                 Place::Behind(*sent_ms)
             }
             Report::CaughtUp => Place::Live,
-            Report::State(LinkState::Reconnecting { .. } | LinkState::Refused(_)) => Place::Away,
+            Report::State(LinkState::Reconnecting { .. }) if way.place == Place::Away => return,
+            Report::State(LinkState::Reconnecting { .. }) => Place::Away,
+            Report::State(LinkState::Refused(_)) => Place::Refused,
             Report::State(LinkState::Live | LinkState::Draining) if way.place == Place::Away => Place::Behind(way.sent_ms),
             Report::Done(_) => Place::Done,
             Report::Interim(heard) | Report::Final(heard) => {
@@ -181,14 +190,19 @@ impl InOrder {
 
     /// When something's turn may come by time alone.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let answered = self.waiting.first().map(|first| first.answered).filter(|at| self.asked.is_none_or(|asked| asked < *at));
-        answered.into_iter().chain(self.waiting.iter().map(|waiting| self.limit(waiting))).min()
+        let first = self.waiting.first();
+        let away = self.ways.values().filter(|way| way.place == Place::Away).map(|way| way.moved + AWAY_LIMIT);
+        let turns =
+            first.map(|first| first.answered).into_iter().chain(away.filter(|_| first.is_some_and(|first| first.numbered)));
+        let turns = turns.filter(|at| self.asked.is_none_or(|asked| asked < *at));
+        turns.chain(self.waiting.iter().map(|waiting| self.limit(waiting))).min()
     }
 
     fn push(&mut self, item: Item, of: Option<TrackKey>, end_ms: u64, sent_ms: u64, rushed: bool, now: Instant) {
         let rest = Duration::from_millis((end_ms + ANSWER_MS).saturating_sub(sent_ms));
         let at = self.waiting.partition_point(|other| (other.end_ms, other.of) <= (end_ms, of));
-        self.waiting.insert(at, Waiting { item, of, end_ms, since: now, answered: now + rest, rushed });
+        let numbered = matches!(&item, Item::Final(segment) if redact::bears_number(&segment.text));
+        self.waiting.insert(at, Waiting { item, of, end_ms, since: now, answered: now + rest, rushed, numbered });
     }
 
     /// Whether no other track may yet say something that ended before.
@@ -213,7 +227,8 @@ impl InOrder {
                 Place::Live if waiting.rushed => way.moved > waiting.since,
                 Place::Live => !way.open || waiting.answered <= now,
                 Place::Behind(sent_ms) => sent_ms >= waiting.end_ms + ANSWER_BEHIND_MS,
-                Place::Away => return Word::Missing,
+                Place::Away if waiting.numbered && now < way.moved + AWAY_LIMIT => return Word::Awaited,
+                Place::Away | Place::Refused => return Word::Missing,
                 Place::Done => true,
             };
         if is_given { Word::Given } else { Word::Awaited }
@@ -226,7 +241,12 @@ impl InOrder {
         }
         let live = self.ways.values().filter(|way| way.place == Place::Live).map(|way| way.moved).min();
         let behind = self.ways.values().filter(|way| matches!(way.place, Place::Behind(_))).map(|way| way.moved).max();
-        let longest = if waiting.rushed { RUSHED_LIMIT } else { HOLD_LIMIT };
+        let is_absent = |way: &Way| matches!(way.place, Place::Away | Place::Behind(_));
+        let longest = match waiting {
+            Waiting { rushed: true, .. } => RUSHED_LIMIT,
+            Waiting { numbered: true, .. } if self.others(waiting).any(is_absent) => AWAY_LIMIT,
+            _ => HOLD_LIMIT,
+        };
         live.or(behind).map_or(waiting.since, |moved| moved.max(waiting.since)) + longest
     }
 }

@@ -121,6 +121,12 @@ pub enum Forced {
     Memory,
 }
 
+/// Whether a digit or a number word is said in a text.
+#[must_use]
+pub fn bears_number(text: &Unredacted) -> bool {
+    window::bears_number(text.expose())
+}
+
 /// ★ The redaction gate of one call.
 pub struct Gate {
     settings: GateSettings,

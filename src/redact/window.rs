@@ -318,6 +318,10 @@ fn holds(finding: &Finding, turn: usize) -> bool {
 }
 
 /// Whether a token of an interim may be a part of a number.
+pub(super) fn bears_number(text: &str) -> bool {
+    Turn::new(Party(Track::Mixed, None), 0, 0, text).tokens.iter().any(says_number)
+}
+
 fn says_number(token: &Token) -> bool {
     token.unit.is_digit()
         || matches!(

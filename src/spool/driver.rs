@@ -4,9 +4,10 @@
 //! system at once and synced every [`SYNC_EVERY`]; a file is deleted when all of it is covered; reading back cuts torn tails.
 
 mod files;
+mod reader;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs, io,
     path::{Path, PathBuf},
     sync::{
@@ -21,6 +22,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use self::files::Files;
+pub use self::reader::Reader;
 use super::{FRAME_MAX_BYTES, FileName, Frame, Unreadable, scan, seal::DataKey};
 use crate::{
     clock,
@@ -32,6 +34,9 @@ use crate::{
 pub const SYNC_EVERY: Duration = Duration::from_millis(200);
 /// The most audio that waits for the writer, its bookkeeping counted: two seconds of 1,000 calls.
 pub const WAITING_MAX_BYTES: usize = 40 << 20;
+/// Covered audio that is kept behind the mark, in milliseconds: a connection that is opened again, also by the next start, may reach back
+/// so far.
+pub const KEPT_MS: u64 = 3_000;
 /// What a waiting chunk costs beside its audio.
 const CHUNK_COST_BYTES: usize = 128;
 /// The most chunks that are sealed before they are written, so that a burst is on its way to the disk early.
@@ -60,6 +65,23 @@ struct Shared {
     key: TrackKey,
     data_key: DataKey,
     covered: AtomicU64,
+    /// Its files on disk, by offset; written by the writer, so that a read need not list the folder.
+    files: Mutex<VecDeque<SpoolFile>>,
+}
+
+/// One file of a track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolFile {
+    /// Where its first frame lies.
+    pub first: Offset,
+    /// Its name, folder and all.
+    pub path: PathBuf,
+}
+
+impl Shared {
+    fn files(&self) -> MutexGuard<'_, VecDeque<SpoolFile>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Inner {
@@ -100,6 +122,14 @@ pub struct Recovered {
     pub torn_bytes: u64,
     /// Whole frames that do not open under the session's key, by offset.
     pub unreadable: Vec<Unreadable>,
+    /// Where it lies, by offset.
+    pub files: Vec<SpoolFile>,
+}
+
+impl Recovered {
+    fn empty(key: TrackKey) -> Self {
+        Self { key, frames: Vec::new(), torn_bytes: 0, unreadable: Vec::new(), files: Vec::new() }
+    }
 }
 
 impl Spool {
@@ -128,12 +158,23 @@ impl Spool {
     /// A track's way in; its audio is sealed under the session's `data_key`.
     #[must_use]
     pub fn track(&self, session: &SessionId, key: TrackKey, data_key: &DataKey) -> SpoolTrack {
+        self.track_with(session, key, data_key, VecDeque::new())
+    }
+
+    /// As [`Spool::track`], where an earlier life of the session left audio that is to be read.
+    #[must_use]
+    pub fn resume(&self, session: &SessionId, left: &Recovered, data_key: &DataKey) -> SpoolTrack {
+        self.track_with(session, left.key, data_key, left.files.iter().cloned().collect())
+    }
+
+    fn track_with(&self, session: &SessionId, key: TrackKey, data_key: &DataKey, files: VecDeque<SpoolFile>) -> SpoolTrack {
         let shared = Shared {
             id: self.0.next_track.fetch_add(1, Ordering::Relaxed),
             session: session.clone(),
             key,
             data_key: data_key.clone(),
             covered: AtomicU64::new(0),
+            files: Mutex::new(files),
         };
         SpoolTrack { spool: self.clone(), shared: Arc::new(shared) }
     }
@@ -222,6 +263,12 @@ impl SpoolTrack {
     pub fn covered(&self, to: Offset) {
         self.shared.covered.fetch_max(to.0, Ordering::Relaxed);
     }
+
+    /// Reads back what was appended, in this life of the session or in an earlier one.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(Arc::clone(&self.shared))
+    }
 }
 
 fn cost(chunk: &Chunk) -> usize {
@@ -295,11 +342,11 @@ fn recover(folder: &Path, session: &SessionId, data_key: &DataKey) -> io::Result
         if torn > 0 {
             fs::OpenOptions::new().write(true).open(&path)?.set_len(found.whole_bytes as u64)?;
         }
-        let empty = Recovered { key: name.track, frames: Vec::new(), torn_bytes: 0, unreadable: Vec::new() };
-        let track = tracks.entry(name.track).or_insert(empty);
+        let track = tracks.entry(name.track).or_insert_with(|| Recovered::empty(name.track));
         track.frames.extend(found.frames);
         track.torn_bytes += torn as u64;
         track.unreadable.extend(found.unreadable);
+        track.files.push(SpoolFile { first: name.first, path });
     }
     Ok(tracks.into_values().collect())
 }

@@ -21,10 +21,10 @@ pub mod seal;
 use bytes::Bytes;
 use ulid::Ulid;
 
-pub use driver::{Spool, SpoolTrack};
+pub use driver::{Reader, Spool, SpoolTrack};
 
 use crate::{
-    media::{Chunk, Offset, SessionId, Track},
+    media::{Chunk, Offset, SessionId, Track, bytes_to_ms},
     segment::TrackKey,
 };
 use seal::{DataKey, NONCE_BYTES, TAG_BYTES};
@@ -48,6 +48,19 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// What of it lies behind `from`; `None` where nothing does.
+    #[must_use]
+    pub fn behind(mut self, from: Offset) -> Option<Self> {
+        let before = usize::try_from(from.since(self.offset)).unwrap_or(usize::MAX);
+        if before >= self.audio.len() {
+            return None;
+        }
+        self.audio = self.audio.slice(before..);
+        self.at_ms += bytes_to_ms(before as u64);
+        self.offset = self.offset.plus(before as u64);
+        Some(self)
+    }
+
     /// The same as a chunk that was received at `received`.
     #[must_use]
     pub fn into_chunk(self, received: std::time::Instant) -> Chunk {
@@ -108,18 +121,64 @@ pub fn write_frame(
 pub fn scan(bytes: &[u8], key: &DataKey, session: &SessionId, track: TrackKey) -> Scan {
     let mut scan = Scan::default();
     loop {
-        let rest = &bytes[scan.whole_bytes..];
-        let Some((header, sealed)) = whole_frame(rest) else {
-            let Some(damaged) = damaged_frame(rest) else { return scan };
-            scan.whole_bytes += damaged;
-            continue;
+        let found = match next_piece(&bytes[scan.whole_bytes..]) {
+            Piece::Whole(found) => found,
+            Piece::Damaged(length) => {
+                scan.whole_bytes += length;
+                continue;
+            }
+            Piece::Torn => return scan,
         };
-        scan.whole_bytes += HEADER_BYTES + sealed.len();
-        let (offset, at_ms, nonce) = header;
-        match key.open(nonce, &about(session, track, offset, at_ms), sealed) {
-            Some(audio) => scan.frames.push(Frame { offset, at_ms, audio: audio.into() }),
-            None => scan.unreadable.push(Unreadable { offset, at_ms, length: (sealed.len() - TAG_BYTES) as u64 }),
+        scan.whole_bytes += found.length();
+        match found.open(key, session, track) {
+            Some(frame) => scan.frames.push(frame),
+            None => scan.unreadable.push(Unreadable { offset: found.offset, at_ms: found.at_ms, length: found.audio_bytes() }),
         }
+    }
+}
+
+/// What stands where a frame should begin.
+enum Piece<'a> {
+    Whole(SealedFrame<'a>),
+    /// So many bytes are damaged, and a whole frame stands behind them.
+    Damaged(usize),
+    /// No whole frame: the end of what was written, or all behind it is beyond reading.
+    Torn,
+}
+
+/// A whole frame that has not been opened.
+struct SealedFrame<'a> {
+    offset: Offset,
+    at_ms: u64,
+    nonce: &'a [u8; NONCE_BYTES],
+    sealed: &'a [u8],
+}
+
+impl SealedFrame<'_> {
+    /// Its bytes in the file.
+    fn length(&self) -> usize {
+        HEADER_BYTES + self.sealed.len()
+    }
+
+    fn audio_bytes(&self) -> u64 {
+        (self.sealed.len() - TAG_BYTES) as u64
+    }
+
+    /// Behind its last byte on the track.
+    fn end(&self) -> Offset {
+        self.offset.plus(self.audio_bytes())
+    }
+
+    fn open(&self, key: &DataKey, session: &SessionId, track: TrackKey) -> Option<Frame> {
+        let audio = key.open(self.nonce, &about(session, track, self.offset, self.at_ms), self.sealed)?;
+        Some(Frame { offset: self.offset, at_ms: self.at_ms, audio: audio.into() })
+    }
+}
+
+fn next_piece(bytes: &[u8]) -> Piece<'_> {
+    match whole_frame(bytes) {
+        Some(frame) => Piece::Whole(frame),
+        None => damaged_frame(bytes).map_or(Piece::Torn, Piece::Damaged),
     }
 }
 
@@ -130,9 +189,7 @@ fn damaged_frame(bytes: &[u8]) -> Option<usize> {
     whole_frame(bytes.get(end..)?).map(|_| end)
 }
 
-type Header<'a> = (Offset, u64, &'a [u8; NONCE_BYTES]);
-
-fn whole_frame(bytes: &[u8]) -> Option<(Header<'_>, &[u8])> {
+fn whole_frame(bytes: &[u8]) -> Option<SealedFrame<'_>> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (sum, rest) = rest.split_first_chunk::<4>()?;
     let length = u32::from_le_bytes(*length) as usize;
@@ -143,7 +200,7 @@ fn whole_frame(bytes: &[u8]) -> Option<(Header<'_>, &[u8])> {
     let (offset, rest) = summed.split_first_chunk::<8>()?;
     let (at_ms, rest) = rest.split_first_chunk::<8>()?;
     let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>()?;
-    Some(((Offset(u64::from_le_bytes(*offset)), u64::from_le_bytes(*at_ms), nonce), sealed))
+    Some(SealedFrame { offset: Offset(u64::from_le_bytes(*offset)), at_ms: u64::from_le_bytes(*at_ms), nonce, sealed })
 }
 
 fn about(session: &SessionId, track: TrackKey, offset: Offset, at_ms: u64) -> Vec<u8> {

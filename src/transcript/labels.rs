@@ -1,7 +1,7 @@
 //! Speaker labels: `inbound:0`, `inbound:1`, … each for one person of the call.
 //!
-//! The service's speaker numbers mean nothing across two connections (protocols/pulse.md section 7, Speakers), so a number
-//! of a later connection gets a new label. What is said without a number belongs to the track's party as a whole.
+//! The service's speaker numbers mean nothing across two connections (protocols/pulse.md section 7, Speakers), so what counts is the
+//! voice that a link made of them; those of another stream are other people. What is said without one belongs to the track's party as a whole.
 
 use std::collections::HashMap;
 
@@ -10,14 +10,14 @@ use crate::{
     segment::{Heard, TrackKey},
 };
 
-/// A voice as the service tells them apart; `None` where it does not.
-type Voice = Option<(u32, u32, u32)>;
+/// A stream and a voice of its link; `None` where the service does not tell them apart.
+type Voice = Option<(u32, u32)>;
 
 /// All labels given out in a session.
 #[derive(Default)]
 pub(super) struct Labels {
     given: HashMap<(Track, Voice), u32>,
-    latest: HashMap<(TrackKey, u32), String>,
+    latest: HashMap<TrackKey, String>,
     /// First free number of each track, where an earlier life of the session gave some out.
     taken: HashMap<Track, u32>,
 }
@@ -36,14 +36,14 @@ impl Labels {
         Self { taken, ..Self::default() }
     }
 
-    /// The label of a voice on one connection of a track; a new one if it was not heard before.
-    pub(super) fn of(&mut self, key: TrackKey, connection: u32, number: Option<u32>) -> String {
-        let voice = number.map(|number| (key.stream, connection, number));
+    /// The label of a voice of a track; a new one if it was not heard before.
+    pub(super) fn of(&mut self, key: TrackKey, voice: Option<u32>) -> String {
+        let voice = voice.map(|voice| (key.stream, voice));
         let next = self.given.keys().filter(|(track, _)| *track == key.track).count();
         let next = u32::try_from(next).unwrap_or(u32::MAX).saturating_add(self.taken.get(&key.track).copied().unwrap_or(0));
         let index = *self.given.entry((key.track, voice)).or_insert(next);
         let label = format!("{}:{index}", key.track);
-        self.latest.insert((key, connection), label.clone());
+        self.latest.insert(key, label.clone());
         label
     }
 
@@ -60,11 +60,11 @@ impl Labels {
         }
         let most = spoken.iter().rev().max_by_key(|(_, total)| *total).map(|(number, _)| *number);
         let alone = heard.utterances.first().and_then(|utterance| utterance.speaker);
-        self.of(key, heard.connection, most.or(alone))
+        self.of(key, most.or(alone))
     }
 
-    /// A guess for an interim, which carries no numbers: the last one heard on this connection. Gives out no new label.
-    pub(super) fn latest(&self, key: TrackKey, connection: u32) -> String {
-        self.latest.get(&(key, connection)).cloned().unwrap_or_else(|| format!("{}:0", key.track))
+    /// A guess for an interim, which carries no numbers: the last one heard on this track. Gives out no new label.
+    pub(super) fn latest(&self, key: TrackKey) -> String {
+        self.latest.get(&key).cloned().unwrap_or_else(|| format!("{}:0", key.track))
     }
 }

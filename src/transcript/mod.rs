@@ -84,7 +84,7 @@ impl Transcript {
         if frozen || normalised(heard.text.expose()).is_empty() {
             return;
         }
-        let speaker = self.labels.latest(key, heard.connection);
+        let speaker = self.labels.latest(key);
         let segment = self.segment(String::new(), key, role, speaker, heard);
         self.output.push_back(Said::Interim(segment));
     }
@@ -116,13 +116,12 @@ impl Transcript {
         let mut words = Vec::with_capacity(heard.words.len());
         for word in heard.words {
             before = word.speaker.or(before);
-            let speaker = before.map_or_else(|| speaker.clone(), |number| self.labels.of(key, heard.connection, Some(number)));
+            let speaker = before.map_or_else(|| speaker.clone(), |number| self.labels.of(key, Some(number)));
             words.push(placed(word, speaker));
         }
         let mut utterances = Vec::new();
         for utterance in heard.utterances.into_iter().filter(inside) {
-            let speaker =
-                utterance.speaker.map_or_else(|| speaker.clone(), |number| self.labels.of(key, heard.connection, Some(number)));
+            let speaker = utterance.speaker.map_or_else(|| speaker.clone(), |number| self.labels.of(key, Some(number)));
             let HeardUtterance { text, start_ms, end_ms, .. } = utterance;
             utterances.push(Utterance { text, start_ms, end_ms, speaker });
         }

@@ -135,16 +135,16 @@ fn a_segment_belongs_to_who_speaks_most_of_it_and_each_word_to_its_speaker() {
 }
 
 #[test]
-fn a_speaker_number_of_a_later_connection_is_another_person() {
+fn a_voice_keeps_its_label_over_all_connections_of_a_link_but_not_over_streams() {
     let mut transcript = transcript();
-    for connection in [0, 1, 0] {
-        transcript.handle_final(CALLER, &Role::caller(), spoken(connection, &[(Some(0), 100)]));
+    for (connection, voice) in [(0, 0), (1, 0), (1, 1), (2, 0)] {
+        transcript.handle_final(CALLER, &Role::caller(), spoken(connection, &[(Some(voice), 100)]));
     }
     let second_stream = TrackKey { stream: 1, ..CALLER };
     transcript.handle_final(second_stream, &Role::caller(), spoken(0, &[(Some(0), 100)]));
 
     let speakers: Vec<_> = finals(&mut transcript).into_iter().map(|segment| segment.speaker).collect();
-    assert_eq!(speakers, ["inbound:0", "inbound:1", "inbound:0", "inbound:2"]);
+    assert_eq!(speakers, ["inbound:0", "inbound:0", "inbound:1", "inbound:0", "inbound:2"]);
 }
 
 #[test]

@@ -299,7 +299,8 @@ impl Backlog {
     }
 }
 
-fn is_quiet(chunk: &Chunk) -> bool {
+/// Whether there is no voice in a chunk.
+pub(super) fn is_quiet(chunk: &Chunk) -> bool {
     chunk.audio.iter().all(|byte| !byte & 0x7F <= QUIET_CODE)
 }
 
@@ -312,5 +313,8 @@ fn hull(range: Option<(Offset, Offset)>, more: (Offset, Offset)) -> (Offset, Off
     range.map_or(more, |range| (range.0.min(more.0), range.1.max(more.1)))
 }
 
+mod copy;
 #[cfg(test)]
 mod tests;
+
+pub(super) use copy::part;

@@ -3,9 +3,9 @@
 //! Promises: the service counts seconds from the first byte of this connection (protocols/pulse.md section 7, Time); here
 //! they become offsets on the track, never outside of what was really sent, however absurd the number.
 
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
-use super::{pace::Pace, ruler::Ruler};
+use super::{pace::Pace, ruler::Ruler, watch::Watch};
 use crate::media::{BYTES_PER_MS, Chunk, Offset};
 
 /// How often a session is told where a link is that is behind, in bytes of audio.
@@ -21,6 +21,12 @@ pub(super) struct Connection {
     pub(super) since: Instant,
     /// Finals covered the audio up to here when it was opened: its words before that have been heard.
     pub(super) known_until: Offset,
+    /// Words were told up to here when it was opened: not before `known_until`, and behind it where a final's times were unknown.
+    pub(super) told_until: Offset,
+    /// Audio that it is still to hear before what is unsent.
+    pub(super) prelude: VecDeque<Chunk>,
+    /// Whether it hears what it is sent.
+    pub(super) watch: Watch,
     /// Audio before this was sent on a connection before.
     pub(super) replayed_until: Offset,
     /// Whether the service ever said anything on it.
@@ -47,11 +53,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) const fn new(number: u32, known_until: Offset, replayed_until: Offset, now: Instant) -> Self {
+    pub(super) fn new(number: u32, known_until: Offset, replayed_until: Offset, now: Instant) -> Self {
         Self {
             number,
             since: now,
             known_until,
+            told_until: known_until,
+            prelude: VecDeque::new(),
+            watch: Watch::new(now),
             replayed_until,
             heard: false,
             answered: false,
@@ -77,6 +86,7 @@ impl Connection {
         self.last_sent = now;
         self.last_audio = now;
         self.kept_alive = false;
+        self.watch.handle_sent(chunk, now);
         self.pace.sent(length, now);
     }
 

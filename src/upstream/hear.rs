@@ -1,22 +1,71 @@
 //! From the service's transcript to what was [`Heard`]: times on the call's clock, words that came before left out.
 //!
-//! Promises: a word is dropped only on a connection that replays audio and only if its middle lies in audio that a final had
-//! covered when the connection was opened; every time lies within the audio sent, and no end before its beginning.
+//! Promises: a word is dropped only on a connection that is sent audio again and only if finals had covered the audio in which it lies when the
+//! connection was opened, or had told it there; every time lies within the audio sent, and no end before its beginning; speaker
+//! numbers become the link's own voices.
 
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
-use super::{backlog::Backlog, connection::Connection, join::join, wire};
+use super::{
+    backlog::Backlog,
+    connection::Connection,
+    join::join,
+    reach::Reach,
+    recall::{Recall, Spoken, Verdict, letters, rest},
+    voices::Voices,
+    wire,
+};
 use crate::{
-    media::{Offset, ms_to_bytes},
+    media::{Chunk, Offset, ms_to_bytes},
     pii::Unredacted,
     segment::{Heard, HeardUtterance, HeardWord, Latency},
 };
 
-/// An empty final that nobody asked for says nothing about the newest audio: the service may not have decoded it yet. Its
+/// A final without times that nobody asked for says nothing about the newest audio: the service may not have decoded it yet. Its
 /// decoder works on pieces of about 1.1 s (protocols/pulse.md section 7).
 const UNDECODED_MS: u64 = 2_000;
 /// An utterance may stand out of its final's words by this much rounding.
 const SLACK_MS: u64 = 100;
+
+/// What is known of what finals told, over all connections of a link.
+#[derive(Default)]
+pub(super) struct Memory {
+    recall: Recall,
+    voices: Voices,
+    reach: Reach,
+}
+
+impl Memory {
+    /// A new connection is sent the audio from `from` on; what it is to hear before that.
+    pub(super) fn handle_connected(&mut self, from: Offset) -> VecDeque<Chunk> {
+        let prelude = self.reach.prelude(from);
+        self.voices.handle_connected();
+        let is_sent = |at: Offset| at >= from || prelude.iter().any(|chunk| chunk.offset <= at && at < chunk.end());
+        self.recall.handle_connected(is_sent);
+        prelude
+    }
+
+    /// The service has got to this point: it will not say any more what was told before it.
+    pub(super) fn pass(&mut self, to: Offset) {
+        self.recall.pass(to);
+    }
+
+    /// What of a text without times was not told before.
+    pub(super) fn behind(&self, text: &Unredacted, is_replaying: bool) -> Unredacted {
+        behind(self.recall.awaited(), text, is_replaying)
+    }
+
+    /// Where the last of what was told ended.
+    pub(super) const fn until(&self) -> Offset {
+        self.recall.until()
+    }
+
+    /// An interim was told as if it were a final, because none came.
+    pub(super) fn promote(&mut self, text: &Unredacted, extent: (Offset, Offset), connection: u32) {
+        let words: Vec<Unredacted> = text.expose().split_whitespace().map(Unredacted::new).collect();
+        self.recall.tell(evenly(&words, extent), connection, |at| self.reach.has(at));
+    }
+}
 
 /// Where and when a message is heard.
 pub(super) struct Ear<'a> {
@@ -24,6 +73,7 @@ pub(super) struct Ear<'a> {
     pub(super) backlog: &'a Backlog,
     /// Finals cover the audio up to here.
     pub(super) finalized: Offset,
+    pub(super) memory: &'a mut Memory,
     pub(super) recovered: bool,
     pub(super) now: Instant,
 }
@@ -36,20 +86,37 @@ struct Placed {
 }
 
 impl Placed {
-    fn is_after(&self, known: Offset) -> bool {
-        u64::midpoint(self.start.0, self.end.0) >= known.0
+    fn middle(&self) -> Offset {
+        Offset(self.start.0.midpoint(self.end.0))
     }
+
+    fn is_after(&self, known: Offset) -> bool {
+        self.middle() >= known
+    }
+
+    fn spoken(&self) -> Spoken<'_> {
+        Spoken { text: &self.heard.text, start: self.start, end: self.end, voice: self.heard.speaker }
+    }
+}
+
+/// A final, and where it lies on the track.
+pub(super) struct LastWord {
+    pub(super) heard: Heard,
+    /// From the first to the last time that the service gave in it; none where it gave none.
+    pub(super) span: Option<(Offset, Offset)>,
+    /// The same for what is new in it, whatever was given.
+    pub(super) extent: (Offset, Offset),
 }
 
 impl Ear<'_> {
     /// What is being said: from the end of the last final to the end of what was sent.
     pub(super) fn interim(&self, transcript: wire::Transcript) -> Heard {
-        let end = self.connection.sent_end().max(self.finalized);
-        self.heard(transcript, (Vec::new(), Vec::new()), (self.finalized, end), self.finalized)
+        let end = self.connection.sent_end().max(self.begin());
+        self.heard(transcript, (Vec::new(), Vec::new()), (self.begin(), end), self.finalized)
     }
 
     /// What was said. The text is blank if there was nothing, or nothing new.
-    pub(super) fn last_word(&self, mut transcript: wire::Transcript) -> Heard {
+    pub(super) fn last_word(&mut self, mut transcript: wire::Transcript) -> LastWord {
         let was_blank = transcript.text.is_blank();
         let times = transcript.words.iter().chain(&transcript.utterances);
         let begin = times.filter_map(|word| self.connection.place(word.start)).min();
@@ -57,27 +124,107 @@ impl Ear<'_> {
             // Nothing says when anything was said: as good as no words.
             transcript.utterances.clear();
             transcript.words.clear();
+            transcript.text = self.unheard(&transcript.text);
         }
         let mut words = self.placed(std::mem::take(&mut transcript.words), begin);
         let mut utterances = self.placed(std::mem::take(&mut transcript.utterances), begin);
-        let spoken_until = words.iter().chain(&utterances).map(|placed| placed.end).max();
+        let times = || words.iter().chain(&utterances);
+        let span = times().map(|it| it.start).min().zip(times().map(|it| it.end).max());
         let worded = !words.is_empty();
-        let known = self.connection.known_until;
-        let before = (words.len(), utterances.len());
-        words.retain(|word| word.is_after(known));
-        utterances.retain(|utterance| utterance.is_after(known));
-        if worded && words.len() < before.0 {
+        let before = utterances.len();
+        let is_cut = self.drop_known(&mut words);
+        if worded && is_cut {
             transcript.text = joined(&words, transcript.language.as_deref());
-        } else if !worded && utterances.len() < before.1 {
-            transcript.text = joined(&utterances, transcript.language.as_deref());
+            self.cut(&mut utterances, &words, transcript.language.as_deref());
+        } else {
+            utterances.retain(|utterance| utterance.is_after(self.connection.known_until));
+            if !worded && utterances.len() < before {
+                transcript.text = joined(&utterances, transcript.language.as_deref());
+            }
         }
-        let (start, end) = self.extent(&words, &utterances);
+        let extent = self.extent(&words, &utterances);
         if worded {
+            let (start, end) = extent;
             let slack = ms_to_bytes(SLACK_MS);
             utterances.retain(|it| it.is_after(Offset(start.0.saturating_sub(slack))) && it.start <= end.plus(slack));
         }
-        let covers = self.covers(&transcript, was_blank, spoken_until).max(self.finalized);
-        self.heard(transcript, (words, utterances), (start, end), covers)
+        for placed in words.iter_mut().chain(&mut utterances) {
+            placed.heard.speaker = placed.heard.speaker.and_then(|number| self.memory.voices.of(number));
+        }
+        self.remember(&transcript.text, &words, extent);
+        let covers = self.covers(&transcript, was_blank, span.map(|(_, end)| end)).max(self.finalized);
+        LastWord { heard: self.heard(transcript, (words, utterances), extent, covers), span, extent }
+    }
+
+    /// Where what is said now may begin.
+    fn begin(&self) -> Offset {
+        self.finalized.max(self.memory.recall.until())
+    }
+
+    /// What of a text without times was not told before: only its words can say so.
+    fn unheard(&self, text: &Unredacted) -> Unredacted {
+        let rest = self.memory.behind(text, is_replaying(self.connection));
+        if same_words(&rest, text) { text.clone() } else { rest }
+    }
+
+    /// Takes out the words that were told before; says whether there were any. Who said them now is who said them then.
+    fn drop_known(&mut self, words: &mut Vec<Placed>) -> bool {
+        let (number, known) = (self.connection.number, self.connection.known_until);
+        let mut is_cut = false;
+        words.retain_mut(|word| {
+            let verdict = self.memory.recall.judge(&word.spoken(), number, known);
+            is_cut |= verdict != Verdict::New;
+            match verdict {
+                Verdict::New => return true,
+                Verdict::Rest(told) => {
+                    word.heard.text = Unredacted::new(rest(word.heard.text.expose(), told));
+                    word.start = known.min(word.end);
+                    return true;
+                }
+                Verdict::KnownFrom(voice, bytes) => {
+                    if let Some(number) = word.heard.speaker {
+                        self.memory.voices.note_echo(number, voice, bytes);
+                    }
+                }
+                Verdict::Known => {}
+            }
+            false
+        });
+        is_cut
+    }
+
+    /// Leaves of the sentences what the words that are left say.
+    fn cut(&self, utterances: &mut Vec<Placed>, words: &[Placed], language: Option<&str>) {
+        utterances.retain_mut(|utterance| {
+            let is_inside = |word: &&Placed| utterance.start <= word.middle() && word.middle() <= utterance.end;
+            let left: Vec<&Placed> = words.iter().filter(is_inside).collect();
+            let Some(first) = left.first() else { return false };
+            if first.start > utterance.start.plus(ms_to_bytes(SLACK_MS)) {
+                utterance.start = first.start;
+                utterance.heard.text = Unredacted::new(join(left.iter().map(|word| word.heard.text.expose()), language));
+            }
+            true
+        });
+    }
+
+    /// Keeps what is told now in mind. Words without times lie evenly where they were said.
+    fn remember(&mut self, text: &Unredacted, words: &[Placed], extent: (Offset, Offset)) {
+        let number = self.connection.number;
+        let Memory { recall, reach, .. } = &mut *self.memory;
+        for turn in words.chunk_by(|one, next| one.heard.speaker == next.heard.speaker) {
+            if let [first, ..] = turn
+                && let Some(voice) = first.heard.speaker
+            {
+                let end = turn.iter().map(|word| word.end).max().unwrap_or(first.end);
+                reach.keep(voice, (first.start, end), |from, to| self.backlog.copy(from, to));
+            }
+        }
+        if words.is_empty() && !text.is_blank() {
+            let spread: Vec<Unredacted> = text.expose().split_whitespace().map(Unredacted::new).collect();
+            recall.tell(evenly(&spread, extent), number, |at| reach.has(at));
+        } else {
+            recall.tell(words.iter().map(Placed::spoken), number, |at| reach.has(at));
+        }
     }
 
     /// A word without times lies where the one before it ends; the first ones where the first time of all, `begin`, is.
@@ -98,7 +245,7 @@ impl Ear<'_> {
         let timed = if words.is_empty() { utterances } else { words };
         match (timed.iter().map(|it| it.start).min(), timed.iter().map(|it| it.end).max()) {
             (Some(start), Some(end)) => (start, end),
-            _ => (self.finalized, self.connection.sent_end().max(self.finalized)),
+            _ => (self.begin(), self.connection.sent_end().max(self.begin())),
         }
     }
 
@@ -112,8 +259,7 @@ impl Ear<'_> {
             (None, Some(spoken)) => spoken,
             // It ends the stream without having been asked to: nothing says how much of it was decoded.
             (None, None) if was_blank && transcript.is_last => self.finalized,
-            (None, None) if was_blank => Offset(sent.0.saturating_sub(ms_to_bytes(UNDECODED_MS))),
-            (None, None) => sent,
+            (None, None) => Offset(sent.0.saturating_sub(ms_to_bytes(UNDECODED_MS))),
         }
     }
 
@@ -164,13 +310,12 @@ impl Ear<'_> {
     }
 }
 
-/// What an interim says behind the finals that were told: as many of its first words are left out as are their last ones,
-/// and all of it where it is a part of them as long as the service may be at their audio. Interims have no times (protocols/pulse.md section 6), so the words themselves must do.
-pub(super) fn behind<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unredacted, is_replaying: bool) -> Unredacted {
-    let letters = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
-    let words = |text: &str| text.split_whitespace().map(letters).collect::<Vec<_>>();
-    let told: Vec<String> = told.flat_map(|text| words(text.expose())).collect();
-    let heard = words(said.expose());
+/// What a text without times says behind the words that were `told`, as [`letters`] gives them: as many of its first words are left out as are
+/// their last ones, and all of it where it is a part of them as long as the service may be at their audio. Interims never have times
+/// (protocols/pulse.md section 6), so the words themselves must do.
+fn behind<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unredacted, is_replaying: bool) -> Unredacted {
+    let told: Vec<&str> = told.map(Unredacted::expose).collect();
+    let heard: Vec<String> = said.expose().split_whitespace().map(letters).collect();
     if is_replaying && !heard.is_empty() && told.windows(heard.len()).any(|known| known == heard) {
         return Unredacted::new("");
     }
@@ -179,9 +324,22 @@ pub(super) fn behind<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unre
     Unredacted::new(rest.join(" "))
 }
 
-/// Whether what the service says now may still be about audio that a final covered before this connection.
+/// Words over a stretch of audio, each with the same share of it.
+fn evenly(words: &[Unredacted], (start, end): (Offset, Offset)) -> impl Iterator<Item = Spoken<'_>> {
+    let (length, count) = (end.since(start), words.len().max(1) as u64);
+    (0..).zip(words).map(move |(n, text)| {
+        let at = |n: u64| start.plus(length * n / count);
+        Spoken { text, start: at(n), end: at(n + 1), voice: None }
+    })
+}
+
+/// Whether what the service says now may still be about audio in which words were told before this connection.
 pub(super) fn is_replaying(connection: &Connection) -> bool {
-    connection.sent_end() <= connection.known_until.plus(ms_to_bytes(UNDECODED_MS))
+    connection.sent_end() <= connection.told_until.plus(ms_to_bytes(UNDECODED_MS))
+}
+
+fn same_words(one: &Unredacted, other: &Unredacted) -> bool {
+    one.expose().split_whitespace().eq(other.expose().split_whitespace())
 }
 
 fn joined(words: &[Placed], language: Option<&str>) -> Unredacted {

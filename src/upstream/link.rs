@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
+use hearing::Hearing;
+
 use super::{
     Backlog, LinkSettings, LinkState, Lost, Output, Refusal, Report, Totals,
     connection::Connection,
@@ -11,7 +13,6 @@ use super::{
 use crate::{
     backoff::Backoff,
     media::{Chunk, Gap, GapReason, Offset, bytes_to_ms},
-    pii::Unredacted,
     segment::Heard,
 };
 
@@ -47,8 +48,7 @@ pub struct Link {
     given_up: Vec<(Offset, Offset)>,
     /// Whether finals say when their words were; if not, nothing that they cover may be sent twice.
     timed: bool,
-    /// Finals whose audio this connection hears, maybe again; those of the one before that were not stored when it was opened among them.
-    told: VecDeque<(Offset, Unredacted)>,
+    hearing: Hearing,
     /// What is being said, and the end of the audio in which it was heard.
     interim: Option<(Heard, Offset)>,
     /// The service answers `keepalive` with an error: it gets none any more.
@@ -82,7 +82,7 @@ impl Link {
             finalized_bytes: 0,
             given_up: Vec::new(),
             timed: true,
-            told: VecDeque::new(),
+            hearing: Hearing::default(),
             interim: None,
             keepalive_refused: false,
             impatient: false,
@@ -104,6 +104,12 @@ impl Link {
             State::Connecting | State::Losing(_) | State::Waiting => "reconnecting",
             State::Open(_) => "live",
         }
+    }
+
+    /// Whether there is a connection.
+    #[cfg(test)]
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
     }
 
     /// Whether `Done` was put out.
@@ -183,8 +189,9 @@ impl Link {
         }
         let from = if self.timed { self.backlog.mark() } else { self.finalized };
         self.backlog.rewind(from);
-        self.told.retain(|(covers, _)| *covers > from);
-        self.state = State::Open(Box::new(Connection::new(self.connections, self.finalized, self.backlog.first_sent(), now)));
+        let mut connection = Connection::new(self.connections, self.finalized, self.backlog.first_sent(), now);
+        self.remind(&mut connection, from);
+        self.state = State::Open(Box::new(connection));
         self.connections += 1;
         self.impatient = false;
         self.timers.clear(Timer::Patience);
@@ -192,6 +199,7 @@ impl Link {
             self.timers.set(Timer::Keepalive, now + keepalive);
         }
         self.timers.set(Timer::Ping, now + self.settings.ping);
+        self.look_out(0, now);
         self.report(Report::State(if self.ended { LinkState::Draining } else { LinkState::Live }));
         self.flush(now);
     }
@@ -236,8 +244,8 @@ impl Link {
         match message {
             wire::Message::Transcript(transcript) if transcript.is_final => self.hear_final(*transcript, now),
             wire::Message::Transcript(transcript) => self.hear_interim(*transcript, now),
-            wire::Message::SpeechStarted(at) => self.hear_activity(at, |at_ms| Report::SpeechStarted { at_ms }),
-            wire::Message::SpeechEnded(at) => self.hear_activity(at, |at_ms| Report::SpeechEnded { at_ms }),
+            wire::Message::SpeechStarted(at) => self.hear_activity(at, now, |at_ms| Report::SpeechStarted { at_ms }),
+            wire::Message::SpeechEnded(at) => self.hear_activity(at, now, |at_ms| Report::SpeechEnded { at_ms }),
             wire::Message::Error(error) => self.hear_error(error, now),
             wire::Message::Unknown => {}
             wire::Message::Malformed => self.malformed += 1,
@@ -252,6 +260,7 @@ impl Link {
                 Timer::Pace => self.flush(now),
                 Timer::Keepalive => self.keep_alive(now),
                 Timer::Ping => self.ping(chance, now),
+                Timer::Look => self.look_out(chance, now),
                 Timer::Stall => self.flush_stalled(now),
                 Timer::Close => self.finish(self.is_heard_out()),
                 Timer::Patience => self.impatient = true,
@@ -270,6 +279,9 @@ impl Link {
             return;
         }
         self.give_up_lost();
+        if !self.flush_prelude(now) {
+            return;
+        }
         let State::Open(connection) = &mut self.state else { return };
         let sent = self.backlog.next_unsent().is_some();
         while let Some(chunk) = self.backlog.next_unsent() {
@@ -330,3 +342,5 @@ impl Link {
 
 mod ends;
 mod hearing;
+mod probe;
+mod reach;

@@ -16,13 +16,18 @@ mod driver;
 mod hear;
 mod join;
 mod link;
+mod open;
 mod pace;
 mod parameters;
+mod reach;
+mod recall;
 mod refusal;
 mod report;
 mod ruler;
 mod settings;
 mod timers;
+mod voices;
+mod watch;
 mod wire;
 
 pub use backlog::Backlog;

@@ -185,6 +185,12 @@ pub enum Refusal {
     /// Pings went unanswered.
     #[error("the speech service does not answer pings; the stream is opened again")]
     Silent,
+    /// A voice was sent and nothing was heard, pongs or not.
+    #[error("the speech service takes audio but says nothing; the stream is opened again")]
+    Deaf,
+    /// A final has not come for words that were shown.
+    #[error("the speech service left out words that it had shown; the stream is opened again and they are sent again")]
+    MissingFinal,
     /// No TLS session came about.
     #[error("no secure connection to the speech service ({reason}); check upstream.url, the system's certificates and its clock")]
     Tls {
@@ -266,6 +272,8 @@ impl Refusal {
             Self::Ended => "ended",
             Self::Stalled => "stalled",
             Self::Silent => "silent",
+            Self::Deaf => "deaf",
+            Self::MissingFinal => "missing_final",
             Self::Tls { .. } => "tls",
             Self::Unreachable { .. } => "unreachable",
         }

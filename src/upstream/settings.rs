@@ -21,6 +21,11 @@ pub struct LinkSettings {
     pub ping: Duration,
     /// So many unanswered pings are a lost connection.
     pub missed_pongs: u8,
+    /// A service that was sent a voice and has said nothing for so long does not hear: the connection is opened again. Doubles as long as that is
+    /// no use.
+    pub deaf_after: Duration,
+    /// Longest such time.
+    pub deaf_cap: Duration,
     /// Audio that stops for this long under an open interim is flushed, so that the last words before a silence that the
     /// phone does not send are not stuck.
     pub stall: Duration,
@@ -43,8 +48,10 @@ impl Default for LinkSettings {
             backoff_cap: Duration::from_secs(30),
             healthy_after: Duration::from_secs(5),
             keepalive: Some(Duration::from_secs(5)),
-            ping: Duration::from_secs(20),
-            missed_pongs: 2,
+            ping: Duration::from_secs(5),
+            missed_pongs: 3,
+            deaf_after: Duration::from_secs(10),
+            deaf_cap: Duration::from_mins(5),
             stall: Duration::from_millis(1_500),
             close_deadline: Duration::from_secs(5),
             drain_reconnect: Duration::from_secs(10),

@@ -15,6 +15,8 @@ pub(super) enum Timer {
     Keepalive,
     /// Time to ask whether the peer is still there.
     Ping,
+    /// Time to look whether the service still hears.
+    Look,
     /// Audio has stopped under an open interim.
     Stall,
     /// The answer to `close_stream` is overdue.
@@ -26,10 +28,10 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 8] =
-        [Self::Retry, Self::Pace, Self::Keepalive, Self::Ping, Self::Stall, Self::Close, Self::Drain, Self::Patience];
+    const ALL: [Self; 9] =
+        [Self::Retry, Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Drain, Self::Patience];
     /// Those that mean something only while a connection is open.
-    const OF_A_CONNECTION: [Self; 5] = [Self::Pace, Self::Keepalive, Self::Ping, Self::Stall, Self::Close];
+    const OF_A_CONNECTION: [Self; 6] = [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close];
 }
 
 /// The table.

@@ -39,8 +39,12 @@ impl Room {
 
     /// A final that ends here, heard as its link had sent up to there.
     fn says(&mut self, key: TrackKey, end_ms: u64, sent_ms: u64) {
-        self.room.handle_report(key, &Report::Final(Heard { sent_ms, ..heard("…", 0, end_ms) }), self.now);
-        let segment = final_on(key.track, "…", end_ms.saturating_sub(1_000));
+        self.answers(key, "…", end_ms, sent_ms);
+    }
+
+    fn answers(&mut self, key: TrackKey, text: &str, end_ms: u64, sent_ms: u64) {
+        self.room.handle_report(key, &Report::Final(Heard { sent_ms, ..heard(text, 0, end_ms) }), self.now);
+        let segment = final_on(key.track, text, end_ms.saturating_sub(1_000));
         self.room.push_final(Segment { end_ms, ..segment }, self.now);
         self.drain();
     }
@@ -186,6 +190,38 @@ fn a_link_that_stands_still_is_not_waited_for() {
 }
 
 #[test]
+fn an_answer_in_numbers_waits_for_a_question_whose_link_is_lost_for_a_moment_and_other_words_do_not() {
+    let mut room = Room::live();
+    room.report(OUT, &lost());
+    room.says(IN, 1_000, 1_850);
+    assert_eq!(room.out, ["inbound 1000?"]);
+    room.answers(IN, "nine two seven", 2_000, 2_850);
+    room.wait(3_000);
+    room.report(OUT, &lost());
+    room.report(OUT, &Report::State(LinkState::Live));
+    room.report(OUT, &Report::Behind { sent_ms: 900 });
+    room.wait(4_000);
+    room.says(OUT, 1_500, 2_900);
+    room.report(OUT, &Report::Behind { sent_ms: 7_000 });
+    assert_eq!(room.out[1..], ["outbound 1500", "inbound 2000"]);
+}
+
+#[test]
+fn an_answer_in_numbers_waits_ten_seconds_at_most_and_not_at_all_where_no_link_will_come() {
+    let mut room = Room::live();
+    room.report(OUT, &lost());
+    room.wait(6_000);
+    room.answers(IN, "nine two seven", 2_000, 2_850);
+    room.wait(3_999);
+    assert!(room.out.is_empty());
+    room.wait(1);
+    assert_eq!(room.out, ["inbound 2000?"]);
+    room.report(OUT, &refused());
+    room.answers(IN, "nine two seven", 3_000, 3_850);
+    assert_eq!(room.out[1..], ["inbound 3000?"]);
+}
+
+#[test]
 fn when_no_more_audio_comes_a_quiet_party_may_have_last_words() {
     let mut room = Room::live();
     room.room.handle_ending();
@@ -216,6 +252,10 @@ fn a_flood_does_not_fill_the_room() {
         room.presses(at_ms);
     }
     assert_eq!(room.out.len(), 1_000 - MOST_WAITING);
+}
+
+fn lost() -> Report {
+    Report::State(LinkState::Reconnecting { tries: 1, cause: crate::upstream::Refusal::Silent })
 }
 
 fn refused() -> Report {

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Counters, Shared, cost, names};
+use super::{Counters, KEPT_MS, Shared, SpoolFile, cost, names};
 use crate::{
     clock,
     media::{Chunk, Offset, SessionId, ms_to_bytes},
@@ -18,7 +18,6 @@ use crate::{
 
 /// Audio in one file: a minute, so that what is covered frees its space soon and files stay few.
 const FILE_BYTES: u64 = ms_to_bytes(60_000);
-
 /// What is written to see whether writing works again; no name of a session's audio.
 const PROBE_NAME: &str = "probe";
 /// One block, so that a full disk shows.
@@ -165,6 +164,7 @@ impl Open {
         let path = folder.join(name);
         self.file = Some(OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?);
         self.written_bytes = 0;
+        self.shared.files().push_back(SpoolFile { first, path: path.clone() });
         self.names.push_back(Covering { path, first, end: first });
         Ok(())
     }
@@ -201,8 +201,11 @@ impl Open {
         let covered = Offset(self.shared.covered.load(Ordering::Relaxed));
         let is_alone = Arc::strong_count(&self.shared) == 1;
         let keep = usize::from(!is_alone);
-        while self.names.len() > keep && self.names.front().is_some_and(|oldest| oldest.end <= covered) {
-            delete(&self.names.pop_front().expect("it was just looked at").path);
+        while self.names.len() > keep
+            && let Some(oldest) = self.names.pop_front_if(|oldest| oldest.end.plus(ms_to_bytes(KEPT_MS)) <= covered)
+        {
+            self.shared.files().retain(|file| file.path != oldest.path);
+            delete(&oldest.path);
         }
         if self.names.is_empty() {
             self.file = None;

@@ -1,7 +1,12 @@
+mod reading;
+
 use bytes::Bytes;
 
 use super::*;
-use crate::{media::Track, store::driver::tests::Folder};
+use crate::{
+    media::{Track, ms_to_bytes},
+    store::driver::tests::Folder,
+};
 
 const INBOUND: TrackKey = TrackKey { stream: 0, track: Track::Inbound };
 
@@ -86,7 +91,10 @@ async fn covered_files_go_and_the_one_being_written_stays() {
     (0..2500).for_each(|n| track.append(&chunk(n)).unwrap());
     spool.flush().await;
     assert_eq!(paths(&folder).len(), 3);
-    track.covered(Offset(480_000));
+    track.covered(Offset(480_000 + ms_to_bytes(KEPT_MS) - 1));
+    spool.flush().await;
+    assert_eq!(paths(&folder).len(), 3, "a restart may reach back a little");
+    track.covered(Offset(480_000 + ms_to_bytes(KEPT_MS)));
     spool.flush().await;
     assert_eq!(paths(&folder).len(), 2);
     track.covered(Offset(u64::MAX));

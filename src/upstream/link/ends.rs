@@ -161,8 +161,14 @@ impl Link {
     pub(super) fn finish(&mut self, heard_out: bool) {
         self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup));
         self.timers.clear_all();
+        for run in self.hearing.runs.take_earlier() {
+            let end_ms = run.last.end_ms;
+            self.promote(run, self.finalized, end_ms);
+        }
         if let Some((mut interim, upto)) = self.interim.take() {
             interim.covers = if heard_out { self.backlog.end().max(self.finalized) } else { self.heard_for_sure(&interim, upto) };
+            let begin = self.backlog.start_ms(self.hearing.memory.until());
+            interim.start_ms = interim.start_ms.max(begin).min(interim.end_ms);
             interim.flushed = true;
             interim.provisional = true;
             let covers = interim.covers;
@@ -182,7 +188,7 @@ impl Link {
         self.report(Report::Done(Totals {
             sent_ms: self.backlog.sent_ms(),
             finalized_ms: bytes_to_ms(self.finalized_bytes),
-            replayed_ms: self.backlog.replayed_ms(),
+            replayed_ms: self.backlog.replayed_ms() + bytes_to_ms(self.hearing.resent),
             reconnects: self.connections.saturating_sub(1),
             malformed: self.malformed,
             complete: self.complete,

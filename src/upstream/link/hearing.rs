@@ -1,39 +1,80 @@
 //! What the service says: finals, interims, voice activity, errors.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Link, Refusal, Report, State, Timer};
-use crate::upstream::{
-    hear::{self, Ear},
-    wire,
+use super::{Link, Offset, Refusal, Report, State, Timer};
+use crate::{
+    media::ms_to_bytes,
+    pii::Unredacted,
+    upstream::{
+        hear::{self, Ear, LastWord, Memory},
+        open::{Closing, LEAST_VOICE_MS, Run, Runs},
+        wire,
+    },
 };
 
-/// Finals that wait to be stored and whose words are known when they come again.
-const MAX_TOLD: usize = 32;
+/// How often a stretch whose final is missing is sent again before what interims showed of it is taken for it.
+const MISSING_TRIES: u8 = 2;
+/// Words that were told before a connection come again at the latest so much behind their audio, in bytes.
+const LATEST_AGAIN: u64 = ms_to_bytes(10_000);
+
+/// What a link knows of what it heard, over all of its connections.
+#[derive(Default)]
+pub(super) struct Hearing {
+    pub(super) memory: Memory,
+    pub(super) runs: Runs,
+    /// The last final of this connection: its text and its times.
+    last: Option<(Unredacted, Option<(Offset, Offset)>)>,
+    /// Where a final was missing, and how often the audio behind was sent again for it.
+    missing: Option<(Offset, u8)>,
+    /// The service has answered `finalize`.
+    pub(super) answers: bool,
+    /// So often it has not.
+    pub(super) ignored: u8,
+    /// How long a service may say nothing although it is sent a voice; the usual time where there is none.
+    pub(super) patience: Option<Duration>,
+    /// What was sent of preludes, in bytes.
+    pub(super) resent: u64,
+}
 
 impl Link {
     pub(super) fn hear_final(&mut self, transcript: wire::Transcript, now: Instant) {
         let State::Open(connection) = &mut self.state else { return };
+        connection.watch.handle_heard(now);
         let (is_last, has_text, asked) = (transcript.is_last, !transcript.text.is_blank(), connection.closing);
         let timed = !transcript.words.is_empty() || !transcript.utterances.is_empty();
-        let ear = Ear { connection, backlog: &self.backlog, finalized: self.finalized, recovered: self.recovered, now };
-        let heard = ear.last_word(transcript);
-        if connection.finalize_at.is_some_and(|asked| heard.covers >= asked) {
+        let (text, from_finalize) = (transcript.text.clone(), transcript.from_finalize);
+        let (finalized, recovered, memory) = (self.finalized, self.recovered, &mut self.hearing.memory);
+        let mut ear = Ear { connection, backlog: &self.backlog, finalized, recovered, memory, now };
+        let LastWord { heard, span, extent } = ear.last_word(transcript);
+        let is_answer = connection.finalize_at.is_some_and(|asked| heard.covers >= asked);
+        let number = connection.number;
+        let closing = Closing { text: &text, connection: number, span };
+        let misses = !has_text || span.is_some() && !heard.text.is_blank();
+        let from = if has_text { extent.0 } else { heard.covers };
+        if misses && !self.accept_missing(&closing, from, now) {
+            return;
+        }
+        let State::Open(connection) = &mut self.state else { return };
+        if is_answer {
             connection.finalize_at = None;
+            self.hearing.answers |= from_finalize || !has_text;
         }
         if has_text {
             self.timed = timed;
         }
-        // Words heard on a connection before this one stay open if this final only repeats what was known.
-        let number = connection.number;
-        if self.interim.as_ref().is_some_and(|(open, _)| open.connection == number || !heard.text.is_blank()) {
-            self.interim = None;
-            self.timers.clear(Timer::Stall);
-        }
+        self.close_runs(&closing, has_text, !heard.text.is_blank());
         let covers = heard.covers;
+        if covers > self.finalized || !heard.text.is_blank() {
+            self.hearing.patience = None;
+        }
+        match span {
+            Some((_, end)) => self.hearing.memory.pass(end),
+            // New words are said behind all that came again.
+            None if !heard.text.is_blank() => self.hearing.memory.pass(extent.1),
+            None => {}
+        }
         if !heard.text.is_blank() {
-            self.told.push_back((covers, heard.text.clone()));
-            self.told.drain(..self.told.len().saturating_sub(MAX_TOLD));
             self.report(Report::Final(heard));
         } else if covers > self.finalized {
             self.report(Report::Covered(covers));
@@ -46,35 +87,99 @@ impl Link {
         }
     }
 
+    /// What interims showed before `from` and no final says. Its audio is sent again; where that was no use, it is told as it was shown.
+    /// Says whether the final that showed it may be told.
+    fn accept_missing(&mut self, closing: &Closing<'_>, from: Offset, now: Instant) -> bool {
+        let missed = self.hearing.runs.take_missed(closing, from);
+        if missed.is_empty() || self.backlog.voice_between_ms(self.finalized, from) < LEAST_VOICE_MS {
+            return true;
+        }
+        let tries = self.hearing.missing.filter(|(at, _)| *at == self.finalized).map_or(0, |(_, tries)| tries);
+        if tries < MISSING_TRIES {
+            self.hearing.missing = Some((self.finalized, tries + 1));
+            self.hearing.runs.put_back(missed);
+            self.give_up_connection(Refusal::MissingFinal, now);
+            return false;
+        }
+        let end = self.backlog.start_ms(from);
+        missed.into_iter().for_each(|run| self.promote(run, from, end));
+        true
+    }
+
+    /// Tells an interim as a final, because none will come.
+    pub(super) fn promote(&mut self, run: Run, until: Offset, end_ms: u64) {
+        let mut heard = run.last;
+        let begin = self.finalized.max(self.hearing.memory.until());
+        heard.start_ms = heard.start_ms.max(self.backlog.start_ms(begin)).min(end_ms);
+        heard.end_ms = heard.end_ms.min(end_ms).max(heard.start_ms);
+        (heard.covers, heard.provisional) = (run.upto.min(until).max(self.finalized), true);
+        let covers = heard.covers;
+        self.hearing.memory.promote(&heard.text, (begin.min(covers), covers), heard.connection);
+        self.report(Report::Final(heard));
+        self.cover(covers);
+    }
+
+    /// What a final says is not open any more.
+    fn close_runs(&mut self, closing: &Closing<'_>, has_text: bool, is_new: bool) {
+        // Words heard on a connection before this one stay open if this final only repeats what was known.
+        if self.interim.as_ref().is_some_and(|(open, _)| open.connection != closing.connection && !is_new) {
+            return;
+        }
+        let last = (closing.text.clone(), closing.span);
+        let is_double = has_text && closing.span.is_some() && self.hearing.last.as_ref() == Some(&last);
+        if has_text {
+            self.hearing.last = Some(last);
+            if is_double {
+                return;
+            }
+            self.hearing.runs.close(closing, |from, to| self.backlog.voice_between_ms(from, to));
+        } else {
+            self.hearing.runs.clear();
+        }
+        if self.hearing.runs.is_empty() {
+            self.interim = None;
+            self.timers.clear(Timer::Stall);
+        }
+    }
+
     pub(super) fn hear_interim(&mut self, mut transcript: wire::Transcript, now: Instant) {
         let State::Open(connection) = &mut self.state else { return };
+        connection.watch.handle_heard(now);
         // Words of replayed audio that a final has covered are being said again only to us.
         if connection.sent_end() <= connection.known_until && self.connections > 1 {
             return;
         }
-        if connection.number > 0 && self.finalized <= connection.known_until {
-            let told = self.told.iter().map(|(_, text)| text);
-            transcript.text = hear::behind(told, &transcript.text, hear::is_replaying(connection));
+        if connection.sent_end() > connection.replayed_until.plus(LATEST_AGAIN) {
+            self.hearing.memory.pass(connection.sent_end());
+        }
+        let said = transcript.text.clone();
+        if connection.number > 0 {
+            transcript.text = self.hearing.memory.behind(&transcript.text, hear::is_replaying(connection));
         }
         if transcript.text.is_blank() {
             // Nothing new on this connection is no word against what was open on the one before.
             if self.interim.as_ref().is_some_and(|(open, _)| open.connection == connection.number) {
                 self.interim = None;
+                self.hearing.runs.clear();
                 self.timers.clear(Timer::Stall);
             }
             return;
         }
-        let ear = Ear { connection, backlog: &self.backlog, finalized: self.finalized, recovered: self.recovered, now };
+        let (finalized, recovered, memory) = (self.finalized, self.recovered, &mut self.hearing.memory);
+        let ear = Ear { connection, backlog: &self.backlog, finalized, recovered, memory, now };
         let heard = ear.interim(transcript);
         if connection.finalize_at != Some(connection.sent_end()) && !self.timers.is_set(Timer::Stall) {
             self.timers.set(Timer::Stall, now + self.settings.stall);
         }
+        self.hearing.patience = None;
+        self.hearing.runs.handle_interim(said, &heard, connection.sent_end());
         self.interim = Some((heard.clone(), connection.sent_end()));
         self.report(Report::Interim(heard));
     }
 
-    pub(super) fn hear_activity(&mut self, at: Option<f64>, report: impl Fn(u64) -> Report) {
-        let State::Open(connection) = &self.state else { return };
+    pub(super) fn hear_activity(&mut self, at: Option<f64>, now: Instant, report: impl Fn(u64) -> Report) {
+        let State::Open(connection) = &mut self.state else { return };
+        connection.watch.handle_heard(now);
         let Some(at) = connection.place(at).map(|bytes| connection.begin(bytes)) else { return };
         if at >= connection.known_until {
             self.report(report(self.backlog.start_ms(at)));
@@ -87,6 +192,12 @@ impl Link {
             connection.kept_alive = false;
             self.keepalive_refused = true;
             self.timers.clear(Timer::Keepalive);
+            return;
+        }
+        if connection.watch.is_asked() && !self.hearing.answers && !error.language {
+            // A service that does not know `finalize` is not asked for one any more.
+            (self.hearing.ignored, connection.finalize_at) = (u8::MAX, None);
+            connection.watch.handle_heard(now);
             return;
         }
         let reason = error.reason;

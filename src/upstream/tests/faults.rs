@@ -8,49 +8,65 @@ use super::*;
 const EVERY_MS: u64 = 400;
 const WORD_MS: u64 = 300;
 /// The service decodes this much behind the audio it has.
-const LAG_MS: u64 = 900;
+const LAG_MS: usize = 900;
+
+/// Two people take turns of so many words.
+const TURN: u64 = 5;
 
 /// A service that really hears: the audio itself says which millisecond it is.
 #[derive(Default)]
 struct Service {
-    /// The call's millisecond of the connection's first byte.
-    from_ms: Option<u64>,
-    heard_ms: u64,
-    /// The next word to tell.
-    next: u64,
+    /// The call's milliseconds in the order in which they came.
+    heard: Vec<u64>,
+    /// How many of them it has told of.
+    told: usize,
+    /// The number of the first person; the second one has the other of 0 and 1.
+    first_speaker: u64,
 }
 
 impl Service {
     fn take(&mut self, audio: &[u8]) {
-        let (first, rest) = audio.as_chunks::<8>();
+        let (millis, rest) = audio.as_chunks::<8>();
         assert!(rest.is_empty(), "cut within a millisecond");
-        let from = *self.from_ms.get_or_insert_with(|| u64::from_le_bytes(first[0]));
-        if self.heard_ms == 0 {
-            self.next = from.div_ceil(EVERY_MS);
-        }
-        for ms in first {
-            assert_eq!(u64::from_le_bytes(*ms), from + self.heard_ms, "a hole in the audio of one connection");
-            self.heard_ms += 1;
+        for ms in millis {
+            let ms = u64::from_le_bytes(*ms);
+            assert!(self.heard.last().is_none_or(|last| *last < ms), "audio goes forward only");
+            self.heard.push(ms);
         }
     }
 
+    /// Whole words that were not told, as (number, first millisecond on this connection), up to this much before the end.
+    fn words(&self, lag: usize) -> Vec<(u64, usize)> {
+        let until = self.heard.len().saturating_sub(lag);
+        let is_whole = |at: &usize| {
+            let (from, to) = (self.heard[*at], self.heard.get(at + WORD_MS as usize - 1));
+            from.is_multiple_of(EVERY_MS) && to == Some(&(from + WORD_MS - 1))
+        };
+        (self.told..until).filter(is_whole).map(|at| (self.heard[at] / EVERY_MS, at)).collect()
+    }
+
     /// A final of at least `least` words, or whatever there is at the end.
-    fn speak(&mut self, least: u64, lag: u64) -> Option<String> {
-        let from = self.from_ms?;
-        let until = (from + self.heard_ms).saturating_sub(lag);
-        let ready = (until + EVERY_MS - WORD_MS) / EVERY_MS;
-        if ready < self.next + least.max(1) {
+    fn speak(&mut self, least: usize, lag: usize) -> Option<String> {
+        let words = self.words(lag);
+        if words.len() < least.max(1) {
             return None;
         }
+        let (_, last) = words[words.len() - 1];
+        self.told = last + 1;
         #[expect(clippy::cast_precision_loss, reason = "minutes")]
-        let seconds = |ms: u64| (ms - from) as f64 / 1_000.0;
-        let word =
-            |n: u64| format!(r#"{{"word":"w{n}","start":{},"end":{}}}"#, seconds(n * EVERY_MS), seconds(n * EVERY_MS + WORD_MS));
-        let words: Vec<String> = (self.next..ready).map(word).collect();
-        let text: Vec<String> = (self.next..ready).map(|n| format!("w{n}")).collect();
-        self.next = ready;
-        Some(format!(r#"{{"transcript":"{}","is_final":true,"words":[{}]}}"#, text.join(" "), words.join(",")))
+        let seconds = |at: usize| at as f64 / 1_000.0;
+        let item = |(n, at): &(u64, usize)| {
+            let (start, end, speaker) = (seconds(*at), seconds(at + WORD_MS as usize), (person(*n) + self.first_speaker) % 2);
+            format!(r#"{{"word":"w{n}","start":{start},"end":{end},"speaker":{speaker}}}"#)
+        };
+        let list: Vec<String> = words.iter().map(item).collect();
+        let text: Vec<String> = words.iter().map(|(n, _)| format!("w{n}")).collect();
+        Some(format!(r#"{{"transcript":"{}","is_final":true,"words":[{}]}}"#, text.join(" "), list.join(",")))
     }
+}
+
+const fn person(word: u64) -> u64 {
+    word / TURN % 2
 }
 
 #[derive(Debug, Clone)]
@@ -65,7 +81,7 @@ enum Fault {
     None,
 }
 
-fn faults() -> impl Strategy<Value = Vec<(Fault, u64, u64)>> {
+fn faults() -> impl Strategy<Value = Vec<(Fault, u64, usize)>> {
     let fault = prop_oneof![
         3 => Just(Fault::Drop),
         1 => Just(Fault::Error),
@@ -75,7 +91,7 @@ fn faults() -> impl Strategy<Value = Vec<(Fault, u64, u64)>> {
         2 => Just(Fault::None),
     ];
     // What happens, how many chunks of 60 ms later, and how many words a final has then.
-    prop::collection::vec((fault, 1..120_u64, 0..8_u64), 1..12)
+    prop::collection::vec((fault, 1..120_u64, 0..8_usize), 1..12)
 }
 
 /// One 60 ms step of the world.
@@ -88,7 +104,7 @@ fn step(rig: &mut Rig, service: &mut Service, away: &mut u8, dials: &mut usize) 
             *away -= 1;
             rig.refuse(Refusal::Unreachable { reason: Reason::default() });
         } else {
-            *service = Service::default();
+            *service = Service { first_speaker: *dials as u64 % 2, ..Service::default() };
             rig.connect();
         }
     }
@@ -143,6 +159,9 @@ proptest! {
             if rig.log.iter().any(|line| line.contains("close_stream")) {
                 break;
             }
+            if let Some(text) = (rig.link.is_open()).then(|| service.speak(1, LAG_MS)).flatten() {
+                rig.hear(&text);
+            }
         }
         if let Some(text) = service.speak(0, 0) {
             rig.hear(&text);
@@ -150,8 +169,14 @@ proptest! {
         rig.last();
         let said: Vec<&str> = rig.heard.iter().flat_map(|heard| heard.words.iter().map(|word| word.text.expose())).collect();
         let spoken: Vec<String> = (0..(rig.offset / 8 + EVERY_MS - WORD_MS) / EVERY_MS).map(|n| format!("w{n}")).collect();
-        prop_assert_eq!(said, spoken);
+        prop_assert_eq!(&said, &spoken, "{:#?}", rig.log);
+        let mut voices = [None; 2];
         for heard in &rig.heard {
+            for word in &heard.words {
+                let number: u64 = word.text.expose()[1..].parse().unwrap();
+                let voice = &mut voices[usize::try_from(person(number)).unwrap()];
+                prop_assert_eq!(*voice.get_or_insert(word.speaker), word.speaker, "w{}", number);
+            }
             let texts: Vec<&str> = heard.words.iter().map(|word| word.text.expose()).collect();
             prop_assert_eq!(heard.text.expose(), texts.join(" "));
             for word in &heard.words {
@@ -159,6 +184,7 @@ proptest! {
                 prop_assert!(word.start_ms.abs_diff(number * EVERY_MS) <= 1 && word.end_ms.abs_diff(number * EVERY_MS + WORD_MS) <= 1);
             }
         }
+        prop_assert!(voices == [None; 2] || voices[0] != voices[1]);
         prop_assert!(rig.said("gap").is_empty() && rig.totals.is_some_and(|totals| totals.complete));
     }
 }

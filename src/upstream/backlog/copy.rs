@@ -1,0 +1,33 @@
+//! Audio that is still held, for whoever wants to keep it for longer.
+
+use super::{Backlog, is_quiet};
+use crate::media::{Chunk, Offset, bytes_to_ms};
+
+impl Backlog {
+    /// What is held of the audio between two offsets, in order; shared, not copied.
+    #[must_use]
+    pub fn copy(&self, from: Offset, to: Offset) -> Vec<Chunk> {
+        let first = self.held.partition_point(|held| held.chunk.end() <= from);
+        let held = self.held.range(first..).map(|held| &held.chunk);
+        held.take_while(|chunk| chunk.offset < to).filter_map(|chunk| part(chunk, from, to)).collect()
+    }
+
+    /// How much of what is held of the audio between two offsets may be a voice, in milliseconds.
+    #[must_use]
+    pub fn voice_between_ms(&self, from: Offset, to: Offset) -> u64 {
+        bytes_to_ms(self.copy(from, to).iter().filter(|chunk| !is_quiet(chunk)).map(|chunk| chunk.audio.len() as u64).sum())
+    }
+}
+
+/// The part of a chunk between two offsets, if there is any.
+pub(in crate::upstream) fn part(chunk: &Chunk, from: Offset, to: Offset) -> Option<Chunk> {
+    let length = chunk.audio.len();
+    let within = |at: Offset| usize::try_from(at.since(chunk.offset)).unwrap_or(usize::MAX).min(length);
+    let (start, end) = (within(from), within(to));
+    (start < end).then(|| Chunk {
+        offset: chunk.offset.plus(start as u64),
+        at_ms: chunk.at_ms + bytes_to_ms(start as u64),
+        audio: chunk.audio.slice(start..end),
+        received: chunk.received,
+    })
+}
