@@ -60,6 +60,11 @@ impl Memory {
         self.recall.until()
     }
 
+    /// What a final of this connection said from `from` on is not told after all; before it, `until` was the end of what was told.
+    pub(super) fn take_back(&mut self, connection: u32, from: Offset, until: Offset) {
+        self.recall.take_back(connection, from, until);
+    }
+
     /// An interim was told as if it were a final, because none came.
     pub(super) fn promote(&mut self, text: &Unredacted, extent: (Offset, Offset), connection: u32) {
         let words: Vec<Unredacted> = text.expose().split_whitespace().map(Unredacted::new).collect();

@@ -73,7 +73,7 @@ impl Runs {
         let said = Words::of(closing.text);
         let is_missed = |run: &&Run| {
             let words = run.words();
-            run.last.connection == closing.connection && run.first <= from && words.0.len() >= LEAST_WORDS && !said.says(&words)
+            run.last.connection == closing.connection && words.0.len() >= LEAST_WORDS && !said.says(&words)
         };
         let missed = self.0.iter().take_while(is_missed).count();
         self.0.drain(..missed).collect()

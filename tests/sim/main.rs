@@ -35,7 +35,7 @@ use crate::{
 /// Runs in CI.
 const SEEDS: u64 = 10_000;
 /// Failing seeds that are shown.
-const SHOWN: usize = 5;
+const SHOWN: usize = 60;
 /// Lines of a trace that are shown around a failure.
 const LINES: usize = 60;
 

@@ -213,7 +213,6 @@ fn settings(chance: &mut Chance) -> LinkSettings {
         memory_ms: chance.pick(&[5_000, 15_000, 15_000]) * 1000,
         drain_reconnect: Duration::from_mins(1),
         backoff_cap: Duration::from_secs(5),
-        ping: Duration::from_secs(chance.pick(&[5, 20, 20])),
         replay_speed: chance.pick(&[2, 2, 4]),
         ..LinkSettings::default()
     }

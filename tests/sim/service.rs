@@ -11,6 +11,10 @@ use crate::{
 const INTERIM_MS: u64 = 300;
 /// Silence that is worth an empty final, in milliseconds of audio.
 const EMPTY_MS: u64 = 4_000;
+/// A final of fewer words that never comes is no promise: the service may have thought better of a noise.
+const LEAST_MISSED_WORDS: usize = 3;
+/// Nor is one of less voice, in milliseconds.
+const LEAST_MISSED_MS: u64 = 800;
 /// By how much sabotaged times are late, in milliseconds.
 const SABOTAGED_MS: u64 = 100;
 
@@ -221,7 +225,7 @@ impl Session {
 
     fn tell_final(&mut self, truth: &Truth, words: &[Said], asked: bool, last: bool) {
         let is_blank = words.is_empty();
-        if !is_blank && self.chance.percent(self.habits.missing) {
+        if is_worth_missing(truth, words) && self.chance.percent(self.habits.missing) {
             let text = words.iter().map(|said| truth.words[said.word].text).collect::<Vec<_>>().join(" ");
             self.say(Speech::Text(interim(&text)), self.habits.decoding, false);
             if !last {
@@ -259,6 +263,12 @@ impl Session {
     fn say(&mut self, what: Speech, after: u64, is_final: bool) {
         self.says.push(Say { after, what, is_final });
     }
+}
+
+/// Whether the bridge promises to notice that this final never comes: it was shown, and it is more than a noise.
+fn is_worth_missing(truth: &Truth, words: &[Said]) -> bool {
+    let spoken = |said: &Said| truth.words[said.word].end - truth.words[said.word].start;
+    words.len() >= LEAST_MISSED_WORDS && words.iter().map(spoken).sum::<u64>() >= LEAST_MISSED_MS
 }
 
 fn interim(text: &str) -> String {

@@ -45,6 +45,7 @@ impl Link {
         let timed = !transcript.words.is_empty() || !transcript.utterances.is_empty();
         let (text, from_finalize) = (transcript.text.clone(), transcript.from_finalize);
         let (finalized, recovered, memory) = (self.finalized, self.recovered, &mut self.hearing.memory);
+        let told_until = memory.until();
         let mut ear = Ear { connection, backlog: &self.backlog, finalized, recovered, memory, now };
         let LastWord { heard, span, extent } = ear.last_word(transcript);
         let is_answer = connection.finalize_at.is_some_and(|asked| heard.covers >= asked);
@@ -53,6 +54,8 @@ impl Link {
         let misses = !has_text || span.is_some() && !heard.text.is_blank();
         let from = if has_text { extent.0 } else { heard.covers };
         if misses && !self.accept_missing(&closing, from, now) {
+            // Its words come again on the next connection, and are new then.
+            self.hearing.memory.take_back(number, extent.0, told_until);
             return;
         }
         let State::Open(connection) = &mut self.state else { return };
