@@ -152,7 +152,7 @@ pub(crate) fn started(now: Instant) -> Stream {
 
 /// The link of the first track, connected.
 pub(crate) fn connected(now: Instant) -> Link {
-    let mut link = Link::new(Arc::new(LinkSettings::default()), false, now);
+    let mut link = Link::new(Arc::new(LinkSettings::default()), None, now);
     link.handle_connected(now);
     while link.poll_output().is_some() {}
     link

@@ -103,7 +103,7 @@ impl Admission {
 
     fn open(&mut self, track: Track) {
         let key = TrackKey { stream: self.opened.stream, track };
-        let open = self.calls.open_track(&self.entry.line, key, false);
+        let open = self.calls.open_track(&self.entry.line, key, None);
         self.entry.pulse.add_track(track);
         let opened = Input::TrackOpened { key, commands: open.commands.downgrade(), spool: open.spool.clone() };
         // Far more inputs fit than a stream has tracks; a session that takes none is dying, and is ended from what is stored.

@@ -1,17 +1,15 @@
-//! What a killed bridge left of a session: its facts from the store, its audio from the spool.
+//! What a killed bridge left of a session: its facts from the store, its audio on the spool.
 
-use std::{collections::BTreeMap, time::Instant};
-
-use tokio::sync::mpsc;
+use std::collections::BTreeMap;
 
 use crate::{
     call::{Facts, Received, Resumed, ResumedTrack},
     event::Speech,
-    media::{Chunk, Offset, bytes_to_ms},
+    media::{Offset, bytes_to_ms},
     segment::TrackKey,
-    spool::{Frame, driver::Recovered},
+    spool::driver::Recovered,
     store::LiveSession,
-    upstream::Command,
+    upstream::Remains,
 };
 
 /// The session as it was, and what is left to do for it.
@@ -29,7 +27,7 @@ pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Spee
             mark: track.mark,
             received: Received { received_ms: bytes_to_ms(length.0), filled_ms: 0, end_ms },
             segments: segments.get(&track.key).copied().unwrap_or(0),
-            has_link: left.is_some_and(|left| has_more(left, track.mark)),
+            has_link: left.is_some_and(|left| remains(left, track.mark).is_some()),
             lost_ms: left.map(|left| lost(left, track.mark)).unwrap_or_default(),
         }
     });
@@ -47,10 +45,8 @@ pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Spee
 
 /// Where a track's spooled audio ends, readable or not: its offset, and the same on the call's clock in milliseconds.
 fn end_of(left: &Recovered) -> Option<(Offset, u64)> {
-    let readable = left.frames.last().map(|frame| (frame.offset, frame.at_ms, frame.audio.len() as u64));
-    let unreadable = left.unreadable.last().map(|frame| (frame.offset, frame.at_ms, frame.length));
-    let last = readable.into_iter().chain(unreadable).max_by_key(|(offset, ..)| *offset);
-    last.map(|(offset, at_ms, length)| (offset.plus(length), at_ms + bytes_to_ms(length)))
+    let last = left.readable.last().into_iter().chain(left.unreadable.last());
+    last.map(|run| (run.end(), run.end_ms())).max()
 }
 
 /// What no link will miss: audio between the mark and the first that can be read behind it, and audio behind the last, on the call's clock
@@ -58,37 +54,18 @@ fn end_of(left: &Recovered) -> Option<(Offset, u64)> {
 fn lost(left: &Recovered, mark: Offset) -> Vec<(u64, u64)> {
     let Some((end, end_ms)) = end_of(left).filter(|(end, _)| *end > mark) else { return Vec::new() };
     let before = |offset: Offset, at_ms: u64, from: Offset| at_ms.saturating_sub(bytes_to_ms(offset.since(from)));
-    let readable = |frame: &&Frame| frame.offset.plus(frame.audio.len() as u64) > mark;
-    let Some(first) = left.frames.iter().find(readable) else { return vec![(before(end, end_ms, mark), end_ms)] };
-    let last = left.frames.last().unwrap_or(first);
-    let last_ms = last.at_ms + bytes_to_ms(last.audio.len() as u64);
+    let Some(first) = left.readable.iter().find(|run| run.end() > mark) else { return vec![(before(end, end_ms, mark), end_ms)] };
+    let last = left.readable.last().unwrap_or(first);
     let in_front = (first.offset > mark).then(|| (before(first.offset, first.at_ms, mark), first.at_ms));
-    let behind = Some((last_ms, end_ms)).filter(|(from, to)| from < to);
+    let behind = Some((last.end_ms(), end_ms)).filter(|(from, to)| from < to);
     in_front.into_iter().chain(behind).collect()
 }
 
-/// Whether audio behind the mark is left.
-pub(super) fn has_more(left: &Recovered, mark: Offset) -> bool {
-    left.frames.last().is_some_and(|chunk| chunk.offset.plus(chunk.audio.len() as u64) > mark)
-}
-
-/// Hands the audio behind the mark to a link, as fast as the link takes it, and then says that no more comes.
-pub(super) async fn feed(left: Recovered, mark: Offset, commands: mpsc::Sender<Command>, now: Instant) {
-    for piece in left.frames {
-        let Ok(before) = usize::try_from(mark.since(piece.offset)) else { continue };
-        if before >= piece.audio.len() {
-            continue;
-        }
-        let chunk = Chunk {
-            offset: piece.offset.plus(before as u64),
-            at_ms: piece.at_ms + bytes_to_ms(before as u64),
-            audio: piece.audio.slice(before..),
-            received: now,
-        };
-        if commands.send(Command::Audio(chunk)).await.is_err() {
-            return;
-        }
-    }
+/// What can be read behind the mark, for a link; `None` where nothing can.
+pub(super) fn remains(left: &Recovered, mark: Offset) -> Option<Remains> {
+    let first = left.readable.iter().find(|run| run.end() > mark)?;
+    let clock = left.readable.iter().map(|run| (run.offset, run.at_ms)).collect();
+    Some(Remains { from: first.offset.max(mark), end: left.readable.last()?.end(), clock })
 }
 
 #[cfg(test)]
@@ -96,24 +73,15 @@ mod tests {
     use super::*;
     use crate::{
         media::{Track, ms_to_bytes},
-        spool::Unreadable,
+        spool::Run,
     };
 
     /// A track of seconds, each read or not.
     fn track(seconds: &[(u64, bool)]) -> Recovered {
-        let offset = |second: &u64| Offset(ms_to_bytes(second * 1_000));
-        let readable = seconds.iter().filter(|(_, readable)| *readable).map(|(second, _)| Frame {
-            offset: offset(second),
-            at_ms: second * 1_000,
-            audio: vec![0; 8_000].into(),
-        });
-        let unreadable = seconds.iter().filter(|(_, readable)| !readable).map(|(second, _)| Unreadable {
-            offset: offset(second),
-            at_ms: second * 1_000,
-            length: 8_000,
-        });
+        let run = |second: &u64| Run { offset: Offset(ms_to_bytes(second * 1_000)), at_ms: second * 1_000, length: 8_000 };
+        let of = |kind: bool| seconds.iter().filter(|(_, readable)| *readable == kind).map(|(second, _)| run(second)).collect();
         let key = TrackKey { stream: 0, track: Track::Inbound };
-        Recovered { key, frames: readable.collect(), torn_bytes: 0, unreadable: unreadable.collect(), files: Vec::new() }
+        Recovered { key, readable: of(true), torn_bytes: 0, unreadable: of(false), files: Vec::new() }
     }
 
     #[test]
@@ -130,6 +98,19 @@ mod tests {
             (&[], &[]),
         ] {
             assert_eq!(lost(&track(seconds), mark), expected, "{seconds:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_begins_at_the_mark_or_where_reading_begins_and_ends_where_it_ends() {
+        let at = |second: u64| Offset(ms_to_bytes(second * 1_000));
+        for (seconds, expected) in [
+            (&[(9, true), (10, true), (11, false)][..], Some((at(9).plus(4_000), at(11)))),
+            (&[(9, false), (11, true)], Some((at(11), at(12)))),
+            (&[(8, true), (10, false)], None),
+        ] {
+            let remains = remains(&track(seconds), at(9).plus(4_000));
+            assert_eq!(remains.map(|remains| (remains.from, remains.end)), expected, "{seconds:?}");
         }
     }
 }

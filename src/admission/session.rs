@@ -22,7 +22,7 @@ use crate::{
         seal::{DataKey, WrappedKey},
     },
     store::{LiveSession, StoreError},
-    upstream::{self, Upstream},
+    upstream::{self, LinkTrack, Remains, Upstream},
 };
 
 /// What the gate's keyed hashes are derived for.
@@ -117,11 +117,20 @@ impl Calls {
         Arc::new(own)
     }
 
-    /// Opens the link and the spool of one track.
-    pub(super) fn open_track(&self, line: &Line, key: TrackKey, recovered: bool) -> OpenTrack {
+    /// Opens the link and the spool of one track, or a link for what an earlier life left on the spool of one.
+    pub(super) fn open_track(&self, line: &Line, key: TrackKey, left: Option<(&Recovered, Remains)>) -> OpenTrack {
         let (commands, commands_in) = mpsc::channel(self.0.parts.link_queue);
-        let external = upstream::external_session_id(&line.call_sid, key.track);
-        let link = upstream::run(Arc::clone(&line.upstream), key, external, recovered, commands_in, line.reports.clone());
+        let spool = left.as_ref().map_or_else(
+            || self.0.parts.spool.track(&line.session, key, &line.key),
+            |(left, _)| self.0.parts.spool.resume(&line.session, left, &line.key),
+        );
+        let track = LinkTrack {
+            key,
+            external_session_id: upstream::external_session_id(&line.call_sid, key.track),
+            spool: spool.clone(),
+            remains: left.map(|(_, remains)| remains),
+        };
+        let link = upstream::run(Arc::clone(&line.upstream), track, commands_in, line.reports.clone());
         let span = tracing::info_span!("link", session = %line.session, call = %line.call_sid, track = %key.track);
         let metrics = Arc::clone(&self.0.parts.metrics);
         self.0.parts.tasks.spawn(async move {
@@ -129,7 +138,6 @@ impl Calls {
             link.instrument(span).await;
             metrics.links(-1);
         });
-        let spool = self.0.parts.spool.track(&line.session, key, &line.key);
         OpenTrack { commands, spool }
     }
 
@@ -199,10 +207,9 @@ impl Calls {
         let call = Call::resumed(facts, gate, resumed, clock::now());
         let mut desk = self.desk(&call, None);
         for left in spooled {
-            let Some(mark) = marks.get(&left.key).copied().filter(|mark| resume::has_more(&left, *mark)) else { continue };
-            let open = self.open_track(&line, left.key, true);
+            let Some(remains) = marks.get(&left.key).and_then(|mark| resume::remains(&left, *mark)) else { continue };
+            let open = self.open_track(&line, left.key, Some((&left, remains)));
             desk.tracks.add(left.key, open.commands.downgrade(), open.spool);
-            parts.tasks.spawn(resume::feed(left, mark, open.commands, clock::now()));
         }
         self.run(call, desk, None, mail);
     }

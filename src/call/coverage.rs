@@ -1,15 +1,27 @@
-//! How far a track's audio is covered by finals that are stored.
+//! How far a track's audio is covered by what is stored: finals, and gaps that say that there will be none.
 //!
-//! Promises: the mark never goes back, and never passes audio whose final is still on its way through the gate or the store.
+//! Promises: the mark never goes back, and never passes audio whose final or gap is still on its way through the gate or the store.
 
 use std::collections::VecDeque;
 
-use crate::media::Offset;
+use crate::{media::Offset, segment::TrackKey};
 
 /// Most finals of one track that may be on their way to the store; the gate holds at most 64 (redaction.md section 2).
 const MAX_ON_THE_WAY: usize = 256;
 
-/// The finals of one track on their way to the store, and the mark behind which everything is stored.
+/// Counts the gaps of one session for which a mark waits.
+pub(super) type GapNumber = (TrackKey, u64);
+
+/// What has to be stored before a mark passes its audio.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Word {
+    /// The final of this segment.
+    Final(String),
+    /// The gap of this number.
+    Gap(u64),
+}
+
+/// The words of one track on their way to the store, and the mark behind which everything is stored.
 #[derive(Debug, Default)]
 pub(super) struct Coverage {
     waiting: VecDeque<Waiting>,
@@ -18,7 +30,8 @@ pub(super) struct Coverage {
 
 #[derive(Debug)]
 struct Waiting {
-    segment: Option<String>,
+    /// None once it is stored, and for silence.
+    word: Option<Word>,
     covers: Offset,
 }
 
@@ -28,34 +41,33 @@ impl Coverage {
         Self { waiting: VecDeque::new(), mark }
     }
 
-    /// A final of this segment covers audio up to `covers`, once it is stored.
-    pub(super) fn expect(&mut self, segment: &str, covers: Offset) {
+    /// This covers audio up to `covers`, once it is stored.
+    pub(super) fn expect(&mut self, word: Word, covers: Offset) {
         debug_assert!(self.waiting.len() < MAX_ON_THE_WAY, "the gate bounds what it holds");
-        self.waiting.push_back(Waiting { segment: Some(segment.to_owned()), covers });
+        self.waiting.push_back(Waiting { word: Some(word), covers });
     }
 
     /// Nothing was said up to `covers`, so nothing needs storing for it.
     pub(super) fn silent(&mut self, covers: Offset) {
         match self.waiting.back_mut() {
-            Some(last) if last.segment.is_none() => last.covers = last.covers.max(covers),
-            _ => self.waiting.push_back(Waiting { segment: None, covers }),
+            Some(last) if last.word.is_none() => last.covers = last.covers.max(covers),
+            _ => self.waiting.push_back(Waiting { word: None, covers }),
         }
     }
 
-    /// Where the mark will be once `segment` is stored. `None` where that does not move it.
-    pub(super) fn mark_with(&self, segment: Option<&str>) -> Option<Offset> {
-        let done = self.waiting.iter().take_while(|waiting| waiting.segment.is_none() || waiting.segment.as_deref() == segment);
+    /// Where the mark will be once `word` is stored. `None` where that does not move it.
+    pub(super) fn mark_with(&self, word: Option<&Word>) -> Option<Offset> {
+        let done = self.waiting.iter().take_while(|waiting| waiting.word.is_none() || waiting.word.as_ref() == word);
         done.map(|waiting| waiting.covers).max().filter(|mark| *mark > self.mark)
     }
 
-    /// `segment` is stored, or nothing but silence is to be passed; gives the mark if it moved.
-    pub(super) fn stored(&mut self, segment: Option<&str>) -> Option<Offset> {
-        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| segment.is_some() && waiting.segment.as_deref() == segment)
-        {
-            waiting.segment = None;
+    /// `word` is stored, or nothing but silence is to be passed; gives the mark if it moved.
+    pub(super) fn stored(&mut self, word: Option<&Word>) -> Option<Offset> {
+        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| word.is_some() && waiting.word.as_ref() == word) {
+            waiting.word = None;
         }
         let before = self.mark;
-        while let Some(first) = self.waiting.pop_front_if(|first| first.segment.is_none()) {
+        while let Some(first) = self.waiting.pop_front_if(|first| first.word.is_none()) {
             self.mark = self.mark.max(first.covers);
         }
         (self.mark > before).then_some(self.mark)
@@ -74,21 +86,33 @@ mod tests {
     #[test]
     fn silence_behind_a_held_final_waits_for_it() {
         let mut coverage = Coverage::default();
-        coverage.expect("a", Offset(100));
+        coverage.expect(last("a"), Offset(100));
         coverage.silent(Offset(300));
         assert_eq!(coverage.stored(None), None, "a is still held");
-        assert_eq!(coverage.mark_with(Some("a")), Some(Offset(300)));
-        assert_eq!(coverage.stored(Some("a")), Some(Offset(300)));
+        assert_eq!(coverage.mark_with(Some(&last("a"))), Some(Offset(300)));
+        assert_eq!(coverage.stored(Some(&last("a"))), Some(Offset(300)));
     }
 
     #[test]
     fn the_mark_stops_before_the_first_final_that_is_not_stored() {
         let mut coverage = Coverage::default();
-        coverage.expect("a", Offset(100));
-        coverage.expect("b", Offset(200));
-        assert_eq!(coverage.stored(Some("b")), None);
+        coverage.expect(last("a"), Offset(100));
+        coverage.expect(last("b"), Offset(200));
+        assert_eq!(coverage.stored(Some(&last("b"))), None);
         assert_eq!(coverage.mark(), Offset(0));
-        assert_eq!(coverage.stored(Some("a")), Some(Offset(200)));
+        assert_eq!(coverage.stored(Some(&last("a"))), Some(Offset(200)));
+    }
+
+    #[test]
+    fn a_stored_gap_moves_the_mark_but_not_past_a_final_that_is_held_before_it() {
+        let mut coverage = Coverage::default();
+        coverage.expect(last("a"), Offset(100));
+        coverage.expect(Word::Gap(7), Offset(500));
+        assert_eq!((coverage.mark_with(Some(&Word::Gap(7))), coverage.stored(Some(&Word::Gap(7)))), (None, None));
+        assert_eq!(coverage.stored(Some(&last("a"))), Some(Offset(500)));
+        coverage.expect(Word::Gap(8), Offset(900));
+        assert_eq!(coverage.mark_with(Some(&Word::Gap(8))), Some(Offset(900)));
+        assert_eq!(coverage.stored(Some(&Word::Gap(8))), Some(Offset(900)));
     }
 
     #[test]
@@ -98,5 +122,9 @@ mod tests {
         assert_eq!(coverage.mark_with(None), None);
         assert_eq!(coverage.stored(None), None);
         assert_eq!(coverage.mark(), Offset(500));
+    }
+
+    fn last(segment: &str) -> Word {
+        Word::Final(segment.to_owned())
     }
 }

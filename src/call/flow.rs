@@ -2,8 +2,17 @@
 
 use std::time::Instant;
 
-use super::{Call, Output, Phase, Unit, announce, in_order::Item};
-use crate::{redact::Out, segment::Release, transcript::Said};
+use super::{
+    Call, Output, Phase, Unit, announce,
+    coverage::{GapNumber, Word},
+    in_order::Item,
+};
+use crate::{
+    media::{Gap, Offset, Track},
+    redact::Out,
+    segment::{Release, TrackKey},
+    transcript::Said,
+};
 
 impl Call {
     /// Moves words from the transcript through the gate, and the session on to its end.
@@ -12,7 +21,7 @@ impl Call {
             match said {
                 Said::Interim(segment) => self.gate.handle_interim(segment, now),
                 Said::Final(segment) => {
-                    self.tracks.coverage(segment.key).expect(&segment.id, segment.covers);
+                    self.tracks.coverage(segment.key).expect(Word::Final(segment.id.clone()), segment.covers);
                     self.in_order.push_final(segment, now);
                 }
                 Said::Covered(key, to) => self.silence(key, to, now),
@@ -44,7 +53,7 @@ impl Call {
                     let role = self.facts.role(track).clone();
                     self.gate.handle_digit(track, &role, at_ms, digit, now);
                 }
-                Item::Gap(track, gap) => self.gap(track, gap),
+                Item::Gap(track, gap, number) => self.gap(track, gap, number),
             }
             self.release();
         }
@@ -69,5 +78,29 @@ impl Call {
         self.tracks.released(&release);
         let data = announce::transcript_final(&release);
         self.store(Unit { segment: Some(release), ..Unit::event(data) });
+    }
+
+    /// A link gives audio up: once that is stored, everything up to `covers` is done with.
+    pub(super) fn link_gap(&mut self, key: TrackKey, gap: Gap, covers: Offset, now: Instant) {
+        if gap.to_ms <= gap.from_ms {
+            return self.silence(key, covers, now);
+        }
+        self.gaps += 1;
+        self.tracks.coverage(key).expect(Word::Gap(self.gaps), covers);
+        self.in_order.push_other(Item::Gap(key.track, gap, Some((key, self.gaps))), gap.to_ms, now);
+    }
+
+    pub(super) fn gap(&mut self, track: Track, gap: Gap, number: Option<GapNumber>) {
+        if gap.to_ms <= gap.from_ms {
+            return;
+        }
+        self.tracks.gap(track, gap);
+        let data = announce::transcript_gap(track, gap);
+        self.store(Unit { gap: number, ..Unit::event(data) });
+    }
+
+    pub(super) fn silence(&mut self, key: TrackKey, to: Offset, now: Instant) {
+        self.tracks.coverage(key).silent(to);
+        self.silent_since.get_or_insert(now);
     }
 }

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::coverage::GapNumber;
 use crate::{
     media::{Gap, Track},
     pii::Unredacted,
@@ -41,8 +42,8 @@ pub(super) enum Item {
     Final(Box<Segment<Unredacted>>),
     /// A key was pressed.
     Digit { track: Track, at_ms: u64, digit: char },
-    /// Audio will never be transcribed.
-    Gap(Track, Gap),
+    /// Audio will never be transcribed; with its number where the mark waits for it.
+    Gap(Track, Gap, Option<GapNumber>),
 }
 
 /// Where a track's link stands.
@@ -141,7 +142,7 @@ impl InOrder {
                 way.open = false;
                 return;
             }
-            Report::State(_) | Report::SpeechStarted { .. } | Report::SpeechEnded { .. } | Report::Gap(_) => return,
+            Report::State(_) | Report::SpeechStarted { .. } | Report::SpeechEnded { .. } | Report::Gap { .. } => return,
         };
         (way.place, way.moved) = (place, now);
     }

@@ -23,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use coverage::Word;
 pub use facts::{Facts, Remembered, direction_named};
 use in_order::{InOrder, Item};
 pub use resume::{Resumed, ResumedTrack};
@@ -102,11 +103,13 @@ pub struct Call {
     storing: Option<Stored>,
     outputs: VecDeque<Output>,
     silent_since: Option<Instant>,
+    /// Gaps for which marks waited.
+    gaps: u64,
 }
 
 /// What becomes true once the unit that is being stored is.
 struct Stored {
-    segment: Option<(TrackKey, String)>,
+    word: Option<(TrackKey, Word)>,
 }
 
 impl Call {
@@ -140,6 +143,7 @@ impl Call {
             storing: None,
             outputs: VecDeque::new(),
             silent_since: None,
+            gaps: 0,
         }
     }
 
@@ -186,7 +190,7 @@ impl Call {
         let opens = Opening { stream, stream_sid: Some(stream_sid), tracks: tracks.to_vec(), base_ms };
         self.store(Unit { opens: Some(opens), ..Unit::default() });
         for track in self.tracks.heard_before(stream) {
-            self.gap(track, Gap { from_ms: ended_ms, to_ms: base_ms, reason: GapReason::Disconnected });
+            self.gap(track, Gap { from_ms: ended_ms, to_ms: base_ms, reason: GapReason::Disconnected }, None);
         }
         Some((stream, base_ms))
     }
@@ -213,7 +217,7 @@ impl Call {
         if self.is_concluding() {
             return;
         }
-        self.in_order.push_other(Item::Gap(track, gap), gap.to_ms, now);
+        self.in_order.push_other(Item::Gap(track, gap, None), gap.to_ms, now);
         self.proceed(now);
     }
 
@@ -272,7 +276,7 @@ impl Call {
             Report::Covered(to) => self.silence(key, to, now),
             Report::SpeechStarted { at_ms } => self.show(announce::speech(key.track, at_ms, true)),
             Report::SpeechEnded { at_ms } => self.show(announce::speech(key.track, at_ms, false)),
-            Report::Gap(gap) => self.in_order.push_other(Item::Gap(key.track, gap), gap.to_ms, now),
+            Report::Gap { gap, covers } => self.link_gap(key, gap, covers, now),
             Report::State(_) | Report::Behind { .. } | Report::CaughtUp => {}
             Report::Done(totals) => self.tracks.done(key, totals),
         }
@@ -282,8 +286,8 @@ impl Call {
     /// The unit given out last is stored.
     pub fn handle_stored(&mut self, now: Instant) {
         let Some(stored) = self.storing.take() else { return };
-        if let Some((key, segment)) = stored.segment {
-            let moved = self.tracks.coverage(key).stored(Some(&segment));
+        if let Some((key, word)) = stored.word {
+            let moved = self.tracks.coverage(key).stored(Some(&word));
             self.outputs.extend(moved.map(|mark| Output::Covered(key, mark)));
         }
         for key in self.tracks.keys() {
@@ -328,7 +332,7 @@ impl Call {
     fn give_up(&mut self) {
         self.in_order.handle_end();
         for (track, gap) in self.tracks.give_up() {
-            self.gap(track, gap);
+            self.gap(track, gap, None);
         }
     }
 
@@ -360,10 +364,11 @@ impl Call {
             *seq = self.next_seq;
             self.next_seq += 1;
         }
-        let segment = unit.segment.as_ref().map(|release| (release.segment.key, release.segment.id.clone()));
-        unit.marks = self.tracks.marks_with(segment.as_ref().map(|(key, id)| (*key, id.as_str())));
+        let segment = unit.segment.as_ref().map(|release| (release.segment.key, Word::Final(release.segment.id.clone())));
+        let word = segment.or_else(|| unit.gap.map(|(key, number)| (key, Word::Gap(number))));
+        unit.marks = self.tracks.marks_with(word.as_ref());
         self.silent_since = None;
-        self.storing = Some(Stored { segment });
+        self.storing = Some(Stored { word });
     }
 
     fn store(&mut self, unit: Unit) {
@@ -377,19 +382,5 @@ impl Call {
 
     fn show(&mut self, data: Data) {
         self.outputs.push_back(Output::Show(Box::new(data)));
-    }
-
-    fn silence(&mut self, key: TrackKey, to: Offset, now: Instant) {
-        self.tracks.coverage(key).silent(to);
-        self.silent_since.get_or_insert(now);
-    }
-
-    fn gap(&mut self, track: Track, gap: Gap) {
-        if gap.to_ms <= gap.from_ms {
-            return;
-        }
-        self.tracks.gap(track, gap);
-        let data = announce::transcript_gap(track, gap);
-        self.store(Unit::event(data));
     }
 }

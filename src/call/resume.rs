@@ -84,7 +84,7 @@ impl Call {
                 call.in_order.open(track.key, 0, now);
             }
         }
-        crash_gaps.into_iter().for_each(|(track, gap)| call.gap(track, gap));
+        crash_gaps.into_iter().for_each(|(track, gap)| call.gap(track, gap, None));
         call.proceed(now);
         call
     }

@@ -81,7 +81,7 @@ fn a_call_is_drained_longer_than_its_links_can_take() {
     let link = crate::upstream::LinkSettings::default();
     let behind = Duration::from_millis((link.memory_ms + crate::upstream::QUEUE_MS) / u64::from(link.replay_speed));
     let longest_close = crate::config::table::LONGEST_CLOSE;
-    assert!(link.drain_reconnect + link.connect_timeout + behind + longest_close < DRAIN_LIMIT);
+    assert!(link.catch_up + link.connect_timeout + behind + longest_close < DRAIN_LIMIT);
 }
 
 #[test]

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Received, ResumedTrack, coverage::Coverage};
+use super::{
+    Received, ResumedTrack,
+    coverage::{Coverage, Word},
+};
 use crate::{
     event::{Tally, TrackTotals},
     media::{Gap, GapReason, Offset, Track, bytes_to_ms},
@@ -86,11 +89,11 @@ impl Tracks {
         tracks
     }
 
-    /// Every mark that moves when `stored` (a segment of one track) or, with `None`, nothing but silence is stored.
-    pub(super) fn marks_with(&self, stored: Option<(TrackKey, &str)>) -> Vec<(TrackKey, Offset)> {
+    /// Every mark that moves when `stored` (a word of one track) or, with `None`, nothing but silence is stored.
+    pub(super) fn marks_with(&self, stored: Option<&(TrackKey, Word)>) -> Vec<(TrackKey, Offset)> {
         let moved = |(key, state): (&TrackKey, &State)| {
-            let segment = stored.filter(|(of, _)| of == key).map(|(_, id)| id);
-            state.coverage.mark_with(segment).map(|mark| (*key, mark))
+            let word = stored.filter(|(of, _)| of == key).map(|(_, word)| word);
+            state.coverage.mark_with(word).map(|mark| (*key, mark))
         };
         self.states.iter().filter_map(moved).collect()
     }

@@ -16,6 +16,8 @@ pub struct Unit {
     pub event: Option<(u64, Data)>,
     /// The released final that the event carries.
     pub segment: Option<Release>,
+    /// The gap that the event tells, where a mark waits for it.
+    pub gap: Option<(TrackKey, u64)>,
     /// Marks that move with it.
     pub marks: Vec<(TrackKey, Offset)>,
     /// A stream that begins, or tracks that nobody announced.

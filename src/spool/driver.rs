@@ -1,4 +1,4 @@
-//! The spool's one writer thread, and reading back after a restart.
+//! The spool's one writer thread, and looking through its files after a restart.
 //!
 //! Promises: [`SpoolTrack::append`] never waits, and says when it could not take the audio; what was taken is handed to the
 //! system at once and synced every [`SYNC_EVERY`]; a file is deleted when all of it is covered; reading back cuts torn tails.
@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 use self::files::Files;
 pub use self::reader::Reader;
-use super::{FRAME_MAX_BYTES, FileName, Frame, Unreadable, scan, seal::DataKey};
+use super::{FRAME_MAX_BYTES, FileName, Frame, Run, scan, seal::DataKey};
 use crate::{
     clock,
     media::{Chunk, Offset, SessionId},
@@ -111,24 +111,32 @@ pub struct SpoolTrack {
     shared: Arc<Shared>,
 }
 
-/// A track's audio as it was found.
+/// What was found of a track's audio; [`Spool::resume`] reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
     /// Which track.
     pub key: TrackKey,
-    /// Its frames by offset.
-    pub frames: Vec<Frame>,
+    /// What can be read, by offset: each run without a jump.
+    pub readable: Vec<Run>,
     /// Bytes of torn frames that were cut.
     pub torn_bytes: u64,
     /// Whole frames that do not open under the session's key, by offset.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<Run>,
     /// Where it lies, by offset.
     pub files: Vec<SpoolFile>,
 }
 
 impl Recovered {
     fn empty(key: TrackKey) -> Self {
-        Self { key, frames: Vec::new(), torn_bytes: 0, unreadable: Vec::new(), files: Vec::new() }
+        Self { key, readable: Vec::new(), torn_bytes: 0, unreadable: Vec::new(), files: Vec::new() }
+    }
+
+    fn add(&mut self, frame: &Frame) {
+        let length = frame.audio.len() as u64;
+        match self.readable.last_mut() {
+            Some(run) if (run.end(), run.end_ms()) == (frame.offset, frame.at_ms) => run.length += length,
+            _ => self.readable.push(Run { offset: frame.offset, at_ms: frame.at_ms, length }),
+        }
     }
 }
 
@@ -218,7 +226,7 @@ impl Spool {
         blocking(move || Ok(names(&folder)?.into_iter().map(|name| name.session).collect())).await
     }
 
-    /// Reads a session's audio back, cutting torn tails: all that was appended before, whether in this run or an earlier one.
+    /// Looks what there is of a session's audio, cutting torn tails: all that was appended before, whether in this run or an earlier one.
     ///
     /// # Errors
     /// If a file cannot be read.
@@ -262,6 +270,12 @@ impl SpoolTrack {
     /// A stored final covers the audio before `to`; it is deleted when convenient.
     pub fn covered(&self, to: Offset) {
         self.shared.covered.fetch_max(to.0, Ordering::Relaxed);
+    }
+
+    /// Stored finals cover the audio before this.
+    #[must_use]
+    pub fn mark(&self) -> Offset {
+        Offset(self.shared.covered.load(Ordering::Relaxed))
     }
 
     /// Reads back what was appended, in this life of the session or in an earlier one.
@@ -343,7 +357,7 @@ fn recover(folder: &Path, session: &SessionId, data_key: &DataKey) -> io::Result
             fs::OpenOptions::new().write(true).open(&path)?.set_len(found.whole_bytes as u64)?;
         }
         let track = tracks.entry(name.track).or_insert_with(|| Recovered::empty(name.track));
-        track.frames.extend(found.frames);
+        found.frames.iter().for_each(|frame| track.add(frame));
         track.torn_bytes += torn as u64;
         track.unreadable.extend(found.unreadable);
         track.files.push(SpoolFile { first: name.first, path });

@@ -21,7 +21,7 @@ pub mod seal;
 use bytes::Bytes;
 use ulid::Ulid;
 
-pub use driver::{Reader, Spool, SpoolTrack};
+pub use driver::{KEPT_MS, Reader, Spool, SpoolTrack};
 
 use crate::{
     media::{Chunk, Offset, SessionId, Track, bytes_to_ms},
@@ -75,19 +75,33 @@ pub struct Scan {
     pub frames: Vec<Frame>,
     /// How many bytes from the beginning are whole frames; what follows was torn off while writing.
     pub whole_bytes: usize,
-    /// Whole frames that do not open under the key: set aside.
-    pub unreadable: Vec<Unreadable>,
+    /// Whole frames that do not open under the key: set aside. Where they lay is not sealed.
+    pub unreadable: Vec<Run>,
 }
 
-/// A frame whose audio nobody can read; where it lay is not sealed.
+/// Where a run of audio lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct Run {
     /// Where its first byte lies on the track.
     pub offset: Offset,
     /// The same on the call's clock, in milliseconds.
     pub at_ms: u64,
     /// Bytes of audio.
     pub length: u64,
+}
+
+impl Run {
+    /// Behind its last byte.
+    #[must_use]
+    pub const fn end(&self) -> Offset {
+        self.offset.plus(self.length)
+    }
+
+    /// The same on the call's clock, in milliseconds.
+    #[must_use]
+    pub const fn end_ms(&self) -> u64 {
+        self.at_ms + bytes_to_ms(self.length)
+    }
 }
 
 /// Appends a frame to `file`: audio of `track` in `session`, at most [`FRAME_MAX_BYTES`] long.
@@ -132,7 +146,7 @@ pub fn scan(bytes: &[u8], key: &DataKey, session: &SessionId, track: TrackKey) -
         scan.whole_bytes += found.length();
         match found.open(key, session, track) {
             Some(frame) => scan.frames.push(frame),
-            None => scan.unreadable.push(Unreadable { offset: found.offset, at_ms: found.at_ms, length: found.audio_bytes() }),
+            None => scan.unreadable.push(Run { offset: found.offset, at_ms: found.at_ms, length: found.audio_bytes() }),
         }
     }
 }

@@ -1,49 +1,77 @@
 //! The audio of one track for which no stored final exists yet, by absolute offset.
 //!
-//! Promises: bytes leave in the order and the pieces in which they came, never copied; nothing before the acknowledged mark
-//! is kept, and nothing behind it is forgotten unless the memory is full. What was forgotten unsent, or sent and needed
-//! again, is handed out as a range: no audio disappears silently. A reconnect is [`Backlog::rewind`], nothing else.
+//! Promises: bytes leave in the order and the pieces in which they came, never copied; memory is only the fast copy and never holds more than
+//! its limit and two reads; what it forgot or never had is asked for by [`Backlog::poll_fetch`] and handed in by
+//! [`Backlog::fetched`]; only what is not there either is lost, and handed out as a stretch: no audio disappears silently. A
+//! reconnect is [`Backlog::rewind`], nothing else.
+
+mod fetch;
+mod gone;
+mod memory;
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
+pub(super) use fetch::FETCH_AGAIN;
+pub use fetch::FETCH_BYTES;
+use gone::Gone;
+use memory::after;
+
 use super::ruler::Ruler;
 use crate::{
-    media::{BYTES_PER_MS, Chunk, Offset, bytes_to_ms, ms_to_bytes},
+    media::{BYTES_PER_MS, Chunk, GapReason, Offset, bytes_to_ms, ms_to_bytes},
     segment::Latency,
+    spool::KEPT_MS,
 };
-
-/// Mu-law codes of at most this magnitude (of 127) are under −48 dBFS: a line without a voice on it.
-const QUIET_CODE: u8 = 15;
-
-/// Most stretches told one by one; further ones are told as one with what lies between.
-const MAX_LOST: usize = 64;
 
 #[derive(Debug)]
 struct Held {
     chunk: Chunk,
     /// When it was last handed to a connection.
     sent: Option<Instant>,
+    /// It was read back, and nobody knows when it came.
+    fetched: bool,
+}
+
+/// What an earlier life left of a track: audio on the spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remains {
+    /// Where it begins.
+    pub from: Offset,
+    /// Behind its last byte.
+    pub end: Offset,
+    /// Offsets and where they lie on the call's clock, in milliseconds, in order: the beginning of each run without a jump.
+    pub clock: Vec<(Offset, u64)>,
 }
 
 /// See the module's promises.
 #[derive(Debug)]
 pub struct Backlog {
+    /// By offset. What lies between two of them is on the spool only, or gone.
     held: VecDeque<Held>,
     /// Index in `held` of the first chunk that the current connection has not had.
     unsent: usize,
+    /// So many chunks from there on follow the cursor without a hole.
+    ready: usize,
+    /// Where those end.
+    ready_end: Offset,
+    /// The current connection has had everything before.
+    cursor: Offset,
     bytes: u64,
     limit: u64,
     mark: Offset,
     end: Offset,
     begun: bool,
     clock: Ruler,
-    /// Sent and then forgotten for want of room: lost only if the connection is.
-    risky: Option<(Offset, Offset)>,
-    /// Forgotten, and no connection has it; oldest first.
-    lost: VecDeque<(Offset, Offset)>,
+    /// Sent and then forgotten with a voice in it: worth sending again if the connection is lost.
+    unheard: Option<(Offset, Offset)>,
+    gone: Gone,
+    /// What the spool is being asked for.
+    asked: Option<Offset>,
+    /// How often it had nothing.
+    tries: u32,
     first_sent: Offset,
     sent_bytes: u64,
     replayed_bytes: u64,
@@ -56,67 +84,97 @@ impl Backlog {
         Self {
             held: VecDeque::new(),
             unsent: 0,
+            ready: 0,
+            ready_end: Offset(0),
+            cursor: Offset(0),
             bytes: 0,
             limit: ms_to_bytes(memory_ms),
             mark: Offset(0),
             end: Offset(0),
             begun: false,
             clock: Ruler::new(BYTES_PER_MS),
-            risky: None,
-            lost: VecDeque::new(),
+            unheard: None,
+            gone: Gone::default(),
+            asked: None,
+            tries: 0,
             first_sent: Offset(0),
             sent_bytes: 0,
             replayed_bytes: 0,
         }
     }
 
-    /// Takes the next chunk. Bytes that came before are cut off; a jump forward in the offsets is a stretch that nobody will send: it is lost.
-    pub fn push(&mut self, mut chunk: Chunk) {
-        if !self.begun {
-            self.begun = true;
-            (self.mark, self.end, self.first_sent) = (chunk.offset, chunk.offset, chunk.offset);
+    /// What an earlier life left; all of it is on the spool.
+    #[must_use]
+    pub fn of(remains: &Remains, memory_ms: u64) -> Self {
+        let mut backlog = Self::new(memory_ms);
+        backlog.begin(remains.from);
+        backlog.end = remains.end.max(remains.from);
+        for (offset, at_ms) in &remains.clock {
+            backlog.clock.note(offset.0, at_ms * BYTES_PER_MS);
         }
-        let known = usize::try_from(self.end.since(chunk.offset)).unwrap_or(usize::MAX);
-        if known >= chunk.audio.len() {
-            return;
-        }
-        if known > 0 {
-            chunk = Chunk {
-                offset: self.end,
-                at_ms: chunk.at_ms + bytes_to_ms(known as u64),
-                audio: chunk.audio.slice(known..),
-                ..chunk
-            };
-        }
-        if chunk.offset > self.end {
-            self.note_lost((self.end, chunk.offset));
-        }
-        self.clock.note(chunk.offset.0, chunk.at_ms * BYTES_PER_MS);
-        self.end = chunk.end();
-        self.bytes += chunk.audio.len() as u64;
-        self.held.push_back(Held { chunk, sent: None });
-        while self.bytes > self.limit && self.held.len() > 1 {
-            self.forget_oldest();
-        }
+        backlog
     }
 
-    /// The next chunk for the current connection.
+    fn begin(&mut self, at: Offset) {
+        self.begun = true;
+        (self.mark, self.end, self.first_sent, self.cursor, self.ready_end) = (at, at, at, at, at);
+    }
+
+    /// Takes the next chunk. Bytes that came before are cut off; a jump forward in the offsets is a stretch that is on the spool only.
+    pub fn push(&mut self, chunk: Chunk) {
+        if !self.begun {
+            self.begin(chunk.offset);
+        }
+        let Some(chunk) = behind(chunk, self.end) else { return };
+        let at = chunk.at_ms * BYTES_PER_MS;
+        if chunk.offset > self.end {
+            self.clock.note_apart(chunk.offset.0, at);
+        } else {
+            self.clock.note(chunk.offset.0, at);
+        }
+        self.end = chunk.end();
+        self.bytes += chunk.audio.len() as u64;
+        if self.unsent + self.ready == self.held.len() && chunk.offset == self.ready_end {
+            (self.ready, self.ready_end) = (self.ready + 1, chunk.end());
+        }
+        self.held.push_back(Held { chunk, sent: None, fetched: false });
+        self.forget_most();
+    }
+
+    /// The next chunk for the current connection; none where it has to be fetched first, or there is nothing more.
     #[must_use]
     pub fn next_unsent(&self) -> Option<&Chunk> {
-        self.held.get(self.unsent).map(|held| &held.chunk)
+        self.held.get(self.unsent).filter(|_| self.ready > 0).map(|held| &held.chunk)
+    }
+
+    /// Whether the chunk of [`Backlog::next_unsent`] was read back, so that nobody knows when it came.
+    #[must_use]
+    pub fn is_next_fetched(&self) -> bool {
+        self.held.get(self.unsent).is_some_and(|held| held.fetched)
+    }
+
+    /// Whether the current connection has had everything.
+    #[must_use]
+    pub fn is_all_sent(&self) -> bool {
+        self.gone.behind(self.cursor) >= self.end
     }
 
     /// The chunk of [`Backlog::next_unsent`] was handed to the connection.
     pub fn sent(&mut self, now: Instant) {
-        let Some(held) = self.held.get_mut(self.unsent) else { return };
+        let Some(held) = self.held.get_mut(self.unsent).filter(|_| self.ready > 0) else { return };
         held.sent = Some(now);
-        self.unsent += 1;
         let (end, length) = (held.chunk.end(), held.chunk.audio.len() as u64);
+        self.unsent += 1;
+        self.ready -= 1;
+        self.cursor = end;
         let new = end.since(self.first_sent).min(length);
         self.sent_bytes += new;
         self.replayed_bytes += length - new;
         self.first_sent = self.first_sent.max(end);
         self.trim();
+        if self.ready == 0 {
+            self.settle();
+        }
     }
 
     /// Audio before this was sent at least once.
@@ -126,7 +184,7 @@ impl Backlog {
     }
 
     /// A stored final covers the audio up to `to`. What of it a connection is still being sent again stays until it was: the
-    /// service must not hear a splice.
+    /// service must not hear a splice. [`KEPT_MS`] before it stay as well, for a connection that begins a little earlier.
     pub fn covered(&mut self, to: Offset) {
         let to = to.min(self.end);
         if to <= self.mark {
@@ -134,36 +192,50 @@ impl Backlog {
         }
         self.mark = to;
         self.trim();
-        self.risky = self.risky.and_then(|range| after(range, to));
-        self.clock.forget_before(to.0);
+        self.unheard = self.unheard.and_then(|range| after(range, to));
+        self.gone.forget_before(to);
+        self.clock.forget_before(to.0.saturating_sub(ms_to_bytes(KEPT_MS)));
     }
 
-    /// A new connection: everything from `from` on (or from the oldest that is left) is unsent again.
+    /// A new connection: it is sent everything from `from` on.
     pub fn rewind(&mut self, from: Offset) {
-        let first = self.held.partition_point(|held| held.chunk.end() <= from);
-        if let Some(cut) = self.held.get(first).map(|held| from.since(held.chunk.offset)).filter(|cut| *cut > 0) {
-            self.split(first, cut);
-            self.unsent = first + 1;
-        } else {
-            self.unsent = first;
-        }
+        self.cursor = from.min(self.end);
+        self.unsent = self.held.partition_point(|held| held.chunk.end() <= self.cursor);
+        self.tries = 0;
+        self.settle();
         self.trim();
-        if let Some(risky) = self.risky.take().and_then(|range| after(range, from)) {
-            self.note_lost(risky);
-        }
     }
 
-    /// The next stretch that was forgotten although it is needed, behind `from`; each is told once.
-    pub fn take_lost(&mut self, from: Offset) -> Option<(Offset, Offset)> {
-        std::iter::from_fn(|| self.lost.pop_front()).find_map(|range| after(range, from))
+    /// The next stretch that is gone although it is needed behind `from`, and why; each is told once.
+    pub fn take_lost(&mut self, from: Offset) -> Option<(Offset, Offset, GapReason)> {
+        let lost = std::iter::from_fn(|| self.gone.take_untold());
+        lost.filter_map(|(start, end, reason)| after((start, end), from).map(|(start, end)| (start, end, reason))).next()
     }
 
-    /// How much of the audio behind `from` may be a voice, in milliseconds; what was forgotten with a voice in it counts whole.
+    /// This point, or behind what is gone there.
     #[must_use]
-    pub fn voice_behind_ms(&self, from: Offset) -> u64 {
-        let held = self.held.iter().filter(|held| held.chunk.end() > from && !is_quiet(&held.chunk));
-        let forgotten = self.risky.and_then(|range| after(range, from)).map_or(0, |(start, end)| end.since(start));
-        bytes_to_ms(held.map(|held| held.chunk.audio.len() as u64).sum::<u64>() + forgotten)
+    pub fn behind_gone(&self, at: Offset) -> Offset {
+        self.gone.behind(at)
+    }
+
+    /// Bytes between these points that are gone.
+    #[must_use]
+    pub fn gone_between(&self, from: Offset, to: Offset) -> u64 {
+        self.gone.bytes_between(from, to)
+    }
+
+    /// The audio between these points that is not gone, each in one piece on the call's clock.
+    #[must_use]
+    pub fn stretches(&self, from: Offset, to: Offset) -> Vec<(Offset, Offset)> {
+        let mut pieces = Vec::new();
+        for (mut from, to) in self.gone.rest_between(from, to) {
+            for jump in self.clock.jumps(from.0, to.0) {
+                pieces.push((from, Offset(jump)));
+                from = Offset(jump);
+            }
+            pieces.push((from, to));
+        }
+        pieces
     }
 
     /// The acknowledged mark.
@@ -187,7 +259,7 @@ impl Backlog {
     /// Bytes that wait for the current connection.
     #[must_use]
     pub fn unsent_bytes(&self) -> u64 {
-        self.next_unsent().map_or(0, |chunk| self.end.since(chunk.offset))
+        self.end.since(self.cursor)
     }
 
     /// Whether half of the memory is taken by audio that still has to be sent.
@@ -200,9 +272,10 @@ impl Backlog {
     /// speed only, as a fast sender that is made to wait comes at just the speed at which the link sends.
     #[must_use]
     pub fn is_rushed(&self) -> bool {
-        let (Some(first), Some(last)) = (self.held.front(), self.held.back()) else { return false };
+        let first = self.held.iter().find(|held| !held.fetched);
+        let (Some(first), Some(last)) = (first, self.held.back()) else { return false };
         let took = last.chunk.received.saturating_duration_since(first.chunk.received);
-        took.as_millis() * 5 < u128::from(bytes_to_ms(self.bytes)) * 4
+        took.as_millis() * 5 < u128::from(bytes_to_ms(last.chunk.end().since(first.chunk.offset))) * 4
     }
 
     /// Behind the last audio that had been handed to the current connection by then, as far as that is still held.
@@ -240,7 +313,9 @@ impl Backlog {
     #[must_use]
     pub fn latency(&self, end: Offset, now: Instant) -> Latency {
         let holding = self.held.partition_point(|held| held.chunk.end() < end);
-        let Some(held) = self.held.get(holding).filter(|held| held.chunk.offset < end) else { return Latency::default() };
+        let Some(held) = self.held.get(holding).filter(|held| held.chunk.offset < end && !held.fetched) else {
+            return Latency::default();
+        };
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Latency {
             ingress_ms: held.sent.map(|sent| millis(sent.saturating_duration_since(held.chunk.received))),
@@ -249,68 +324,52 @@ impl Backlog {
         }
     }
 
-    fn forget_oldest(&mut self) {
-        let was_sent = self.unsent > 0;
-        let Some(held) = self.drop_oldest() else { return };
-        let range = (held.chunk.offset.max(self.mark), held.chunk.end());
-        match was_sent {
-            _ if range.0 >= range.1 => {}
-            false => self.note_lost(range),
-            // A connection has had it, and there is no voice in it: nobody will miss it.
-            true if is_quiet(&held.chunk) => {}
-            true => self.risky = Some(hull(self.risky, range)),
+    /// Looks what of `held` follows the cursor, behind what is gone.
+    fn settle(&mut self) {
+        self.cursor = self.gone.behind(self.cursor);
+        while self.held.get(self.unsent).is_some_and(|held| held.chunk.end() <= self.cursor) {
+            self.unsent += 1;
+        }
+        if let Some(cut) = self.held.get(self.unsent).map(|held| self.cursor.since(held.chunk.offset)).filter(|cut| *cut > 0) {
+            self.split(self.unsent, cut);
+            self.unsent += 1;
+        }
+        (self.ready, self.ready_end) = (0, self.cursor);
+        while let Some(held) = self.held.get(self.unsent + self.ready).filter(|held| held.chunk.offset == self.ready_end) {
+            (self.ready, self.ready_end) = (self.ready + 1, held.chunk.end());
         }
     }
 
     fn trim(&mut self) {
-        while self.unsent > 0 && self.held.front().is_some_and(|held| held.chunk.end() <= self.mark) {
-            self.drop_oldest();
-        }
-    }
-
-    fn drop_oldest(&mut self) -> Option<Held> {
-        let held = self.held.pop_front()?;
-        self.bytes -= held.chunk.audio.len() as u64;
-        self.unsent = self.unsent.saturating_sub(1);
-        Some(held)
-    }
-
-    fn note_lost(&mut self, range: (Offset, Offset)) {
-        let full = self.lost.len() >= MAX_LOST;
-        match self.lost.back_mut() {
-            Some(last) if full || (range.0 <= last.1 && last.0 <= range.1) => *last = hull(Some(*last), range),
-            _ => self.lost.push_back(range),
+        let kept = |held: &Held| held.chunk.end().plus(ms_to_bytes(KEPT_MS));
+        while self.unsent > 0 && self.held.front().is_some_and(|held| kept(held) <= self.mark) {
+            self.forget(0);
+            self.unsent -= 1;
         }
     }
 
     /// Makes two chunks of one, so that a connection can begin in its middle.
     fn split(&mut self, index: usize, cut: u64) {
         let Some(held) = self.held.get_mut(index) else { return };
-        let at = usize::try_from(cut).unwrap_or(usize::MAX).min(held.chunk.audio.len());
-        let rest = held.chunk.audio.split_off(at);
-        let second = Chunk {
-            offset: held.chunk.offset.plus(cut),
-            at_ms: held.chunk.at_ms + bytes_to_ms(cut),
-            audio: rest,
-            received: held.chunk.received,
-        };
-        let sent = held.sent;
-        self.held.insert(index + 1, Held { chunk: second, sent });
+        let Some(second) = behind(held.chunk.clone(), held.chunk.offset.plus(cut)) else { return };
+        held.chunk.audio.truncate(held.chunk.audio.len() - second.audio.len());
+        let (sent, fetched) = (held.sent, held.fetched);
+        self.held.insert(index + 1, Held { chunk: second, sent, fetched });
     }
 }
 
-/// Whether there is no voice in a chunk.
-pub(super) fn is_quiet(chunk: &Chunk) -> bool {
-    chunk.audio.iter().all(|byte| !byte & 0x7F <= QUIET_CODE)
-}
-
-/// The part of a range behind `from`.
-fn after((start, end): (Offset, Offset), from: Offset) -> Option<(Offset, Offset)> {
-    (end > from).then(|| (start.max(from), end))
-}
-
-fn hull(range: Option<(Offset, Offset)>, more: (Offset, Offset)) -> (Offset, Offset) {
-    range.map_or(more, |range| (range.0.min(more.0), range.1.max(more.1)))
+/// The part of a chunk behind `from`.
+pub(super) fn behind(mut chunk: Chunk, from: Offset) -> Option<Chunk> {
+    let known = usize::try_from(from.since(chunk.offset)).unwrap_or(usize::MAX);
+    if known >= chunk.audio.len() {
+        return None;
+    }
+    if known > 0 {
+        chunk.audio = chunk.audio.slice(known..);
+        chunk.at_ms += bytes_to_ms(known as u64);
+        chunk.offset = chunk.offset.plus(known as u64);
+    }
+    Some(chunk)
 }
 
 mod copy;
@@ -318,3 +377,4 @@ mod copy;
 mod tests;
 
 pub(super) use copy::part;
+pub(super) use memory::is_quiet;

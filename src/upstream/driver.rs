@@ -5,6 +5,7 @@
 //! link has, or when nobody listens to its reports any more.
 
 mod dial;
+mod fetch;
 mod probe;
 
 use std::{
@@ -24,13 +25,15 @@ use url::Url;
 
 pub use probe::{Probe, Unopened, probe};
 
-use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Report};
+use self::fetch::Fetch;
+use super::{Link, LinkSettings, Lost, Output, Parameters, Reason, Refusal, Remains, Report, Stretch};
 use crate::{
     clock,
     media::{Chunk, Offset},
     metrics::Metrics,
     net::Dialler,
     segment::TrackKey,
+    spool::SpoolTrack,
 };
 
 /// Audio that may wait in the channel of commands, in milliseconds: more than a write or a farewell can hold up. Behind it audio is on the
@@ -58,6 +61,18 @@ pub struct Upstream {
     pub metrics: Arc<Metrics>,
 }
 
+/// What a link is for.
+pub struct LinkTrack {
+    /// Which track of the session.
+    pub key: TrackKey,
+    /// How the service may name it.
+    pub external_session_id: String,
+    /// Where its audio is kept.
+    pub spool: SpoolTrack,
+    /// What an earlier life left of it: the link then does that, and takes no audio.
+    pub remains: Option<Remains>,
+}
+
 /// What a link is told. Dropping the sender says that no more audio will come.
 pub enum Command {
     /// The next chunk of the track.
@@ -81,13 +96,13 @@ impl Command {
 /// Runs one track's link to its end.
 pub async fn run(
     upstream: Arc<Upstream>,
-    key: TrackKey,
-    external_session_id: String,
-    recovered: bool,
+    track: LinkTrack,
     mut commands: mpsc::Receiver<Command>,
     reports: mpsc::Sender<(TrackKey, Report)>,
 ) {
-    let mut link = Link::new(Arc::clone(&upstream.settings), recovered, clock::now());
+    let LinkTrack { key, external_session_id, spool, remains } = track;
+    let mut link = Link::new(Arc::clone(&upstream.settings), remains.as_ref(), clock::now());
+    let mut fetch = Fetch::new(spool.reader());
     let mut way = Way::Idle;
     let mut waiting = VecDeque::new();
     let mut more_audio = true;
@@ -108,6 +123,8 @@ pub async fn run(
                     way.wrote(received, &upstream.metrics);
                 }
                 Output::Control(text) => way.write(Message::text(text), &mut link, &upstream.settings).await,
+                Output::Fetch { from } => fetch.ask(from),
+                Output::Leftover(stretches) => waiting.extend(stretches.iter().map(Stretch::given_up)),
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
             }
         }
@@ -127,7 +144,12 @@ pub async fn run(
                     link.handle_audio_ended(clock::now());
                 }
             }
-            event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => take(event, &mut way, &mut link).await,
+            chunks = fetch.next() => link.handle_fetched(chunks, clock::now()),
+            event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => {
+                // Behind the end of the audio nobody tells the link; a connection that begins anew has to know.
+                link.handle_covered(spool.mark(), clock::now());
+                take(event, &mut way, &mut link).await;
+            }
             permit = reports.reserve(), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
                 (Ok(permit), Some(report)) => permit.send((key, report)),
                 _ => return,

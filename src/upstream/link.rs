@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use hearing::Hearing;
 
 use super::{
-    Backlog, LinkSettings, LinkState, Lost, Output, Refusal, Report, Totals,
+    Backlog, LinkSettings, LinkState, Lost, Output, Refusal, Remains, Report, Totals,
     connection::Connection,
     timers::{Timer, Timers},
     wire,
@@ -39,13 +39,15 @@ pub struct Link {
     ended: bool,
     backlog: Backlog,
     timers: Timers,
+    /// How far it had got when the end of all trying was last put off: finals, and audio sent.
+    got: (Offset, Offset),
+    /// Behind the end of the audio: no connection is opened after this.
+    until: Option<Instant>,
     backoff: Backoff,
     connections: u32,
     /// Finals cover the audio up to here.
     finalized: Offset,
     finalized_bytes: u64,
-    /// Stretches told as gaps that no final has passed, oldest first.
-    given_up: Vec<(Offset, Offset)>,
     /// Whether finals say when their words were; if not, nothing that they cover may be sent twice.
     timed: bool,
     hearing: Hearing,
@@ -63,24 +65,27 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that asks for its first connection at once. `recovered` marks its finals as coming by replay after a restart.
+    /// A link that asks for its first connection at once: for audio that comes, or for what an earlier life left.
     #[must_use]
-    pub fn new(settings: Arc<LinkSettings>, recovered: bool, now: Instant) -> Self {
+    pub fn new(settings: Arc<LinkSettings>, remains: Option<&Remains>, now: Instant) -> Self {
         let mut timers = Timers::default();
-        timers.set(Timer::Patience, now + settings.drain_reconnect);
+        timers.set(Timer::Patience, now + settings.patience);
+        let backlog =
+            remains.map_or_else(|| Backlog::new(settings.memory_ms), |remains| Backlog::of(remains, settings.memory_ms));
         let outputs = VecDeque::from([Output::Report(Box::new(Report::State(LinkState::Connecting))), Output::Dial]);
-        Self {
-            backlog: Backlog::new(settings.memory_ms),
+        let mut link = Self {
+            finalized: backlog.mark(),
+            backlog,
             backoff: Backoff::new(settings.backoff_first, settings.backoff_cap),
             settings,
-            recovered,
+            recovered: remains.is_some(),
             state: State::Connecting,
             ended: false,
             timers,
+            got: (Offset(0), Offset(0)),
+            until: None,
             connections: 0,
-            finalized: Offset(0),
             finalized_bytes: 0,
-            given_up: Vec::new(),
             timed: true,
             hearing: Hearing::default(),
             interim: None,
@@ -90,7 +95,12 @@ impl Link {
             malformed: 0,
             complete: true,
             outputs,
+        };
+        if remains.is_some() {
+            link.ended = true;
+            link.put_off_the_end(now);
         }
+        link
     }
 
     /// Where the link stands, in a word.
@@ -125,7 +135,7 @@ impl Link {
         match self.state {
             State::Closed => false,
             State::Refused => true,
-            _ => !self.backlog.is_pressed() || !self.recovered && (self.impatient || !self.backlog.is_rushed()),
+            _ => !self.backlog.is_pressed() || self.impatient || !self.backlog.is_rushed(),
         }
     }
 
@@ -147,6 +157,9 @@ impl Link {
         }
         self.backlog.push(chunk);
         self.finalized = self.finalized.max(self.backlog.mark());
+        self.backlog.shed(self.finalized, self.settings.spool_bytes);
+        self.give_up_lost();
+        self.pass_quiet();
         self.flush(now);
     }
 
@@ -156,7 +169,9 @@ impl Link {
             return;
         }
         self.ended = true;
-        self.timers.set(Timer::Drain, now + self.settings.drain_reconnect);
+        if !matches!(self.state, State::Open(_)) {
+            self.put_off_the_end(now);
+        }
         match self.state {
             State::Refused => self.finish(false),
             _ if !self.backlog.has_begun() => self.finish(true),
@@ -187,7 +202,7 @@ impl Link {
         if !matches!(self.state, State::Connecting) {
             return;
         }
-        let from = if self.timed { self.backlog.mark() } else { self.finalized };
+        let from = self.backlog.worth_sending(if self.timed { self.backlog.mark() } else { self.finalized });
         self.backlog.rewind(from);
         let mut connection = Connection::new(self.connections, self.finalized, self.backlog.first_sent(), now);
         self.remind(&mut connection, from);
@@ -195,6 +210,7 @@ impl Link {
         self.connections += 1;
         self.impatient = false;
         self.timers.clear(Timer::Patience);
+        self.timers.clear(Timer::Drain);
         if let Some(keepalive) = self.settings.keepalive.filter(|_| !self.keepalive_refused) {
             self.timers.set(Timer::Keepalive, now + keepalive);
         }
@@ -257,14 +273,13 @@ impl Link {
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
                 Timer::Retry => self.retry(chance, now),
-                Timer::Pace => self.flush(now),
+                Timer::Pace | Timer::Fetch => self.flush(now),
                 Timer::Keepalive => self.keep_alive(now),
                 Timer::Ping => self.ping(chance, now),
                 Timer::Look => self.look_out(chance, now),
                 Timer::Stall => self.flush_stalled(now),
                 Timer::Close => self.finish(self.is_heard_out()),
                 Timer::Patience => self.impatient = true,
-                Timer::Drain if matches!(self.state, State::Open(_) | State::Closed) => {}
                 Timer::Drain => {
                     self.outputs.push_back(Output::Hangup);
                     self.finish(false);
@@ -272,75 +287,10 @@ impl Link {
             }
         }
     }
-
-    /// Sends what may be sent now, and behind the last of it what was waiting for that.
-    fn flush(&mut self, now: Instant) {
-        if !matches!(self.state, State::Open(_)) {
-            return;
-        }
-        self.give_up_lost();
-        if !self.flush_prelude(now) {
-            return;
-        }
-        let State::Open(connection) = &mut self.state else { return };
-        let sent = self.backlog.next_unsent().is_some();
-        while let Some(chunk) = self.backlog.next_unsent() {
-            if let Some(due) = connection.pace.due(self.settings.replay_speed, now) {
-                self.timers.set(Timer::Pace, due);
-                return;
-            }
-            connection.send(chunk, now);
-            let is_new = !self.recovered && chunk.end() > self.backlog.first_sent();
-            self.outputs.push_back(Output::Audio { audio: chunk.audio.clone(), received: is_new.then_some(chunk.received) });
-            if connection.is_news() {
-                let sent_ms = self.backlog.end_ms(chunk.end());
-                self.outputs.push_back(Output::Report(Box::new(Report::Behind { sent_ms })));
-            }
-            self.backlog.sent(now);
-        }
-        if connection.pace.caught_up(now) {
-            self.outputs.push_back(Output::Report(Box::new(Report::CaughtUp)));
-        }
-        if sent && self.interim.is_some() && !self.timers.is_set(Timer::Stall) {
-            self.timers.set(Timer::Stall, now + self.settings.stall);
-        }
-        if self.ended && !connection.closing {
-            connection.closing = true;
-            self.outputs.push_back(Output::Control(wire::CLOSE_STREAM));
-            self.timers.set(Timer::Close, now + self.settings.close_deadline);
-        } else if self.finalize_wanted && !connection.closing {
-            self.finalize_wanted = false;
-            connection.finalize_at = Some(connection.sent_end());
-            self.outputs.push_back(Output::Control(wire::FINALIZE));
-        }
-    }
-
-    fn keep_alive(&mut self, now: Instant) {
-        let (State::Open(connection), Some(every)) = (&mut self.state, self.settings.keepalive) else { return };
-        let due = connection.last_sent + every;
-        if due > now {
-            self.timers.set(Timer::Keepalive, due);
-            return;
-        }
-        connection.last_sent = now;
-        connection.kept_alive = true;
-        self.outputs.push_back(Output::Control(wire::KEEPALIVE));
-        self.timers.set(Timer::Keepalive, now + every);
-    }
-
-    fn ping(&mut self, chance: u32, now: Instant) {
-        let State::Open(connection) = &mut self.state else { return };
-        if connection.unanswered_pings >= self.settings.missed_pongs {
-            self.outputs.push_back(Output::Hangup);
-            return self.lose(Refusal::Silent, chance, now);
-        }
-        connection.unanswered_pings += 1;
-        self.outputs.push_back(Output::Ping);
-        self.timers.set(Timer::Ping, now + self.settings.ping);
-    }
 }
 
 mod ends;
 mod hearing;
 mod probe;
 mod reach;
+mod sending;

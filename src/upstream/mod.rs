@@ -30,12 +30,12 @@ mod voices;
 mod watch;
 mod wire;
 
-pub use backlog::Backlog;
-pub use driver::{Command, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
+pub use backlog::{Backlog, FETCH_BYTES, Remains};
+pub use driver::{Command, LinkTrack, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
 pub use link::Link;
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
 pub use refusal::{Lost, Reason, Refusal};
-pub use report::{LinkState, Output, Report, Totals};
+pub use report::{LinkState, Output, Report, Stretch, Totals};
 pub use settings::LinkSettings;
 
 #[cfg(test)]

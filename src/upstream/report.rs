@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Refusal;
 use crate::{
-    media::{Gap, Offset},
+    media::{Gap, GapReason, Offset},
     segment::Heard,
 };
 
@@ -27,6 +27,13 @@ pub enum Output {
     Ping,
     /// Drop the connection, or the attempt to get one.
     Hangup,
+    /// Read some seconds of the track's audio behind `from` back from the spool; answered once by [`super::Link::handle_fetched`].
+    Fetch {
+        /// Its first byte.
+        from: Offset,
+    },
+    /// What streaming could not do, by offset; told once at most, right before [`Report::Done`].
+    Leftover(Vec<Stretch>),
     /// For the session.
     Report(Box<Report>),
 }
@@ -59,9 +66,38 @@ pub enum Report {
         at_ms: u64,
     },
     /// Audio given up.
-    Gap(Gap),
+    Gap {
+        /// Which, and why.
+        gap: Gap,
+        /// Once this is stored, the audio up to here needs no transcript.
+        covers: Offset,
+    },
     /// Exactly once, last.
     Done(Totals),
+}
+
+/// A run of audio without a final: in one piece on the track and on the call's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// Its first byte.
+    pub from: Offset,
+    /// Behind its last byte.
+    pub to: Offset,
+    /// The same on the call's clock, in milliseconds.
+    pub from_ms: u64,
+    /// As above.
+    pub to_ms: u64,
+    /// Why streaming could not do it.
+    pub reason: GapReason,
+}
+
+impl Stretch {
+    /// The same as audio given up, where everything before it is accounted for.
+    #[must_use]
+    pub const fn given_up(&self) -> Report {
+        let gap = Gap { from_ms: self.from_ms, to_ms: self.to_ms, reason: self.reason };
+        Report::Gap { gap, covers: self.to }
+    }
 }
 
 /// Where a link stands.
@@ -114,6 +150,6 @@ pub struct Totals {
     pub reconnects: u32,
     /// Messages of the service that could not be read.
     pub malformed: u64,
-    /// No audio was given up.
+    /// No audio was given up or left over.
     pub complete: bool,
 }

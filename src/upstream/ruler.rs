@@ -32,6 +32,30 @@ impl Ruler {
         self.points.push_back((from, to));
     }
 
+    /// As [`Ruler::note`], where nothing says how both ran since the last point: what is noted in between later must not move this.
+    pub(super) fn note_apart(&mut self, from: u64, to: u64) {
+        if self.points.len() == MAX_POINTS {
+            self.points.pop_front();
+        }
+        self.points.push_back((from, to));
+    }
+
+    /// As [`Ruler::note`], at any place.
+    pub(super) fn note_between(&mut self, from: u64, to: u64) {
+        let at = self.points.partition_point(|point| point.0 <= from);
+        if at == self.points.len() {
+            self.note(from, to);
+        } else if self.points.len() < MAX_POINTS && self.map(from).abs_diff(to) > self.tolerance {
+            self.points.insert(at, (from, to));
+        }
+    }
+
+    /// Where the other count jumps between these points.
+    pub(super) fn jumps(&self, from: u64, to: u64) -> impl Iterator<Item = u64> {
+        let points = self.points.iter().map(|point| point.0).filter(move |at| (from + 1..to).contains(at));
+        points.filter(|at| self.map(*at).abs_diff(self.map_end(*at)) > self.tolerance)
+    }
+
     /// The place of the byte that begins at `from`.
     pub(super) fn map(&self, from: u64) -> u64 {
         self.by_point(self.points.partition_point(|point| point.0 <= from), from)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::media::ms_to_bytes;
+
 /// How patient, how fast and how large a link is. The defaults are the contract's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkSettings {
@@ -31,10 +33,14 @@ pub struct LinkSettings {
     pub stall: Duration,
     /// Wait for `is_last` after `close_stream`.
     pub close_deadline: Duration,
-    /// After the end of the audio, a lost connection is opened again for this long.
-    pub drain_reconnect: Duration,
-    /// Audio kept in memory for a reconnect, in milliseconds.
+    /// Without a connection for this long, a sender that is faster than speech is not kept waiting any more.
+    pub patience: Duration,
+    /// After the end of the audio, a connection that is lost is opened again for this long, counted anew whenever the last one has got on.
+    pub catch_up: Duration,
+    /// Audio kept in memory for a reconnect, in milliseconds; behind it there is the spool.
     pub memory_ms: u64,
+    /// Audio without a final that is kept on the spool, in bytes; behind it the oldest is given up.
+    pub spool_bytes: u64,
     /// Audio that waited goes out at this many times real time; 1 or more.
     pub replay_speed: u32,
 }
@@ -45,7 +51,7 @@ impl Default for LinkSettings {
             connect_timeout: Duration::from_secs(10),
             write_deadline: Duration::from_secs(2),
             backoff_first: Duration::from_millis(500),
-            backoff_cap: Duration::from_secs(30),
+            backoff_cap: Duration::from_secs(5),
             healthy_after: Duration::from_secs(5),
             keepalive: Some(Duration::from_secs(5)),
             ping: Duration::from_secs(5),
@@ -54,8 +60,10 @@ impl Default for LinkSettings {
             deaf_cap: Duration::from_mins(5),
             stall: Duration::from_millis(1_500),
             close_deadline: Duration::from_secs(5),
-            drain_reconnect: Duration::from_secs(10),
+            patience: Duration::from_secs(10),
+            catch_up: Duration::from_mins(1),
             memory_ms: 15_000,
+            spool_bytes: ms_to_bytes(3_600_000),
             replay_speed: 2,
         }
     }

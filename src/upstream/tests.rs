@@ -13,9 +13,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Link, LinkSettings, LinkState, Lost, Output, Reason, Refusal, Report, Totals};
+use super::{
+    FETCH_BYTES, Link, LinkSettings, LinkState, Lost, Output, Reason, Refusal, Remains, Report, Stretch, Totals, backlog::behind,
+};
 use crate::{
-    media::{Chunk, Offset},
+    media::{Chunk, GapReason, Offset},
     segment::Heard,
 };
 
@@ -28,6 +30,11 @@ struct Rig {
     now: Instant,
     /// Bytes of audio that came.
     offset: u64,
+    /// What the spool has; a test may take things away, or hold back what is not written yet.
+    spool: Vec<Chunk>,
+    unwritten: Vec<Chunk>,
+    /// Where the spool was asked for more.
+    fetched: Vec<u64>,
     /// How far the call's clock runs before the offsets.
     ahead_ms: u64,
     /// Everything but audio, in words, as `<ms> <what>`.
@@ -45,17 +52,33 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        Self::with(LinkSettings::default(), false)
+        Self::with(LinkSettings::default())
     }
 
-    fn with(settings: LinkSettings, recovered: bool) -> Self {
+    fn with(settings: LinkSettings) -> Self {
         let start = crate::clock::now();
-        let link = Link::new(Arc::new(settings), recovered, start);
+        Self::of(Link::new(Arc::new(settings), None, start), start)
+    }
+
+    /// A rig whose link does what an earlier life left: all that this spool has.
+    fn left(spool: Vec<Chunk>) -> Self {
+        let start = crate::clock::now();
+        let (from, end) = (spool[0].offset, spool[spool.len() - 1].end());
+        let remains = Remains { from, end, clock: spool.iter().map(|chunk| (chunk.offset, chunk.at_ms)).collect() };
+        let mut rig = Self::of(Link::new(Arc::default(), Some(&remains), start), start);
+        (rig.spool, rig.offset) = (spool, end.0);
+        rig
+    }
+
+    fn of(link: Link, start: Instant) -> Self {
         let mut rig = Self {
             link,
             start,
             now: start,
             offset: 0,
+            spool: Vec::new(),
+            unwritten: Vec::new(),
+            fetched: Vec::new(),
             ahead_ms: 0,
             log: Vec::new(),
             audio: Vec::new(),
@@ -118,9 +141,41 @@ impl Rig {
     fn push(&mut self, audio: Bytes) {
         let length = audio.len() as u64;
         let at_ms = self.offset / 8 + self.ahead_ms;
-        self.link.handle_audio(Chunk { offset: Offset(self.offset), at_ms, audio, received: self.now }, self.now);
+        let chunk = Chunk { offset: Offset(self.offset), at_ms, audio, received: self.now };
+        self.spool.push(chunk.clone());
+        self.link.handle_audio(chunk, self.now);
         self.offset += length;
         self.drain();
+    }
+
+    /// Audio that the link is never handed: its queue was full.
+    fn miss(&mut self, ms: u64) {
+        let audio: Bytes = (self.offset..self.offset + ms * 8).map(sample).collect();
+        let at_ms = self.offset / 8 + self.ahead_ms;
+        self.spool.push(Chunk { offset: Offset(self.offset), at_ms, audio, received: self.now });
+        self.offset += ms * 8;
+    }
+
+    /// The writer has not got to what came so far.
+    fn hold_back(&mut self) {
+        self.unwritten.append(&mut self.spool);
+    }
+
+    /// The writer has caught up.
+    fn write(&mut self) {
+        self.spool.splice(0..0, std::mem::take(&mut self.unwritten));
+    }
+
+    /// What the spool has behind this point, as a reader gives it.
+    fn read(&mut self, from: Offset) -> Vec<Chunk> {
+        self.fetched.push(from.0 / 8);
+        let mut bytes = 0;
+        let chunks = self.spool.iter().filter(|chunk| chunk.end() > from).take_while(|chunk| {
+            let enough = bytes >= FETCH_BYTES;
+            bytes += chunk.audio.len() as u64;
+            !enough
+        });
+        chunks.filter_map(|chunk| behind(chunk.clone(), from)).collect()
     }
 
     fn hang_up(&mut self) {
@@ -177,6 +232,18 @@ impl Rig {
                     self.behind.push(None);
                     continue;
                 }
+                Output::Fetch { from } => {
+                    let chunks = self.read(from);
+                    self.link.handle_fetched(chunks, self.now);
+                    continue;
+                }
+                Output::Leftover(stretches) => {
+                    let place = |stretch: &Stretch| {
+                        assert_eq!(stretch.reason, GapReason::UpstreamLost);
+                        format!("{}..{}", stretch.from_ms, stretch.to_ms)
+                    };
+                    format!("left {}", stretches.iter().map(place).collect::<Vec<_>>().join(" "))
+                }
                 Output::Dial => "dial".to_owned(),
                 Output::Ping => {
                     self.pings += 1;
@@ -208,7 +275,8 @@ impl Rig {
             Report::Behind { .. } | Report::CaughtUp => unreachable!("kept apart"),
             Report::SpeechStarted { at_ms } => format!("speech from {at_ms}"),
             Report::SpeechEnded { at_ms } => format!("speech to {at_ms}"),
-            Report::Gap(gap) => format!("gap {}..{}", gap.from_ms, gap.to_ms),
+            Report::Gap { gap, .. } if gap.reason == GapReason::SpoolFull => format!("full {}..{}", gap.from_ms, gap.to_ms),
+            Report::Gap { gap, .. } => format!("gap {}..{}", gap.from_ms, gap.to_ms),
             Report::Done(totals) => {
                 self.totals = Some(totals);
                 "done".to_owned()

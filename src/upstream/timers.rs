@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Stall,
     /// The answer to `close_stream` is overdue.
     Close,
+    /// The spool may have by now what it did not have.
+    Fetch,
     /// No connection came about soon enough after the end of the audio.
     Drain,
     /// There has been no connection for so long that a sender is not kept waiting for one.
@@ -28,10 +30,20 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 9] =
-        [Self::Retry, Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Drain, Self::Patience];
+    const ALL: [Self; 10] = [
+        Self::Retry,
+        Self::Pace,
+        Self::Keepalive,
+        Self::Ping,
+        Self::Look,
+        Self::Stall,
+        Self::Close,
+        Self::Fetch,
+        Self::Drain,
+        Self::Patience,
+    ];
     /// Those that mean something only while a connection is open.
-    const OF_A_CONNECTION: [Self; 6] = [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close];
+    const OF_A_CONNECTION: [Self; 7] = [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Fetch];
 }
 
 /// The table.

@@ -12,6 +12,10 @@ use crate::{
 const TOLERANCE_MS: u64 = 20;
 /// Words are looked for this far from their time, in milliseconds.
 const NEAR_MS: u64 = 2_000;
+/// Audio that a link may hold beside its memory: what it fetched ahead, in milliseconds.
+const FETCHED_MS: u64 = 8_000;
+/// The same for what four voices are known again by, in whole chunks.
+const VOICES_MS: u64 = 20_000;
 /// The least part of a backoff that jitter leaves.
 const LEAST_BACKOFF: f64 = 0.75;
 
@@ -139,7 +143,7 @@ impl Checker<'_> {
     }
 
     fn memory(&mut self) {
-        let limit = (self.plan.settings.memory_ms + 2 * self.plan.chunk_ms) * 8;
+        let limit = (self.plan.settings.memory_ms + FETCHED_MS + VOICES_MS + 2 * self.plan.chunk_ms) * 8;
         if self.record.most_held > limit {
             self.fail("memory is bounded", format!("{} bytes of {limit}", self.record.most_held), 0, None);
         }

@@ -13,6 +13,7 @@ mod network;
 mod plan;
 mod record;
 mod service;
+mod spool;
 mod truth;
 mod wire;
 mod world;

@@ -1,7 +1,5 @@
 //! What a seed means: what is said, how the service behaves, what the network does, and when all of that is over.
 
-use std::time::Duration;
-
 use pulse_bridge::upstream::LinkSettings;
 
 use crate::{chance::Chance, truth::Truth};
@@ -210,9 +208,7 @@ impl Plan {
 
 fn settings(chance: &mut Chance) -> LinkSettings {
     LinkSettings {
-        memory_ms: chance.pick(&[5_000, 15_000, 15_000]) * 1000,
-        drain_reconnect: Duration::from_mins(1),
-        backoff_cap: Duration::from_secs(5),
+        memory_ms: chance.pick(&[5_000, 15_000, 15_000]),
         replay_speed: chance.pick(&[2, 2, 4]),
         ..LinkSettings::default()
     }

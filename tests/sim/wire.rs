@@ -9,7 +9,7 @@ use std::{
 
 use pulse_bridge::{
     media::{Chunk, Offset},
-    upstream::{Link, Lost, Output, QUEUE_MS, Reason, Refusal, Report},
+    upstream::{Link, Lost, Output, QUEUE_MS, Reason, Refusal, Report, Stretch},
 };
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     network::{Arrival, Connection, Far, Frame},
     plan::{Harm, MILLI, Plan, SECOND},
     record::{Record, Tried},
+    spool::Spool,
 };
 
 /// What waits in the link's queue.
@@ -36,6 +37,13 @@ pub(crate) struct Wire {
     queued_ms: u64,
     hung_up: bool,
     end_told: bool,
+    pub(crate) spool: Spool,
+    /// Audio before this is covered by what is stored.
+    mark: Offset,
+    /// What the spool is being asked for.
+    asked: Option<Offset>,
+    /// What streaming left over.
+    left_over: VecDeque<Report>,
     dial: u32,
     dialling: Option<Result<(), Refusal>>,
     connection: Option<usize>,
@@ -50,12 +58,16 @@ impl Wire {
     pub(crate) fn new(track: usize, plan: &Plan, clock: &Clock) -> Self {
         Self {
             track,
-            link: Link::new(Arc::new(plan.settings.clone()), false, clock.instant()),
+            link: Link::new(Arc::new(plan.settings.clone()), None, clock.instant()),
             chance: Chance::new(plan.seed, 100 + track as u64),
             commands: VecDeque::new(),
             queued_ms: 0,
             hung_up: false,
             end_told: false,
+            spool: Spool::new(plan.spool.clone()),
+            mark: Offset(0),
+            asked: None,
+            left_over: VecDeque::new(),
             dial: 0,
             dialling: None,
             connection: None,
@@ -74,8 +86,24 @@ impl Wire {
         }
     }
 
+    /// Behind the end of the audio only the spool is told.
     pub(crate) fn covered(&mut self, mark: Offset) {
-        self.commands.push_back(Command::Covered(mark));
+        self.mark = self.mark.max(mark);
+        self.spool.covered(mark);
+        if !self.hung_up {
+            self.commands.push_back(Command::Covered(mark));
+        }
+    }
+
+    /// The spool has read.
+    pub(crate) fn fetched(&mut self, plan: &Plan, clock: &Clock, record: &mut Record) {
+        let Some(from) = self.asked.take() else { return };
+        let chunks = self.spool.read(from, &plan.tracks[self.track], &self.held, clock);
+        record.note(clock, self.track, || {
+            let end = chunks.last().map_or(from, Chunk::end);
+            format!("fetches {}-{}", from.0 / 8, end.0 / 8)
+        });
+        self.link.handle_fetched(chunks, clock.instant());
     }
 
     pub(crate) const fn hang_up(&mut self) {
@@ -111,6 +139,9 @@ impl Wire {
             if !self.try_again(clock, connections) {
                 return None;
             }
+            if let Some(report) = self.left_over.pop_front() {
+                return Some(report);
+            }
             if let Some(output) = self.link.poll_output() {
                 match output {
                     Output::Report(report) => return Some(*report),
@@ -134,6 +165,12 @@ impl Wire {
     ) {
         match output {
             Output::Report(_) => {}
+            Output::Fetch { from } => {
+                self.asked = Some(from);
+                let after = self.chance.of(1..self.spool.read_after());
+                clock.after(after, Happening::Fetched(self.track));
+            }
+            Output::Leftover(stretches) => self.left_over.extend(stretches.iter().map(Stretch::given_up)),
             Output::Hangup => self.let_go(connections),
             Output::Dial => self.dial(plan, clock, connections, record),
             Output::Audio { audio, .. } => self.write(Frame::Audio(audio), plan, clock, connections),
@@ -185,6 +222,7 @@ impl Wire {
         if dial != self.dial {
             return;
         }
+        self.link.handle_covered(self.mark, clock.instant());
         match self.dialling.take() {
             None => {}
             Some(Ok(())) => {
@@ -252,6 +290,7 @@ impl Wire {
     fn hear(&mut self, clock: &mut Clock, connections: &mut [Connection], record: &mut Record) -> bool {
         let Some(arrival) = self.connection.and_then(|number| connections[number].heard(clock)) else { return false };
         let now = clock.instant();
+        self.link.handle_covered(self.mark, now);
         match arrival {
             Arrival::Text(text) => {
                 record.message(clock, self.track, &text);

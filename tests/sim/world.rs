@@ -127,7 +127,7 @@ impl<'a> World<'a> {
             Happening::WriteDeadline(track, wait) => {
                 self.wires[track].write_is_overdue(wait, &mut self.clock, &mut self.connections, &mut self.record);
             }
-            Happening::Fetched(_) => {}
+            Happening::Fetched(track) => self.wires[track].fetched(self.plan, &self.clock, &mut self.record),
             Happening::Stored => self.stored(),
         }
     }
@@ -146,6 +146,8 @@ impl<'a> World<'a> {
         let to = truth.piece_end(from, step);
         let audio = truth.audio(from, to, &self.wires[track].held);
         let received = self.clock.instant();
+        let written_after = self.chance.of(0..self.plan.spool.written_after);
+        self.wires[track].spool.append(from, to, written_after, &self.clock);
         self.wires[track].audio(Chunk { offset: Offset(from * MS), at_ms: truth.clock(from), audio, received });
         self.phoned_ms[track] = to;
         if to < truth.length {

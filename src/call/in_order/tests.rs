@@ -70,7 +70,7 @@ impl Room {
             let said = match item {
                 Item::Final(segment) => format!("{} {}", segment.key.track, segment.end_ms),
                 Item::Digit { at_ms, .. } => format!("key {at_ms}"),
-                Item::Gap(_, gap) => format!("gap {}", gap.to_ms),
+                Item::Gap(_, gap, _) => format!("gap {}", gap.to_ms),
             };
             self.out.push(said + mark);
         }
@@ -239,7 +239,7 @@ fn a_track_s_own_finals_keep_their_order_and_gaps_theirs() {
     room.says(IN, 3_000, 3_800);
     room.says(IN, 2_000, 3_900);
     let gap = Gap { from_ms: 2_500, to_ms: 2_700, reason: GapReason::Disconnected };
-    room.room.push_other(Item::Gap(Track::Inbound, gap), gap.to_ms, room.now);
+    room.room.push_other(Item::Gap(Track::Inbound, gap, None), gap.to_ms, room.now);
     room.room.handle_end();
     room.drain();
     assert_eq!(room.out, ["gap 2700", "inbound 3000", "inbound 2000"]);

@@ -15,8 +15,10 @@ use tungstenite::{
 
 use super::*;
 use crate::{
-    media::{GapReason, Track},
+    media::{GapReason, SessionId, Track},
     net::Reach,
+    spool::{Spool, seal::DataKey},
+    store::driver::tests::Folder,
     upstream::{LinkState, Totals},
 };
 
@@ -31,6 +33,8 @@ struct Rig {
     reports: mpsc::Receiver<(TrackKey, Report)>,
     task: JoinHandle<()>,
     offset: u64,
+    spool: SpoolTrack,
+    _folder: Folder,
 }
 
 impl Rig {
@@ -56,8 +60,12 @@ impl Rig {
         };
         let (commands, orders) = mpsc::channel(commands);
         let (told, reports) = mpsc::channel(reports);
-        let task = tokio::spawn(run(Arc::new(upstream), KEY, "CA1.inbound".to_owned(), false, orders, told));
-        Self { listener, commands, reports, task, offset: 0 }
+        let folder = Folder::new();
+        let session = SessionId::new(&format!("ses_{}", crate::clock::ulid())).unwrap();
+        let spool = Spool::open(&folder.0).unwrap().track(&session, KEY, &DataKey::new([1; 32]));
+        let track = LinkTrack { key: KEY, external_session_id: "CA1.inbound".to_owned(), spool: spool.clone(), remains: None };
+        let task = tokio::spawn(run(Arc::new(upstream), track, orders, told));
+        Self { listener, commands, reports, task, offset: 0, spool, _folder: folder }
     }
 
     async fn tcp(&self) -> TcpStream {
@@ -87,6 +95,8 @@ impl Rig {
         let audio: Bytes = (self.offset..self.offset + length).map(sample).collect();
         let chunk = Chunk { offset: Offset(self.offset), at_ms: self.offset / 8, audio, received: crate::clock::now() };
         self.offset += length;
+        // Longer ones than a frame takes are of tests that need no spool.
+        let _ = self.spool.append(&chunk);
         within(self.commands.send(Command::Audio(chunk))).await.unwrap();
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Gap, GapReason, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms,
 };
+use crate::upstream::Stretch;
 
 /// A service that hears says something of a voice at the latest so much of it later, in milliseconds: its decoder and its end of speech
 /// take about two seconds together (protocols/pulse.md section 7).
@@ -19,7 +20,7 @@ const LEAST_VOICE_MS: u64 = 300;
 impl Link {
     /// The connection (or the attempt) is gone; whatever was meant for it goes with it.
     pub(super) fn lose(&mut self, cause: Refusal, chance: u32, now: Instant) {
-        self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup));
+        self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup | Output::Fetch { .. }));
         self.timers.clear_connection();
         if let State::Open(connection) = &self.state
             && now.saturating_duration_since(connection.since) >= self.settings.healthy_after
@@ -64,22 +65,32 @@ impl Link {
         self.state = State::Waiting;
         self.timers.set(Timer::Retry, now + delay);
         if !self.impatient && !self.timers.is_set(Timer::Patience) {
-            self.timers.set(Timer::Patience, now + self.settings.drain_reconnect);
+            self.timers.set(Timer::Patience, now + self.settings.patience);
         }
         self.report(Report::State(LinkState::Reconnecting { tries: self.backoff.failures(), cause }));
-        if self.ended && self.is_too_late(Some(now + delay)) {
-            self.finish(false);
+        if self.ended {
+            self.put_off_the_end(now);
+            if self.is_too_late(Some(now + delay)) {
+                self.finish(false);
+            }
+        }
+    }
+
+    /// There is no connection behind the end of the audio: one is tried for until a time that only progress puts off.
+    pub(super) fn put_off_the_end(&mut self, now: Instant) {
+        let got = (self.finalized, self.backlog.first_sent());
+        if self.until.is_none() || got != self.got {
+            self.until = Some(now + self.settings.catch_up);
+            self.got = got;
+        }
+        if let Some(until) = self.until {
+            self.timers.set(Timer::Drain, until);
         }
     }
 
     /// Whether a try at that time would come after the end of all trying.
     pub(super) fn is_too_late(&self, retry: Option<Instant>) -> bool {
-        match (retry, self.timers.at(Timer::Drain)) {
-            (Some(retry), Some(drain)) => retry >= drain,
-            // The drain deadline is over and its timer with it.
-            (_, None) => self.ended,
-            (None, Some(_)) => false,
-        }
+        retry.is_some_and(|retry| self.until.is_some_and(|until| retry >= until))
     }
 
     /// Audio has stopped under an open interim: its last words are asked for.
@@ -99,7 +110,7 @@ impl Link {
 
     /// Whether finals cover everything that came.
     pub(super) fn has_everything(&self) -> bool {
-        self.finalized >= self.backlog.end() && self.interim.is_none()
+        self.backlog.behind_gone(self.finalized) >= self.backlog.end() && self.interim.is_none()
     }
 
     /// Whether a service that has not said `is_last` in its time may be taken to have heard everything: it has answered, or there was too little
@@ -122,38 +133,30 @@ impl Link {
 
     /// Finals cover the audio up to `to`.
     pub(super) fn cover(&mut self, to: Offset) {
-        let mut bytes = to.since(self.finalized);
-        for (from, until) in &self.given_up {
-            bytes = bytes.saturating_sub((*until).min(to).since((*from).max(self.finalized)));
-        }
-        self.finalized_bytes += bytes;
+        let new = to.since(self.finalized);
+        self.finalized_bytes += new - self.backlog.gone_between(self.finalized, self.finalized.plus(new));
         self.finalized = self.finalized.max(to);
-        self.given_up.retain(|(_, until)| *until > self.finalized);
     }
 
-    /// Tells what was forgotten although it is needed.
-    pub(super) fn give_up_lost(&mut self) {
-        while let Some((mut from, to)) = self.backlog.take_lost(self.finalized) {
-            for (known_from, known_to) in self.given_up.clone() {
-                if known_from < to && from < known_to {
-                    self.give_up(from, known_from);
-                    from = known_to;
-                }
-            }
-            self.give_up(from, to);
-            if from < to {
-                self.given_up.push((from, to));
-                self.given_up.sort_unstable();
-            }
+    /// A line without a voice needs no final, and no room on the spool.
+    pub(super) fn pass_quiet(&mut self) {
+        if matches!(self.state, State::Open(_))
+            && let Some(to) = self.backlog.quiet_until().filter(|to| *to > self.finalized)
+        {
+            self.report(Report::Covered(to));
+            self.cover(to);
         }
     }
 
-    fn give_up(&mut self, from: Offset, to: Offset) {
-        if to > from {
+    /// Tells what is gone although it is needed. Where finals have come for all before it, the mark may pass it.
+    pub(super) fn give_up_lost(&mut self) {
+        while let Some((from, to, reason)) = self.backlog.take_lost(self.finalized) {
             self.complete = false;
-            let gap =
-                Gap { from_ms: self.backlog.start_ms(from), to_ms: self.backlog.end_ms(to), reason: GapReason::UpstreamLost };
-            self.report(Report::Gap(gap));
+            let gap = Gap { from_ms: self.backlog.start_ms(from), to_ms: self.backlog.end_ms(to), reason };
+            if self.backlog.behind_gone(self.finalized) >= to {
+                self.cover(to);
+            }
+            self.report(Report::Gap { gap, covers: self.finalized });
         }
     }
 
@@ -175,16 +178,13 @@ impl Link {
             self.report(Report::Final(interim));
             self.cover(covers);
         }
-        if !heard_out {
-            let mut from = self.finalized;
-            for (known_from, known_to) in std::mem::take(&mut self.given_up) {
-                self.give_up(from, known_from);
-                from = from.max(known_to);
-            }
-            self.give_up(from, self.backlog.end());
-        }
         self.state = State::Closed;
         self.report(Report::State(LinkState::Closed));
+        let left = if heard_out { Vec::new() } else { self.left_over() };
+        if !left.is_empty() {
+            self.complete = false;
+            self.outputs.push_back(Output::Leftover(left));
+        }
         self.report(Report::Done(Totals {
             sent_ms: self.backlog.sent_ms(),
             finalized_ms: bytes_to_ms(self.finalized_bytes),
@@ -193,6 +193,18 @@ impl Link {
             malformed: self.malformed,
             complete: self.complete,
         }));
+    }
+
+    /// What came and has no final.
+    fn left_over(&self) -> Vec<Stretch> {
+        let stretch = |(from, to)| Stretch {
+            from,
+            to,
+            from_ms: self.backlog.start_ms(from),
+            to_ms: self.backlog.end_ms(to),
+            reason: GapReason::UpstreamLost,
+        };
+        self.backlog.stretches(self.finalized, self.backlog.end()).into_iter().map(stretch).collect()
     }
 
     pub(super) fn report(&mut self, report: Report) {

@@ -121,7 +121,7 @@ fn ms_chunk(rig: &mut Rig) {
 proptest! {
     #[test]
     fn no_word_is_lost_or_doubled_whatever_breaks(faults in faults()) {
-        let mut rig = Rig::with(LinkSettings { memory_ms: 60_000, ..LinkSettings::default() }, false);
+        let mut rig = Rig::new();
         let (mut service, mut away, mut dials, mut slow_store) = (Service::default(), 0, 0, false);
         for (fault, chunks, least) in faults {
             for _ in 0..chunks {

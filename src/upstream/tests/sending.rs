@@ -145,23 +145,6 @@ fn finalize_goes_behind_the_audio_that_waits() {
 }
 
 #[test]
-fn a_recovered_link_does_not_take_more_than_it_can_send_soon() {
-    let mut live = Rig::new();
-    let mut recovered = Rig::with(LinkSettings::default(), true);
-    for _ in 0..125 {
-        live.talk(60);
-        recovered.chunk(60);
-    }
-    assert!(live.link.is_listening());
-    assert!(!recovered.link.is_listening());
-    recovered.connect();
-    recovered.wait(2_000);
-    assert!(recovered.link.is_listening());
-    recovered.final_words("Hello there.", 0.1, 1.0);
-    assert!(recovered.heard[0].recovered);
-}
-
-#[test]
 fn audio_that_came_at_once_waits_for_a_connection_but_not_for_ever() {
     let (mut unreachable, mut refused) = (Rig::new(), Rig::new());
     for _ in 0..125 {
@@ -176,17 +159,4 @@ fn audio_that_came_at_once_waits_for_a_connection_but_not_for_ever() {
     let refusal = Refusal::BadKey { reason: Reason::default() };
     refused.link.handle_refused(refusal, MIDDLE, refused.now);
     assert!(refused.link.is_listening(), "nothing is worth waiting for");
-}
-
-#[test]
-fn a_stretch_that_never_reached_the_link_is_told_as_a_gap() {
-    let mut rig = Rig::open();
-    rig.talk(600);
-    rig.offset += 300 * 8;
-    rig.talk(600);
-    rig.link.handle_audio_ended(rig.now);
-    rig.drain();
-    rig.last();
-    assert_eq!(rig.said("gap"), ["gap 600..900"]);
-    assert!(!rig.totals.unwrap().complete);
 }

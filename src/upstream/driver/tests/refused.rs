@@ -38,8 +38,10 @@ async fn fatal_refusals_say_why_and_are_not_tried_again() {
         assert!(cause.to_string().contains(shown) && !cause.to_string().contains("sk_test"), "{cause}");
         rig.talk(5).await;
         rig.hang_up();
-        let gap = rig.until(|report| if let Report::Gap(gap) = report { Some(*gap) } else { None }).await;
+        let (gap, covers) =
+            rig.until(|report| if let Report::Gap { gap, covers } = report { Some((*gap, *covers)) } else { None }).await;
         assert_eq!((gap.from_ms, gap.to_ms, gap.reason), (0, 600, GapReason::UpstreamLost));
+        assert_eq!(covers, Offset(4_800), "nothing of it is needed once that is stored");
         assert!(!rig.totals().await.complete);
     }
 }
