@@ -115,7 +115,7 @@ impl Recall {
             told.awaited = false;
             return told.voice.map_or(Verdict::Known, |voice| Verdict::KnownFrom(voice, told.end.since(told.start).max(1)));
         }
-        if word.end <= Offset(known.0.saturating_sub(WAVER)) {
+        if word.end.plus(WAVER) <= known {
             return Verdict::Known;
         }
         if let Some(verdict) = before.iter_mut().find_map(|told| told.part_of(&letters, word, known)) {

@@ -113,20 +113,6 @@ async fn a_number_split_over_finals_is_redacted_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_speaker_of_another_connection_is_not_taken_for_one_of_the_first() {
-    let rules = r#"{"attempts":[0],"kind":"drop","after_finals":1},{"attempts":[1],"kind":"relabel","speaker":0}"#;
-    let swapped = r#"{"attempts":[0],"kind":"drop","after_finals":1},{"attempts":[1],"kind":"relabel","speaker":1}"#;
-    for (call, rules) in [("CAsame", rules), ("CAswapped", swapped)] {
-        let (events, stage) = call_under(call, rules).await;
-        assert_right(call, &events);
-        let speakers: Vec<&Value> = of_type(&events, "transcript.final").iter().map(|data| &data["speaker"]).collect();
-        assert_eq!((speakers.len(), speakers[0]), (2, &"inbound:0".into()), "{speakers:?}");
-        assert_ne!(speakers[0], speakers[1], "{call}: a number means nothing across two connections");
-        stage.end().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn times_that_start_over_in_mid_connection_cost_no_word() {
     for (call, rule) in [
         ("CAclock", r#"{"attempts":[0],"kind":"reset_clock","after_bytes":72000}"#),
