@@ -59,6 +59,8 @@ pub struct Link {
     impatient: bool,
     /// `finalize` is to be sent when the rest is.
     finalize_wanted: bool,
+    /// So often the last words did not come.
+    farewells: u8,
     malformed: u64,
     complete: bool,
     outputs: VecDeque<Output>,
@@ -92,6 +94,7 @@ impl Link {
             keepalive_refused: false,
             impatient: false,
             finalize_wanted: false,
+            farewells: 0,
             malformed: 0,
             complete: true,
             outputs,
@@ -233,7 +236,7 @@ impl Link {
         let polite = matches!(lost, Lost::Closed { code: None | Some(1000 | 1001), .. });
         let cause = Refusal::from_lost(lost, connection.heard);
         if connection.closing && connection.heard && polite {
-            self.finish(true);
+            self.part(true, cause, chance, now);
         } else {
             self.lose(cause, chance, now);
         }
@@ -278,7 +281,7 @@ impl Link {
                 Timer::Ping => self.ping(chance, now),
                 Timer::Look => self.look_out(chance, now),
                 Timer::Stall => self.flush_stalled(now),
-                Timer::Close => self.finish(self.is_heard_out()),
+                Timer::Close => self.part(self.is_heard_out(), Refusal::Deaf, chance, now),
                 Timer::Patience => self.impatient = true,
                 Timer::Drain => {
                     self.outputs.push_back(Output::Hangup);
