@@ -17,10 +17,10 @@ use crate::{
     accept::{self, Entrance, room::Room},
     admission::{Calls, Parts},
     api,
-    call::DRAIN_LIMIT,
-    config::Config,
+    config::{Config, table::LONGEST_CLOSE},
     event::{Event, Speech},
     keys::MasterKeys,
+    media::{BYTES_PER_MS, ms_to_bytes},
     metrics::Metrics,
     net::{Connector, Dialler, Reach},
     outbox::driver::{Observed, Outbox},
@@ -28,7 +28,7 @@ use crate::{
     refusals,
     spool::Spool,
     store::Store,
-    upstream::{LinkSettings, Parameters, QUEUE_MS, Upstream},
+    upstream::{Leaving, LinkSettings, Parameters, QUEUE_MS, Upstream},
     webhook::{
         Endpoint, Endpoints,
         driver::{ATTEMPT_DEADLINE, Poster},
@@ -39,9 +39,17 @@ use crate::{
 const LIVE_EVENTS: usize = 1024;
 /// How often it is looked whether the last call has ended.
 const DRAIN_STEP: Duration = Duration::from_millis(50);
-/// Longest time for sessions to end once their streams are closed; above every deadline of theirs.
+/// How long links have to get a connection once their streams are closed; one that has none by then is left for the next start.
+const AWAY_LIMIT: Duration = Duration::from_secs(10);
+/// Longest time for sessions to end once their streams are closed. A link that still sends its backlog by then is left for the next start too:
+/// its audio is on disk.
 const CLOSING_LIMIT: Duration = Duration::from_secs(150);
-const _: () = assert!(CLOSING_LIMIT.as_secs() > DRAIN_LIMIT.as_secs(), "a session that may still drain is not cut off");
+const _: () = assert!(
+    CLOSING_LIMIT.as_secs() > AWAY_LIMIT.as_secs() + LONGEST_CLOSE.as_secs(),
+    "a link that is connected hears its last words"
+);
+/// Time for what is left to let go.
+const LEAVING_LIMIT: Duration = Duration::from_secs(5);
 /// Longest time for the outbox and the rest to stop; above the outbox's own flush deadline.
 const STOPPING_LIMIT: Duration = Duration::from_secs(30);
 /// Unstored events that may wait for the outbox; what is beyond is counted and left out.
@@ -67,13 +75,15 @@ pub struct Running {
     drain: Duration,
 }
 
-/// Three steps to the end.
+/// The steps to the end.
 #[derive(Clone, Default)]
 struct Signals {
     /// No new calls.
     draining: CancellationToken,
     /// Live streams are closed.
     closing: CancellationToken,
+    /// What cannot end in time is left for the next start.
+    leaving: Leaving,
     /// Everything else stops.
     stopping: CancellationToken,
 }
@@ -101,7 +111,10 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
         store: store.clone(),
         spool,
         keys,
-        upstream: Arc::new(upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))?),
+        upstream: Arc::new(Upstream {
+            leaving: signals.leaving.clone(),
+            ..upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))?
+        }),
         endpoints: endpoints.clone(),
         passing,
         live: live.clone(),
@@ -156,7 +169,14 @@ impl Running {
         self.signals.draining.cancel();
         self.signals.closing.cancel();
         self.sessions.close();
-        if tokio::time::timeout(CLOSING_LIMIT, self.sessions.wait()).await.is_err() {
+        let leaving = &self.signals.leaving;
+        let limits = [(AWAY_LIMIT, &leaving.unconnected), (CLOSING_LIMIT.saturating_sub(AWAY_LIMIT), &leaving.all)];
+        for (limit, leave) in limits {
+            if tokio::time::timeout(limit, self.sessions.wait()).await.is_err() {
+                leave.cancel();
+            }
+        }
+        if tokio::time::timeout(LEAVING_LIMIT, self.sessions.wait()).await.is_err() {
             tracing::error!("some calls did not end in time; the next start will end them");
         }
         self.signals.stopping.cancel();
@@ -224,7 +244,13 @@ pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metr
     for (name, value) in &set.extra {
         parameters.set_extra(name, value).with_context(|| format!("upstream.extra.{name}"))?;
     }
-    let settings = LinkSettings { close_deadline: set.close_deadline, replay_speed: set.replay_speed, ..LinkSettings::default() };
+    let settings = LinkSettings {
+        close_deadline: set.close_deadline,
+        replay_speed: set.replay_speed,
+        catch_up: set.catch_up,
+        spool_bytes: ms_to_bytes(u64::try_from(config.spool.per_track.as_millis()).unwrap_or(u64::MAX / BYTES_PER_MS)),
+        ..LinkSettings::default()
+    };
     Ok(Upstream {
         url: set.speech_url().context("there is no address of a speech service: set SMALLEST_API_KEY or upstream.url")?,
         api_key: set.api_key.clone(),
@@ -232,6 +258,7 @@ pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metr
         settings: Arc::new(settings),
         dialler,
         metrics,
+        leaving: Leaving::default(),
     })
 }
 

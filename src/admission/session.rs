@@ -73,6 +73,7 @@ impl Calls {
             match task.await {
                 Ok(Ok(())) => calls.0.parts.spool.remove(&session).await,
                 Ok(Err(NotStored::AtTheDoor)) => {}
+                Ok(Err(NotStored::Left)) => tracing::warn!(%session, "the bridge stops before a call's audio is transcribed; the next start does the rest"),
                 Ok(Err(NotStored::Later)) | Err(_) if is_second_life => {
                     tracing::error!(%session, "a session could not be ended; the next start will end it");
                 }

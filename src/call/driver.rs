@@ -119,19 +119,21 @@ pub struct Desk {
     pub new_key: Option<WrappedKey>,
 }
 
-/// The store will never take what the session has to say.
+/// The store has not taken all that the session has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotStored {
     /// The session itself was refused, and whoever asked for it has been told.
     AtTheDoor,
     /// An event of a stored session was refused.
     Later,
+    /// Its links were left for the next start, and the session with them.
+    Left,
 }
 
 /// Runs the session to its terminal event.
 ///
 /// # Errors
-/// If the store refuses the session or one of its events for good; whoever waits for [`Mail::first`] has been told.
+/// If the bridge stops before the session has ended, or the store refuses it or one of its events for good; whoever waits for [`Mail::first`] has been told.
 pub async fn run(
     mut call: Call,
     desk: Desk,
@@ -155,7 +157,10 @@ pub async fn run(
             // what its link says.
             biased;
             Some(input) = mail.inputs.recv() => session.take(&mut call, input).await,
-            Some((key, report)) = mail.reports.recv() => session.report(&mut call, key, report),
+            Some((key, report)) = mail.reports.recv() => match report {
+                Report::Left => return Err(NotStored::Left),
+                report => session.report(&mut call, key, report),
+            },
             () = clock::sleep_until(call.poll_timeout()) => call.handle_timeout(clock::now()),
             () = shutdown.cancelled(), if !told_to_stop => {
                 told_to_stop = true;

@@ -142,7 +142,9 @@ impl InOrder {
                 way.open = false;
                 return;
             }
-            Report::State(_) | Report::SpeechStarted { .. } | Report::SpeechEnded { .. } | Report::Gap { .. } => return,
+            Report::State(_) | Report::SpeechStarted { .. } | Report::SpeechEnded { .. } | Report::Gap { .. } | Report::Left => {
+                return;
+            }
         };
         (way.place, way.moved) = (place, now);
     }

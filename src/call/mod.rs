@@ -44,9 +44,11 @@ use crate::{
 
 /// How long a session waits for another stream after one ended without a `stop` (contract, Events, details).
 pub const JOIN_WINDOW: Duration = Duration::from_secs(10);
-/// Longest time between the end of the last stream and the terminal event, whatever the links do; above a link's own deadlines one
-/// after the other, at their largest settings.
-pub const DRAIN_LIMIT: Duration = Duration::from_mins(2);
+/// Longest time in which a session that waits for its last words hears nothing of any link, then they are taken for dead; above the longest
+/// wait of a live one, which is for a turn at the speech service.
+pub const DRAIN_LIMIT: Duration = Duration::from_mins(40);
+/// The same for the whole wait, whatever they say; above what the largest spool takes at the speed of speech.
+pub const LONGEST_DRAIN: Duration = Duration::from_hours(24);
 /// How long a mark moved by silence alone may wait for a final to be stored with.
 const SILENT_MARK_EVERY: Duration = Duration::from_secs(5);
 
@@ -82,11 +84,25 @@ enum Phase {
     /// The last stream went away without a `stop`.
     Waiting { until: Instant, reason: EndReason },
     /// No stream will come; links finish.
-    Draining { until: Instant, reason: EndReason },
+    Draining { since: Instant, heard: Instant, reason: EndReason },
     /// The gate is empty and the stored segments are being read.
     Concluding { reason: EndReason },
     /// The terminal event is stored or on its way.
     Ended,
+}
+
+impl Phase {
+    const fn draining(reason: EndReason, now: Instant) -> Self {
+        Self::Draining { since: now, heard: now, reason }
+    }
+
+    /// When links that say nothing more are given up.
+    fn drained_at(&self) -> Option<Instant> {
+        match self {
+            Self::Draining { since, heard, .. } => Some((*heard + DRAIN_LIMIT).min(*since + LONGEST_DRAIN)),
+            _ => None,
+        }
+    }
 }
 
 /// The session machine.
@@ -237,7 +253,7 @@ impl Call {
         if let Phase::Live = self.phase {
             self.phase = match reason {
                 EndReason::Disconnect => Phase::Waiting { until: now + JOIN_WINDOW, reason },
-                _ => Phase::Draining { until: now + DRAIN_LIMIT, reason },
+                _ => Phase::draining(reason, now),
             };
         }
         self.proceed(now);
@@ -246,7 +262,7 @@ impl Call {
     /// The bridge takes no more streams: what waits for one to join need not wait.
     pub fn handle_no_join(&mut self, now: Instant) {
         if let Phase::Waiting { reason, .. } = self.phase {
-            self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason };
+            self.phase = Phase::draining(reason, now);
         }
         self.proceed(now);
     }
@@ -254,8 +270,8 @@ impl Call {
     /// The reaper found nobody at home: no stream will join any more, whatever the session believes.
     pub fn handle_no_more_streams(&mut self, reason: EndReason, now: Instant) {
         match self.phase {
-            Phase::Waiting { reason, .. } => self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason },
-            Phase::Live => self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason },
+            Phase::Waiting { reason, .. } => self.phase = Phase::draining(reason, now),
+            Phase::Live => self.phase = Phase::draining(reason, now),
             Phase::Draining { .. } | Phase::Concluding { .. } | Phase::Ended => {}
         }
         self.proceed(now);
@@ -265,6 +281,9 @@ impl Call {
     pub fn handle_report(&mut self, key: TrackKey, report: Report, now: Instant) {
         if self.is_concluding() {
             return;
+        }
+        if let Phase::Draining { heard, .. } = &mut self.phase {
+            *heard = now;
         }
         // A link may be faster than the word that its track was opened.
         self.handle_track_opened(key, now);
@@ -277,7 +296,7 @@ impl Call {
             Report::SpeechStarted { at_ms } => self.show(announce::speech(key.track, at_ms, true)),
             Report::SpeechEnded { at_ms } => self.show(announce::speech(key.track, at_ms, false)),
             Report::Gap { gap, covers } => self.link_gap(key, gap, covers, now),
-            Report::State(_) | Report::Behind { .. } | Report::CaughtUp => {}
+            Report::State(_) | Report::Behind { .. } | Report::CaughtUp | Report::Left => {}
             Report::Done(totals) => self.tracks.done(key, totals),
         }
         self.proceed(now);
@@ -312,9 +331,9 @@ impl Call {
         self.gate.handle_timeout(now);
         match self.phase {
             Phase::Waiting { until, reason } if until <= now => {
-                self.phase = Phase::Draining { until: now + DRAIN_LIMIT, reason };
+                self.phase = Phase::draining(reason, now);
             }
-            Phase::Draining { until, .. } if until <= now => self.give_up(),
+            _ if self.phase.drained_at().is_some_and(|until| until <= now) => self.give_up(),
             _ => {}
         }
         if self.silent_since.is_some_and(|since| since + SILENT_MARK_EVERY <= now) {
@@ -339,8 +358,8 @@ impl Call {
     /// When [`Call::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let phase = match self.phase {
-            Phase::Waiting { until, .. } | Phase::Draining { until, .. } => Some(until),
-            Phase::Live | Phase::Concluding { .. } | Phase::Ended => None,
+            Phase::Waiting { until, .. } => Some(until),
+            Phase::Live | Phase::Draining { .. } | Phase::Concluding { .. } | Phase::Ended => self.phase.drained_at(),
         };
         let silent = self.silent_since.map(|since| since + SILENT_MARK_EVERY);
         [phase, self.gate.poll_timeout(), self.in_order.poll_timeout(), silent].into_iter().flatten().min()

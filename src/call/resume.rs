@@ -1,6 +1,6 @@
 //! A session's second life, after the bridge was killed: what is left of the first one, and how it ends.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Call, Facts, Phase, Received};
 use crate::{
@@ -10,8 +10,6 @@ use crate::{
     transcript::Transcript,
 };
 
-/// Longest time for the spooled audio of a killed bridge to be transcribed: a link sends at twice real time, and the spool may hold minutes.
-const RECOVERY_LIMIT: Duration = Duration::from_mins(30);
 /// The spool is synced this often, so this much audio may be missing behind its end, in milliseconds.
 const CRASH_GAP_MS: u64 = 200;
 
@@ -71,7 +69,7 @@ pub struct ResumedTrack {
 impl Call {
     /// A session that was live when the bridge was killed: its spooled audio comes by links, then it ends as `crash`.
     pub fn resumed(facts: Facts, gate: Gate, resumed: Resumed, now: Instant) -> Self {
-        let phase = Phase::Draining { until: now + RECOVERY_LIMIT, reason: EndReason::Crash };
+        let phase = Phase::draining(EndReason::Crash, now);
         let gate = gate.behind(resumed.placeholders.iter().map(String::as_str));
         let mut call = Self::bare(facts, gate, phase, now);
         call.next_seq = resumed.next_seq;

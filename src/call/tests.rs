@@ -39,6 +39,40 @@ fn audio_is_given_up_only_once_the_final_that_covers_it_is_stored() {
 }
 
 #[test]
+fn a_gap_moves_the_mark_once_it_is_stored_and_not_past_a_final_that_is_held() {
+    let mut desk = Desk::new();
+    desk.settle();
+    let full = |covers| Report::Gap { gap: Gap { from_ms: 0, to_ms: 60_000, reason: GapReason::SpoolFull }, covers };
+    desk.call.handle_report(OUT, full(Offset(480_000)), desk.now);
+    desk.later(Duration::from_secs(3));
+    assert_eq!(desk.covered(OUT), Some(Offset(480_000)));
+    let unit = desk.units.last().unwrap();
+    assert!(
+        matches!(unit.event, Some((_, Data::TranscriptGap(_)))) && unit.marks == [(OUT, Offset(480_000))],
+        "in one transaction"
+    );
+    desk.call.handle_report(IN, Report::Final(heard("my card number is four five three nine", 0, 900)), desk.now);
+    desk.call.handle_report(IN, full(Offset(480_000)), desk.now);
+    desk.later(Duration::from_secs(3));
+    assert_eq!(desk.covered(IN), None, "the final before it is held by the gate");
+    desk.later(Duration::from_secs(4));
+    assert_eq!(desk.covered(IN), Some(Offset(480_000)));
+}
+
+#[test]
+fn links_that_say_something_are_given_their_time() {
+    let mut desk = Desk::new();
+    desk.call.handle_stream_ended(0, EndReason::Stop, &received(2000), desk.now, desk.now);
+    for _ in 0..10 {
+        desk.later(DRAIN_LIMIT.mul_f32(0.9));
+        desk.call.handle_report(IN, Report::Behind { sent_ms: 0 }, desk.now);
+    }
+    assert!(!desk.call.is_over());
+    desk.later(DRAIN_LIMIT);
+    assert!(desk.call.is_over());
+}
+
+#[test]
 fn a_held_final_keeps_its_audio_even_if_silence_behind_it_is_covered() {
     let mut desk = Desk::new();
     desk.settle();
@@ -77,11 +111,11 @@ fn a_stream_that_went_away_without_a_stop_may_be_joined_for_ten_seconds() {
 }
 
 #[test]
-fn a_call_is_drained_longer_than_its_links_can_take() {
+fn a_call_is_drained_for_longer_than_its_links_can_take() {
+    use crate::config::table::{LONGEST_CATCH_UP, LONGEST_CLOSE, SPOOL};
     let link = crate::upstream::LinkSettings::default();
-    let behind = Duration::from_millis((link.memory_ms + crate::upstream::QUEUE_MS) / u64::from(link.replay_speed));
-    let longest_close = crate::config::table::LONGEST_CLOSE;
-    assert!(link.catch_up + link.connect_timeout + behind + longest_close < DRAIN_LIMIT);
+    assert!(LONGEST_CATCH_UP + link.connect_timeout + link.backoff_cap + LONGEST_CLOSE < DRAIN_LIMIT, "without a word");
+    assert!(SPOOL.1 + LONGEST_CATCH_UP + LONGEST_CLOSE < LONGEST_DRAIN, "at the speed of speech");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Config, ConfigError, Drain, EndpointConfig, Ingest, Log, LogFormat, Redaction, Twilio, Upstream, Webhook, check,
+    Config, ConfigError, Drain, EndpointConfig, Ingest, Log, LogFormat, Redaction, Spool, Twilio, Upstream, Webhook, check,
     load::Settings,
     table::{self, KEYS},
     value::{self, Raw, Value},
@@ -50,12 +50,14 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             chunk_ms: from.int("upstream.chunk_ms"),
             replay_speed: u32::try_from(from.int("upstream.replay_speed")).expect("the table bounds it"),
             close_deadline: from.span("upstream.close_deadline"),
+            catch_up: from.span("upstream.catch_up"),
             parameters: parameters(&settings),
             extra: match settings.get("upstream.extra") {
                 Some(Value::Extra(pairs)) => pairs.clone(),
                 _ => Vec::new(),
             },
         },
+        spool: Spool { per_track: from.span("spool.per_track") },
         webhook: Webhook { endpoints: endpoints(&settings)? },
         redaction: Redaction {
             hold: from.span("redaction.hold"),

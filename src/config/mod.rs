@@ -46,6 +46,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// `[upstream]`.
     pub upstream: Upstream,
+    /// `[spool]`.
+    pub spool: Spool,
     /// `[webhook]`.
     pub webhook: Webhook,
     /// `[redaction]`.
@@ -98,11 +100,20 @@ pub struct Upstream {
     pub replay_speed: u32,
     /// How long the last final is waited for.
     pub close_deadline: Duration,
+    /// How long after the end of a call a lost connection is tried again.
+    pub catch_up: Duration,
     /// What is asked of the service, by its own names (protocols/pulse.md section 4), in the table's order; what is not here is left to
     /// the service. Keywords are one comma list.
     pub parameters: Vec<(&'static str, String)>,
     /// `[upstream.extra]`: newer parameters, by name.
     pub extra: Vec<(String, String)>,
+}
+
+/// `[spool]`.
+#[derive(Clone)]
+pub struct Spool {
+    /// Audio without a final that is kept of each track.
+    pub per_track: Duration,
 }
 
 /// `[webhook]`.

@@ -108,6 +108,10 @@ const MS: Duration = Duration::from_millis(1);
 const SEC: Duration = Duration::from_secs(1);
 /// Largest `upstream.close_deadline`.
 pub(crate) const LONGEST_CLOSE: Duration = Duration::from_mins(1);
+/// Largest `upstream.catch_up`.
+pub(crate) const LONGEST_CATCH_UP: Duration = Duration::from_mins(10);
+/// Least and most of `spool.per_track`.
+pub(crate) const SPOOL: (Duration, Duration) = (Duration::from_secs(10), Duration::from_hours(12));
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// Longest retention: ten years, so that sums of times stay far from any overflow.
@@ -173,6 +177,7 @@ pub const KEYS: &[Key] = &[
     key("upstream.when_full", Kind::Choice(&["wait", "one_track", "batch_after", "refuse"]), "wait", "What a call gets when every speech socket is taken.").later(),
     key("upstream.replay_speed", Kind::Int(1, 16), "2", "How many times as fast as speech audio goes out that had to wait: after a reconnect, or from a recording that is played fast."),
     key("upstream.close_deadline", Kind::Span(SEC, LONGEST_CLOSE), "5 s", "How long the last words of a call are waited for after its end."),
+    key("upstream.catch_up", Kind::Span(SEC, LONGEST_CATCH_UP), "60 s", "How long after a call's end a lost connection to the speech service is tried again, counted from its loss or the hang-up, whichever is later; one that gets on is never cut off."),
 
     parameter("upstream.model", Kind::Choice(&["pulse"]), "pulse", "Pulse model."),
     parameter("upstream.language", Kind::Text, "en", "Spoken language as Pulse names it; passed through, not held against a list."),
@@ -200,6 +205,8 @@ pub const KEYS: &[Key] = &[
     parameter("upstream.emotion_detection", Kind::Bool, "", "Emotion of each final."),
     parameter("upstream.gender_detection", Kind::Bool, "", "Gender of each final."),
     key("upstream.extra", Kind::Extra, "", "Newer Pulse parameters, passed through by name."),
+
+    key("spool.per_track", Kind::Span(SPOOL.0, SPOOL.1), "1 h", "Audio without a final that is kept on disk for each track of a call; past it the oldest is given up and told as a gap."),
 
     key("engine.model", Kind::Choice(&["fast", "accurate"]), "fast", "Model of the built-in speech engine.").later(),
     key("engine.eou_timeout_ms", Kind::Int(100, 10_000), "600", "Silence that ends an utterance where the built-in engine is used.").later(),

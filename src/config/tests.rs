@@ -92,6 +92,7 @@ fn every_default_of_the_contract_holds() {
     assert_eq!((config.ingest.max_calls, config.ingest.max_call, config.ingest.silence), (1000, hours(4), seconds(60)));
     assert_eq!(config.upstream.chunk_ms, 60);
     assert_eq!((config.drain.deadline, config.upstream.close_deadline), (seconds(600), seconds(5)));
+    assert_eq!((config.upstream.catch_up, config.spool.per_track), (seconds(60), seconds(3_600)));
     let shown = config.effective();
     let later = ["upstream.max_sessions", "retention.calls", "retention.attempts", "retention.parked"];
     let later = later.map(|path| shown.iter().find(|line| line.key == path).map(|line| line.value.as_str()));

@@ -20,6 +20,7 @@ use futures_util::{SinkExt, StreamExt};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 use tokio_tungstenite::{WebSocketStream, tungstenite};
+use tokio_util::sync::CancellationToken;
 use tungstenite::Message;
 use url::Url;
 
@@ -59,6 +60,23 @@ pub struct Upstream {
     pub dialler: Arc<Dialler>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The bridge stops, and waits no longer.
+    pub leaving: Leaving,
+}
+
+/// Tells links that what they have not done is left for the next start. Their audio is on disk.
+#[derive(Debug, Clone, Default)]
+pub struct Leaving {
+    /// Those that have no connection.
+    pub unconnected: CancellationToken,
+    /// Every one.
+    pub all: CancellationToken,
+}
+
+impl Leaving {
+    fn takes(&self, link: &Link) -> bool {
+        !link.is_closed() && (self.all.is_cancelled() || self.unconnected.is_cancelled() && !link.is_connected())
+    }
 }
 
 /// What a link is for.
@@ -93,7 +111,7 @@ impl Command {
     }
 }
 
-/// Runs one track's link to its end.
+/// Runs one track's link to its end, or until it is left for the next start.
 pub async fn run(
     upstream: Arc<Upstream>,
     track: LinkTrack,
@@ -128,6 +146,15 @@ pub async fn run(
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
             }
         }
+        if upstream.leaving.takes(&link) {
+            waiting.push_back(Report::Left);
+            for report in waiting {
+                if reports.send((key, report)).await.is_err() {
+                    break;
+                }
+            }
+            return;
+        }
         if link.is_closed() && waiting.is_empty() {
             return way.farewell().await;
         }
@@ -144,6 +171,8 @@ pub async fn run(
                     link.handle_audio_ended(clock::now());
                 }
             }
+            () = upstream.leaving.unconnected.cancelled(), if !upstream.leaving.unconnected.is_cancelled() => {}
+            () = upstream.leaving.all.cancelled(), if !link.is_closed() => {}
             chunks = fetch.next() => link.handle_fetched(chunks, clock::now()),
             event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => {
                 // Behind the end of the audio nobody tells the link; a connection that begins anew has to know.

@@ -131,6 +131,12 @@ impl Link {
         matches!(self.state, State::Closed)
     }
 
+    /// Whether there is a connection.
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
     /// Whether more audio may be handed in. A phone's may always; what comes faster than speech, or from the disk, can wait, but
     /// not for a connection that never comes: its end would not be heard of either.
     #[must_use]

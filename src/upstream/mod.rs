@@ -31,7 +31,7 @@ mod watch;
 mod wire;
 
 pub use backlog::{Backlog, FETCH_BYTES, Remains};
-pub use driver::{Command, LinkTrack, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
+pub use driver::{Command, Leaving, LinkTrack, Probe, QUEUE_MS, Unopened, Upstream, probe, run};
 pub use link::Link;
 pub use parameters::{BadParameter, MAX_SESSION_ID, Parameters, external_session_id};
 pub use refusal::{Lost, Reason, Refusal};

@@ -74,6 +74,8 @@ pub enum Report {
     },
     /// Exactly once, last.
     Done(Totals),
+    /// In place of that, where the bridge stops before: the next start does the rest.
+    Left,
 }
 
 /// A run of audio without a final: in one piece on the track and on the call's clock.

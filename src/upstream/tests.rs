@@ -5,6 +5,7 @@ mod faults;
 mod hearing;
 mod losing;
 mod sending;
+mod spooled;
 
 use std::{
     sync::Arc,
@@ -33,6 +34,8 @@ struct Rig {
     /// What the spool has; a test may take things away, or hold back what is not written yet.
     spool: Vec<Chunk>,
     unwritten: Vec<Chunk>,
+    /// What was given up, and up to where the mark may move with it.
+    gaps: Vec<(Offset, String)>,
     /// Where the spool was asked for more.
     fetched: Vec<u64>,
     /// How far the call's clock runs before the offsets.
@@ -79,6 +82,7 @@ impl Rig {
             spool: Vec::new(),
             unwritten: Vec::new(),
             fetched: Vec::new(),
+            gaps: Vec::new(),
             ahead_ms: 0,
             log: Vec::new(),
             audio: Vec::new(),
@@ -211,6 +215,11 @@ impl Rig {
         self.drain();
     }
 
+    /// Refuses the dial that is under way, if one is.
+    fn refuse_all(&mut self) {
+        self.refuse(Refusal::Unreachable { reason: Reason::default() });
+    }
+
     fn covered(&mut self, ms: u64) {
         self.link.handle_covered(Offset(ms * 8), self.now);
     }
@@ -275,8 +284,13 @@ impl Rig {
             Report::Behind { .. } | Report::CaughtUp => unreachable!("kept apart"),
             Report::SpeechStarted { at_ms } => format!("speech from {at_ms}"),
             Report::SpeechEnded { at_ms } => format!("speech to {at_ms}"),
-            Report::Gap { gap, .. } if gap.reason == GapReason::SpoolFull => format!("full {}..{}", gap.from_ms, gap.to_ms),
-            Report::Gap { gap, .. } => format!("gap {}..{}", gap.from_ms, gap.to_ms),
+            Report::Gap { gap, covers } => {
+                let word = if gap.reason == GapReason::SpoolFull { "full" } else { "gap" };
+                let word = format!("{word} {}..{}", gap.from_ms, gap.to_ms);
+                self.gaps.push((covers, word.clone()));
+                word
+            }
+            Report::Left => unreachable!("a link does not know that the bridge stops"),
             Report::Done(totals) => {
                 self.totals = Some(totals);
                 "done".to_owned()

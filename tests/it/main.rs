@@ -20,6 +20,7 @@ mod main_job;
 mod phone;
 mod replay;
 mod restart;
+mod spool;
 mod stage;
 mod twilio;
 mod upstream;

@@ -137,7 +137,8 @@ impl Record {
                 self.note(clock, track, || format!("{totals:?}"));
                 self.done[track].push(*totals);
             }
-            Report::Interim(_)
+            Report::Left
+            | Report::Interim(_)
             | Report::Behind { .. }
             | Report::CaughtUp
             | Report::SpeechStarted { .. }

@@ -63,7 +63,7 @@ impl Backlog {
     pub fn shed(&mut self, from: Offset, bound: u64) {
         let from = self.gone.behind(from.max(self.mark));
         if self.end.since(from) > bound {
-            self.gone.lose(from, from.plus(SHED_BYTES).min(self.end), GapReason::SpoolFull);
+            self.gone.lose(from, from.plus(SHED_BYTES.min(bound / 2)), GapReason::SpoolFull);
             self.settle();
         }
     }

@@ -24,11 +24,11 @@ impl Backlog {
         [unsent, held, unheard].into_iter().flatten().min().unwrap_or(self.end).max(from)
     }
 
-    /// How far behind the mark the line was without a voice and is forgotten, once that is worth telling: nothing will be said about it.
+    /// How far behind `from` the line was without a voice and is forgotten, once that is worth telling: nothing will be said about it.
     #[must_use]
-    pub fn quiet_until(&self) -> Option<Offset> {
-        let quiet = self.worth_sending(self.mark).min(self.cursor);
-        (quiet.since(self.mark) >= QUIET_STEP_BYTES).then_some(quiet)
+    pub fn quiet_until(&self, from: Offset) -> Option<Offset> {
+        let quiet = self.worth_sending(from).min(self.cursor);
+        (quiet.since(from) >= QUIET_STEP_BYTES).then_some(quiet)
     }
 
     /// How much of the audio behind `from` may be a voice, in milliseconds; what was forgotten with a voice in it counts whole.

@@ -60,12 +60,8 @@ fn what_the_spool_has_not_either_is_lost_at_once_if_it_has_what_follows() {
     assert_eq!(backlog.poll_fetch(), Some(Offset(480)));
     assert!(backlog.fetched([chunk(600, 400), chunk(1_500, 100), chunk(2_000, 480)]));
     let lost: Vec<_> = std::iter::from_fn(|| backlog.take_lost(Offset(0))).map(|(from, to, _)| (from.0, to.0)).collect();
-    assert_eq!(lost, [(480, 600), (1_000, 1_500)], "told one by one");
-    assert_eq!(send_all(&mut backlog), [(600, 1_000), (1_500, 1_600)]);
-    assert_eq!(backlog.poll_fetch(), Some(Offset(1_600)));
-    assert!(backlog.fetched([chunk(2_000, 480)]));
-    assert_eq!(backlog.take_lost(Offset(0)).map(|(from, to, _)| (from.0, to.0)), Some((1_600, 2_000)));
-    assert_eq!(send_all(&mut backlog), [(2_000, 2_480)]);
+    assert_eq!(lost, [(480, 600), (1_000, 1_500), (1_600, 2_000)], "told one by one");
+    assert_eq!(send_all(&mut backlog), [(600, 1_000), (1_500, 1_600), (2_000, 2_480)]);
     backlog.rewind(Offset(0));
     assert_eq!(send_all(&mut backlog), [(0, 480), (600, 1_000), (1_500, 1_600), (2_000, 2_480)]);
     assert_eq!(backlog.take_lost(Offset(0)), None, "told once");
@@ -122,10 +118,10 @@ fn audio_is_fetched_ahead_of_its_turn_and_no_further_than_that() {
     }
     assert_eq!(backlog.poll_fetch(), None);
     assert!(backlog.bytes <= backlog.limit + 2 * FETCH_BYTES);
-    while backlog.next_unsent().is_some_and(|chunk| chunk.offset < seconds(2)) {
+    while backlog.next_unsent().is_some_and(|chunk| chunk.offset < seconds(4)) {
         backlog.sent(crate::clock::now());
     }
-    assert!(backlog.poll_fetch().is_some(), "while two seconds are left");
+    assert!(backlog.poll_fetch().is_some(), "before what is ready is sent");
 }
 
 #[test]
@@ -217,12 +213,12 @@ fn a_line_without_a_voice_is_not_worth_sending_again_and_is_told_as_heard() {
         backlog.sent(crate::clock::now());
     }
     assert_eq!(backlog.worth_sending(Offset(0)), Offset(290 * 800), "what is in memory is sent all the same");
-    assert_eq!(backlog.quiet_until(), Some(Offset(290 * 800)));
+    assert_eq!(backlog.quiet_until(Offset(0)), Some(Offset(290 * 800)));
     backlog.push(chunk(300 * 800, 800));
     backlog.sent(crate::clock::now());
     (301..400).for_each(|n| backlog.push(quiet(n)));
     assert_eq!(backlog.worth_sending(Offset(0)), Offset(300 * 800), "a voice, and what was never sent");
-    assert_eq!(backlog.quiet_until(), Some(Offset(300 * 800)));
+    assert_eq!(backlog.quiet_until(Offset(0)), Some(Offset(300 * 800)));
 }
 
 #[test]

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::{
         net::{Dialler, Reach},
-        upstream::{LinkSettings, Parameters, Reason},
+        upstream::{Leaving, LinkSettings, Parameters, Reason},
     };
 
     /// What a probe meets where the service says this behind the upgrade, and everything that the service got.
@@ -111,6 +111,7 @@ mod tests {
             settings: Arc::new(LinkSettings::default()),
             dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
             metrics: Arc::default(),
+            leaving: Leaving::default(),
         };
         let service = async {
             let mut socket = accept_async(listener.accept().await.unwrap().0).await.unwrap();

@@ -34,6 +34,7 @@ struct Rig {
     task: JoinHandle<()>,
     offset: u64,
     spool: SpoolTrack,
+    leaving: Leaving,
     _folder: Folder,
 }
 
@@ -50,6 +51,7 @@ impl Rig {
         let listener = socket.listen(8).unwrap();
         let url =
             Url::parse(&format!("ws://127.0.0.1:{}/waves/v1/stt/live?region=us", listener.local_addr().unwrap().port())).unwrap();
+        let leaving = Leaving::default();
         let upstream = Upstream {
             url,
             api_key: Some(SecretString::from("sk_test")),
@@ -57,6 +59,7 @@ impl Rig {
             settings: Arc::new(settings),
             dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
             metrics: Arc::default(),
+            leaving: leaving.clone(),
         };
         let (commands, orders) = mpsc::channel(commands);
         let (told, reports) = mpsc::channel(reports);
@@ -65,7 +68,7 @@ impl Rig {
         let spool = Spool::open(&folder.0).unwrap().track(&session, KEY, &DataKey::new([1; 32]));
         let track = LinkTrack { key: KEY, external_session_id: "CA1.inbound".to_owned(), spool: spool.clone(), remains: None };
         let task = tokio::spawn(run(Arc::new(upstream), track, orders, told));
-        Self { listener, commands, reports, task, offset: 0, spool, _folder: folder }
+        Self { listener, commands, reports, task, offset: 0, spool, leaving, _folder: folder }
     }
 
     async fn tcp(&self) -> TcpStream {
@@ -294,6 +297,41 @@ async fn a_service_that_stops_reading_is_lost_within_the_bounded_time() {
         rig.chunk(100_000).await;
     }
     assert_eq!(rig.cause().await, Refusal::Stalled);
+}
+
+#[tokio::test]
+async fn what_a_service_that_read_nothing_has_missed_its_successor_hears_from_the_spool() {
+    let mut rig = Rig::new(LinkSettings { write_deadline: Duration::from_millis(100), ..fast() });
+    let _deaf = rig.accept().await;
+    for _ in 0..200 {
+        rig.chunk(48_000).await;
+    }
+    assert_eq!(rig.cause().await, Refusal::Stalled);
+    let mut service = rig.accept().await;
+    let length = rig.offset;
+    rig.hang_up();
+    service.hear(usize::try_from(length).unwrap()).await;
+    assert!(service.audio.iter().zip(0..length).all(|(byte, offset)| *byte == sample(offset)), "twenty minutes, in order");
+    service.end().await;
+    assert!(rig.totals().await.complete);
+}
+
+#[tokio::test]
+async fn a_link_without_a_connection_is_left_when_the_bridge_stops_and_one_with_a_connection_later() {
+    let (mut away, mut connected) = (Rig::new(fast()), Rig::new(fast()));
+    let mut service = connected.accept().await;
+    connected.talk(1).await;
+    service.hear(480).await;
+    for rig in [&away, &connected] {
+        rig.leaving.unconnected.cancel();
+    }
+    away.until(|report| matches!(report, Report::Left).then_some(())).await;
+    within(&mut away.task).await.unwrap();
+    connected.talk(1).await;
+    service.hear(960).await;
+    connected.leaving.all.cancel();
+    connected.until(|report| matches!(report, Report::Left).then_some(())).await;
+    within(&mut connected.task).await.unwrap();
 }
 
 #[tokio::test]

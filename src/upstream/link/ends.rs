@@ -155,7 +155,7 @@ impl Link {
     /// A line without a voice needs no final, and no room on the spool.
     pub(super) fn pass_quiet(&mut self) {
         if matches!(self.state, State::Open(_))
-            && let Some(to) = self.backlog.quiet_until().filter(|to| *to > self.finalized)
+            && let Some(to) = self.backlog.quiet_until(self.finalized)
         {
             self.report(Report::Covered(to));
             self.cover(to);

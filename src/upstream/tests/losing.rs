@@ -99,37 +99,6 @@ fn times_of_a_later_connection_count_from_its_first_byte() {
 }
 
 #[test]
-fn what_memory_could_not_hold_is_a_gap_told_once() {
-    let mut rig = Rig::patient();
-    rig.talk(3_000);
-    rig.quietly().lose(Lost::Broken);
-    rig.wait(500);
-    rig.talk(15_000);
-    rig.connect();
-    rig.talk(30_000);
-    assert_eq!(rig.said("gap"), ["gap 0..3000"]);
-    assert_eq!(rig.sent(), samples(24_000..48_000 * 8));
-    rig.hang_up();
-    rig.final_words("rest", 40.0, 44.9);
-    rig.last();
-    let totals = rig.totals.unwrap();
-    assert_eq!((totals.complete, totals.finalized_ms, totals.sent_ms), (false, 45_000, 48_000));
-    assert_eq!(rig.said("gap").len(), 1);
-}
-
-#[test]
-fn a_long_sentence_forgotten_on_a_live_connection_is_no_gap_unless_the_connection_is_lost() {
-    let mut rig = Rig::patient();
-    rig.talk(30_000);
-    rig.final_words("all of it", 0.0, 29.9);
-    reconnect(&mut rig);
-    assert!(rig.said("gap").is_empty());
-    rig.talk(30_000);
-    reconnect(&mut rig);
-    assert_eq!(rig.said("gap").len(), 1, "{:?}", rig.log);
-}
-
-#[test]
 fn silence_forgotten_after_it_was_sent_is_no_gap() {
     let mut rig = Rig::open();
     for _ in 0..600 {
@@ -152,10 +121,9 @@ fn failures_wait_longer_each_time_up_to_the_cap() {
     assert!(tries[8].ends_with("reconnecting 9 unreachable"));
     rig.refuse(Refusal::Unreachable { reason: why("refused") });
     let before = rig.now;
-    rig.wait(29_000);
     assert_eq!(rig.link.state(), "reconnecting");
     let due = rig.link.poll_timeout().unwrap().duration_since(before);
-    assert!(due <= Duration::from_secs(30) && due > Duration::from_secs(29), "{due:?}");
+    assert!(due <= Duration::from_secs(5) && due > Duration::from_secs(4), "{due:?}");
 }
 
 #[test]
@@ -219,7 +187,7 @@ fn a_fatal_refusal_takes_audio_to_its_end_and_gives_all_of_it_up() {
         rig.talk(60_000);
         assert_eq!(rig.said("dial").len(), 1, "never tried again");
         rig.hang_up();
-        assert_eq!(rig.said(""), ["connecting", "dial", "refused", "gap 0..60600", "closed", "done"]);
+        assert_eq!(rig.said(""), ["connecting", "dial", "refused", "closed", "left 0..60600", "done"]);
         assert!(!rig.totals.unwrap().complete);
     }
 }
@@ -285,33 +253,6 @@ fn an_interim_that_begins_with_words_of_an_unstored_final_says_only_what_is_new(
     rig.wait(20_000);
     assert_eq!(rig.said("final"), ["final 500..2000 one two three"]);
     assert_eq!(rig.said("provisional"), ["provisional 2000..4200 fo"]);
-}
-
-#[test]
-fn two_gaps_without_a_final_between_them_are_each_told_once() {
-    let mut rig = Rig::open();
-    for _ in 0..2 {
-        rig.talk(3_000);
-        rig.lose(Lost::Broken);
-        rig.wait(500);
-        rig.talk(18_000);
-        rig.connect();
-        rig.talk(12_000);
-    }
-    rig.lose(Lost::Broken);
-    rig.hang_up();
-    rig.wait(60_000);
-    let gaps: Vec<(u64, u64)> = rig
-        .said("gap")
-        .into_iter()
-        .map(|gap| gap[4..].split_once("..").map(|(from, to)| (from.parse().unwrap(), to.parse().unwrap())).unwrap())
-        .collect();
-    assert!(gaps.len() > 2, "{gaps:?}");
-    let mut sorted = gaps.clone();
-    sorted.sort_unstable();
-    assert!(sorted.windows(2).all(|pair| pair[0].1 == pair[1].0), "each millisecond once: {gaps:?}");
-    assert_eq!((sorted[0].0, sorted[sorted.len() - 1].1), (0, rig.offset / 8));
-    assert_eq!(rig.totals.map(|totals| (totals.finalized_ms, totals.complete)), Some((0, false)));
 }
 
 #[test]

@@ -102,6 +102,7 @@ async fn a_key_that_no_header_can_carry_is_refused_without_a_dial() {
         settings: Arc::new(fast()),
         dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
         metrics: Arc::default(),
+        leaving: Leaving::default(),
     };
     let refusal = dial::dial(Arc::new(upstream), String::new()).await.err().expect("refused");
     assert_eq!(refusal.code(), "bad_key");

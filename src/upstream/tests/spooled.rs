@@ -1,0 +1,212 @@
+//! What memory has not comes from the spool; what is not there either is told; a long backlog has its time at the end.
+
+use super::*;
+
+#[test]
+fn what_memory_forgot_is_sent_from_the_spool_in_order_and_at_the_speed_of_a_replay() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.lose(Lost::Broken);
+    rig.wait(500);
+    rig.talk(40_020);
+    rig.quietly().connect();
+    let begun = rig.now;
+    rig.talk(43_200);
+    assert_eq!(rig.sent(), samples(0..rig.offset));
+    assert!(rig.said("gap").is_empty() && rig.fetched.len() > 5, "{:?}", rig.fetched);
+    let caught_up = rig.audio.iter().find(|(_, audio)| audio.last() == Some(&sample(43_020 * 8 - 1))).map(|(at, _)| *at);
+    let took = caught_up.unwrap() - u64::try_from(begun.duration_since(rig.start).as_millis()).unwrap();
+    assert!(took <= 43_020 / 2 + 60, "no read was waited for: {took} ms");
+}
+
+#[test]
+fn a_long_sentence_forgotten_on_a_live_connection_is_sent_again_if_that_is_lost() {
+    let mut rig = Rig::open();
+    rig.talk(30_000);
+    rig.lose(Lost::Broken);
+    rig.wait(500);
+    rig.quietly().connect();
+    rig.wait(16_000);
+    assert_eq!(rig.sent(), samples(0..30_000 * 8));
+    assert!(rig.said("gap").is_empty());
+}
+
+#[test]
+fn a_stretch_that_never_reached_the_link_is_fetched() {
+    let mut rig = Rig::open();
+    rig.talk(600);
+    rig.miss(300);
+    rig.talk(600);
+    rig.hang_up();
+    assert_eq!(rig.sent(), samples(0..12_000));
+    rig.last();
+    assert!(rig.said("gap").is_empty() && rig.totals.unwrap().complete);
+}
+
+#[test]
+fn a_stretch_that_the_spool_has_not_either_is_a_gap_told_once() {
+    let mut rig = Rig::open();
+    rig.talk(600);
+    rig.offset += 300 * 8;
+    rig.talk(600);
+    for _ in 0..2 {
+        rig.lose(Lost::Broken);
+        rig.wait(1_000);
+        rig.connect();
+        rig.wait(2_000);
+    }
+    rig.hang_up();
+    rig.last();
+    assert_eq!(rig.said("gap"), ["gap 600..900"]);
+    assert!(!rig.totals.unwrap().complete);
+}
+
+#[test]
+fn a_gap_moves_the_mark_only_where_finals_have_come_for_all_before_it() {
+    for (spoken, covers) in [(0.6, 900), (0.3, 300)] {
+        let mut rig = Rig::open();
+        rig.talk(600);
+        rig.final_words("hello", 0.0, spoken);
+        rig.offset += 300 * 8;
+        rig.talk(600);
+        assert_eq!(rig.gaps, [(Offset(covers * 8), "gap 600..900".to_owned())]);
+    }
+}
+
+#[test]
+fn audio_that_is_not_written_yet_is_waited_for() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.lose(Lost::Broken);
+    rig.wait(500);
+    rig.talk(20_040);
+    rig.hold_back();
+    rig.connect();
+    rig.wait(2_000);
+    assert!(rig.sent().len() <= 24_000, "what is in memory comes behind what is not");
+    rig.write();
+    rig.quietly().talk(12_000);
+    rig.talk(13_200);
+    assert!(rig.said("gap").is_empty());
+    assert_eq!(rig.sent(), samples(0..rig.offset));
+}
+
+#[test]
+fn what_is_never_written_is_given_up_in_time_and_the_rest_is_sent() {
+    let mut rig = Rig::new();
+    rig.talk(30_000);
+    rig.spool.clear();
+    rig.connect();
+    rig.wait(9_000);
+    assert!(rig.said("gap").is_empty());
+    rig.wait(20_000);
+    assert_eq!(rig.said("gap"), ["gap 0..15000"]);
+    assert_eq!(rig.sent(), samples(15_000 * 8..30_000 * 8));
+}
+
+#[test]
+fn past_the_bound_of_the_spool_the_oldest_minute_is_given_up() {
+    let mut rig = Rig::with(LinkSettings { spool_bytes: 120_000 * 8, ..LinkSettings::default() });
+    rig.talk(120_000);
+    assert!(rig.said("full").is_empty());
+    rig.talk(60_060);
+    assert_eq!(rig.said("full"), ["full 0..60000", "full 60000..120000"]);
+    assert_eq!(rig.gaps.iter().map(|(covers, _)| covers.0 / 8).collect::<Vec<_>>(), [60_000, 120_000]);
+    rig.spool.retain(|chunk| chunk.offset.0 >= 120_000 * 8);
+    rig.quietly().connect();
+    rig.wait(31_000);
+    assert_eq!(rig.sent(), samples(120_000 * 8..rig.offset));
+    rig.hang_up();
+    rig.last();
+    let totals = rig.totals.unwrap();
+    assert_eq!((totals.complete, totals.finalized_ms, totals.sent_ms), (false, 60_060, 60_060));
+    assert!(rig.said("gap").is_empty());
+}
+
+#[test]
+fn a_line_that_is_quiet_for_hours_needs_neither_the_spool_nor_a_replay() {
+    let mut rig = Rig::with(LinkSettings { spool_bytes: 120_000 * 8, ..LinkSettings::default() });
+    rig.connect();
+    for _ in 0..5_000 {
+        rig.wait(60);
+        rig.push(Bytes::from_static(&[0xFF; 480]));
+        rig.link.handle_pong(rig.now);
+    }
+    assert!(rig.said("full").is_empty());
+    assert_eq!(rig.said("covered").len(), 14, "in steps: {:?}", rig.said("covered"));
+    rig.quietly().lose(Lost::Broken);
+    rig.wait(500);
+    rig.connect();
+    rig.wait(20_000);
+    assert!(rig.sent().len() <= 40_000 * 8, "{}", rig.sent().len());
+}
+
+#[test]
+fn a_service_that_is_back_before_the_end_of_all_trying_hears_the_whole_backlog() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.lose(Lost::Broken);
+    while rig.now < rig.start + Duration::from_secs(40) {
+        rig.talk(960);
+        rig.refuse_all();
+    }
+    rig.hang_up();
+    for _ in 0..50 {
+        rig.wait(1_000);
+        rig.refuse_all();
+    }
+    assert!(rig.totals.is_none(), "counted from the hang-up");
+    rig.quietly().wait(6_000);
+    rig.connect();
+    rig.wait(25_000);
+    assert_eq!(rig.sent(), samples(0..rig.offset));
+    assert_eq!(rig.said("{"), [r#"{"type":"close_stream"}"#]);
+    rig.last();
+    assert!(rig.totals.unwrap().complete && rig.said("left").is_empty());
+}
+
+#[test]
+fn a_link_that_gets_on_is_never_cut_off_and_one_that_does_not_is_in_time() {
+    let mut rig = Rig::new();
+    rig.talk(600_000);
+    rig.hang_up();
+    for part in 1..=4_u32 {
+        rig.connect();
+        rig.wait(70_000);
+        rig.lose(Lost::Broken);
+        assert!(rig.totals.is_none(), "part {part}: it was sent two minutes more");
+        rig.final_words("late", 0.0, 1.0);
+        rig.link.handle_covered(Offset(u64::from(part) * 140_000 * 8), rig.now);
+        rig.wait(10_000);
+    }
+    let stuck = rig.now;
+    for _ in 0..20 {
+        rig.connect();
+        rig.wait(1_000);
+        rig.lose(Lost::Broken);
+        rig.wait(5_000);
+    }
+    assert!(rig.totals.is_some(), "a service that only connects and dies");
+    assert!(rig.when("done").unwrap() <= u64::try_from((stuck - rig.start).as_millis()).unwrap() + 80_000);
+    assert_eq!(rig.said("left").len(), 1);
+}
+
+#[test]
+fn what_an_earlier_life_left_is_sent_from_the_spool_and_then_the_stream_is_closed() {
+    let chunk = |n: u64| Chunk {
+        offset: Offset(n * 480),
+        at_ms: n * 60,
+        audio: (n * 480..(n + 1) * 480).map(sample).collect(),
+        received: crate::clock::now(),
+    };
+    let mut rig = Rig::left((100..1_100).map(chunk).collect());
+    assert_eq!(rig.log, ["0 connecting", "0 dial"]);
+    rig.connect();
+    rig.wait(30_000);
+    assert_eq!(rig.sent(), samples(48_000..528_000));
+    assert_eq!(rig.said("{"), [r#"{"type":"close_stream"}"#]);
+    rig.final_words("Hello there.", 0.1, 1.0);
+    rig.last();
+    assert!(rig.heard[0].recovered && rig.heard[0].start_ms == 6_100);
+    assert_eq!(rig.totals.map(|totals| (totals.complete, totals.finalized_ms)), Some((true, 60_000)));
+}
