@@ -214,6 +214,7 @@ impl Link {
         let from = self.backlog.worth_sending(if self.timed { self.backlog.mark() } else { self.finalized });
         self.backlog.rewind(from);
         let mut connection = Connection::new(self.connections, self.finalized, self.backlog.first_sent(), now);
+        self.hearing.handle_connected();
         self.remind(&mut connection, from);
         self.state = State::Open(Box::new(connection));
         self.connections += 1;

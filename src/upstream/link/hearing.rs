@@ -37,6 +37,13 @@ pub(super) struct Hearing {
     pub(super) resent: u64,
 }
 
+impl Hearing {
+    /// A new connection has said nothing yet.
+    pub(super) fn handle_connected(&mut self) {
+        self.last = None;
+    }
+}
+
 impl Link {
     pub(super) fn hear_final(&mut self, transcript: wire::Transcript, now: Instant) {
         let State::Open(connection) = &mut self.state else { return };
@@ -93,7 +100,7 @@ impl Link {
     /// What interims showed before `from` and no final says. Its audio is sent again; where that was no use, it is told as it was shown.
     /// Says whether the final that showed it may be told.
     fn accept_missing(&mut self, closing: &Closing<'_>, from: Offset, now: Instant) -> bool {
-        let missed = self.hearing.runs.take_missed(closing, from);
+        let missed = self.hearing.runs.take_missed(closing);
         if missed.is_empty() || self.backlog.voice_between_ms(self.finalized, from) < LEAST_VOICE_MS {
             return true;
         }
