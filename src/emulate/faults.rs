@@ -83,6 +83,14 @@ pub enum Fault {
     },
     /// Every final comes twice.
     DuplicateFinal,
+    /// Every so many finals one is never sent, although interims have shown its words.
+    MissingFinal {
+        /// 1: none is sent at all.
+        #[serde(default = "second")]
+        every: u64,
+    },
+    /// A final comes behind the first interim of the segment after it.
+    LateFinal,
     /// A final ends in the middle of a run of six or more digits; the next one begins with the others.
     SplitEntity,
     /// A final ends inside its last word; the next one begins, without a space, with the rest.
@@ -229,6 +237,10 @@ const fn half_a_second() -> u64 {
 
 const fn mebibyte() -> u64 {
     1 << 20
+}
+
+const fn second() -> u64 {
+    2
 }
 
 const fn one() -> u32 {

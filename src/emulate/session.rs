@@ -68,6 +68,10 @@ pub(super) struct Session {
     zero: u64,
     /// Finals with words in them.
     finals: u64,
+    /// The same, those that were never sent among them.
+    cuts: u64,
+    /// A final that comes late.
+    late: Option<Output>,
     garbage: u64,
     /// Half a sample left over from the last frame.
     half_sample: Option<u8>,
@@ -99,6 +103,8 @@ impl Session {
             position: 0,
             zero: 0,
             finals: 0,
+            cuts: 0,
+            late: None,
             garbage: 0,
             half_sample: None,
             segment: Vec::new(),
@@ -171,6 +177,7 @@ impl Session {
             self.last_interim = self.position;
             self.shown = self.segment.len();
             self.say(Output::Message(wire::interim(&self.id, &joined(&self.segment))));
+            self.say_late();
         }
     }
 
@@ -226,6 +233,11 @@ impl Session {
             self.full_transcript.push_str(if first { text.trim_start() } else { &text });
         }
         (self.continues, self.shown, self.last_interim) = (false, 0, self.position);
+        self.say_late();
+        let is_asked = marks.from_finalize || marks.is_last;
+        if !spoken.is_empty() && !is_asked && self.is_missing() {
+            return;
+        }
         let relabelled = self.suffered(|fault| if let Fault::Relabel { speaker } = fault { Some(*speaker) } else { None });
         let marks = Marks {
             speaker: relabelled.unwrap_or(0),
@@ -237,15 +249,32 @@ impl Session {
         let timed: Vec<Spoken> = spoken.iter().map(|word| self.by_the_clock(word)).collect();
         let message = wire::final_of(&self.id, &text, &timed, &self.asked, marks);
         let output = Output::Final { message, text: plain };
-        if self.has(&Fault::DuplicateFinal) && !spoken.is_empty() {
-            self.say(output.clone());
+        if self.has(&Fault::LateFinal) && !spoken.is_empty() && !is_asked {
+            self.late = Some(output);
+        } else {
+            if self.has(&Fault::DuplicateFinal) && !spoken.is_empty() {
+                self.say(output.clone());
+            }
+            self.say(output);
         }
-        self.say(output);
         for held in std::mem::take(&mut self.held_voice) {
             self.say(Output::Message(held));
         }
         self.finals += u64::from(!spoken.is_empty());
         self.strike();
+    }
+
+    /// Whether the final of this segment is one that is never sent.
+    fn is_missing(&mut self) -> bool {
+        self.cuts += 1;
+        let every = self.suffered(|fault| if let Fault::MissingFinal { every } = fault { Some(*every) } else { None });
+        every.is_some_and(|every| self.cuts.is_multiple_of(every.max(1)))
+    }
+
+    fn say_late(&mut self) {
+        if let Some(late) = self.late.take() {
+            self.say(late);
+        }
     }
 
     /// A word as the service's clock has it, which may have been set back.

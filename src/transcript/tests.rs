@@ -137,7 +137,7 @@ fn a_segment_belongs_to_who_speaks_most_of_it_and_each_word_to_its_speaker() {
 #[test]
 fn a_voice_keeps_its_label_over_all_connections_of_a_link_but_not_over_streams() {
     let mut transcript = transcript();
-    for (connection, voice) in [(0, 0), (1, 0), (1, 1), (2, 0)] {
+    for (connection, voice) in [(0, 0), (1, 0), (2, 1), (3, 0)] {
         transcript.handle_final(CALLER, &Role::caller(), spoken(connection, &[(Some(voice), 100)]));
     }
     let second_stream = TrackKey { stream: 1, ..CALLER };

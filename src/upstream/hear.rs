@@ -60,15 +60,22 @@ impl Memory {
         self.recall.until()
     }
 
-    /// What a final of this connection said from `from` on is not told after all; before it, `until` was the end of what was told.
-    pub(super) fn take_back(&mut self, connection: u32, from: Offset, until: Offset) {
-        self.recall.take_back(connection, from, until);
+    /// A final was told on this connection: its words, and the audio of each voice in it, are kept in mind.
+    pub(super) fn tell(&mut self, told: &[Told], connection: u32, backlog: &Backlog) {
+        for turn in told.chunk_by(|one, next| one.voice == next.voice) {
+            if let [first, ..] = turn
+                && let Some(voice) = first.voice
+            {
+                let end = turn.iter().map(|word| word.end).max().unwrap_or(first.end);
+                self.reach.keep(voice, (first.start, end), |from, to| backlog.copy(from, to));
+            }
+        }
+        self.recall.tell(told.iter().map(Told::spoken), connection, |at| self.reach.has(at));
     }
 
     /// An interim was told as if it were a final, because none came.
     pub(super) fn promote(&mut self, text: &Unredacted, extent: (Offset, Offset), connection: u32) {
-        let words: Vec<Unredacted> = text.expose().split_whitespace().map(Unredacted::new).collect();
-        self.recall.tell(evenly(&words, extent), connection, |at| self.reach.has(at));
+        self.recall.tell(evenly(text, extent).iter().map(Told::spoken), connection, |at| self.reach.has(at));
     }
 }
 
@@ -111,6 +118,22 @@ pub(super) struct LastWord {
     pub(super) span: Option<(Offset, Offset)>,
     /// The same for what is new in it, whatever was given.
     pub(super) extent: (Offset, Offset),
+    /// Its words, for when they come again.
+    pub(super) told: Vec<Told>,
+}
+
+/// A word of a final that is to be told.
+pub(super) struct Told {
+    text: Unredacted,
+    start: Offset,
+    end: Offset,
+    voice: Option<u32>,
+}
+
+impl Told {
+    fn spoken(&self) -> Spoken<'_> {
+        Spoken { text: &self.text, start: self.start, end: self.end, voice: self.voice }
+    }
 }
 
 impl Ear<'_> {
@@ -156,9 +179,9 @@ impl Ear<'_> {
         for placed in words.iter_mut().chain(&mut utterances) {
             placed.heard.speaker = placed.heard.speaker.and_then(|number| self.memory.voices.of(number));
         }
-        self.remember(&transcript.text, &words, extent);
+        let told = told(&transcript.text, &words, extent);
         let covers = self.covers(&transcript, was_blank, span.map(|(_, end)| end)).max(self.finalized);
-        LastWord { heard: self.heard(transcript, (words, utterances), extent, covers), span, extent }
+        LastWord { heard: self.heard(transcript, (words, utterances), extent, covers), span, extent, told }
     }
 
     /// Where what is said now may begin.
@@ -210,26 +233,6 @@ impl Ear<'_> {
             }
             true
         });
-    }
-
-    /// Keeps what is told now in mind. Words without times lie evenly where they were said.
-    fn remember(&mut self, text: &Unredacted, words: &[Placed], extent: (Offset, Offset)) {
-        let number = self.connection.number;
-        let Memory { recall, reach, .. } = &mut *self.memory;
-        for turn in words.chunk_by(|one, next| one.heard.speaker == next.heard.speaker) {
-            if let [first, ..] = turn
-                && let Some(voice) = first.heard.speaker
-            {
-                let end = turn.iter().map(|word| word.end).max().unwrap_or(first.end);
-                reach.keep(voice, (first.start, end), |from, to| self.backlog.copy(from, to));
-            }
-        }
-        if words.is_empty() && !text.is_blank() {
-            let spread: Vec<Unredacted> = text.expose().split_whitespace().map(Unredacted::new).collect();
-            recall.tell(evenly(&spread, extent), number, |at| reach.has(at));
-        } else {
-            recall.tell(words.iter().map(Placed::spoken), number, |at| reach.has(at));
-        }
     }
 
     /// A word without times lies where the one before it ends; the first ones where the first time of all, `begin`, is.
@@ -329,13 +332,22 @@ fn behind<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unredacted, is_
     Unredacted::new(rest.join(" "))
 }
 
-/// Words over a stretch of audio, each with the same share of it.
-fn evenly(words: &[Unredacted], (start, end): (Offset, Offset)) -> impl Iterator<Item = Spoken<'_>> {
+/// What is to be kept in mind of a final.
+fn told(text: &Unredacted, words: &[Placed], extent: (Offset, Offset)) -> Vec<Told> {
+    if words.is_empty() {
+        return evenly(text, extent);
+    }
+    let told =
+        |word: &Placed| Told { text: word.heard.text.clone(), start: word.start, end: word.end, voice: word.heard.speaker };
+    words.iter().map(told).collect()
+}
+
+/// The words of a text over a stretch of audio, each with the same share of it.
+fn evenly(text: &Unredacted, (start, end): (Offset, Offset)) -> Vec<Told> {
+    let words: Vec<&str> = text.expose().split_whitespace().collect();
     let (length, count) = (end.since(start), words.len().max(1) as u64);
-    (0..).zip(words).map(move |(n, text)| {
-        let at = |n: u64| start.plus(length * n / count);
-        Spoken { text, start: at(n), end: at(n + 1), voice: None }
-    })
+    let at = |n: u64| start.plus(length * n / count);
+    (0..).zip(words).map(|(n, word)| Told { text: Unredacted::new(word), start: at(n), end: at(n + 1), voice: None }).collect()
 }
 
 /// Whether what the service says now may still be about audio in which words were told before this connection.

@@ -68,12 +68,12 @@ impl Runs {
         self.0.drain(..self.0.len().saturating_sub(MAX_RUNS));
     }
 
-    /// Takes the segments that a final says nothing of although they were shown before it: theirs will not come.
-    pub(super) fn take_missed(&mut self, closing: &Closing<'_>) -> Vec<Run> {
+    /// Takes the segments that were over before `from` and that a final which begins there says nothing of: theirs will not come.
+    pub(super) fn take_missed(&mut self, closing: &Closing<'_>, from: Offset) -> Vec<Run> {
         let said = Words::of(closing.text);
         let is_missed = |run: &&Run| {
             let words = run.words();
-            run.last.connection == closing.connection && words.0.len() >= LEAST_WORDS && !said.says(&words)
+            run.last.connection == closing.connection && run.first <= from && words.0.len() >= LEAST_WORDS && !said.says(&words)
         };
         let missed = self.0.iter().take_while(is_missed).count();
         self.0.drain(..missed).collect()
@@ -93,12 +93,8 @@ impl Runs {
             let spoken_until = Offset(run.first.0.saturating_sub(DECODING));
             words.0.len() >= LEAST_WORDS && !said.says(&words) && voice_ms(end, spoken_until) >= LEAST_VOICE_MS
         };
-        // The first may be what the final says in other words, if it says any of it.
-        let first_stays = self.0.front().is_some_and(|run| stays(run) && !said.echoes(&run.words()));
-        if !first_stays {
-            let closed = self.0.iter().skip(1).take_while(|run| !stays(run)).count() + 1;
-            self.0.drain(..closed.min(self.0.len()));
-        }
+        let closed = self.0.iter().skip(1).take_while(|run| !stays(run)).count() + 1;
+        self.0.drain(..closed.min(self.0.len()));
     }
 
     /// Forgets everything.
@@ -137,11 +133,6 @@ impl Words {
     /// Whether most of these words are among what is said here, in order.
     fn says(&self, shown: &Self) -> bool {
         self.common(shown) * 2 > shown.0.len()
-    }
-
-    /// Whether a quarter of these words is among what is said here, in order.
-    fn echoes(&self, shown: &Self) -> bool {
-        self.common(shown) * 4 >= shown.0.len()
     }
 
     /// The longest run of words of `other`, holes allowed, that is here in the same order.

@@ -91,12 +91,6 @@ impl Recall {
         });
     }
 
-    /// The words from `from` on that this connection told are not told after all; before them, `until` was the end.
-    pub(super) fn take_back(&mut self, connection: u32, from: Offset, until: Offset) {
-        self.words.retain(|told| told.connection != connection || told.start < from);
-        self.until = until;
-    }
-
     /// A new connection is sent this audio again.
     pub(super) fn handle_connected(&mut self, is_sent_again: impl Fn(Offset) -> bool) {
         self.words.iter_mut().for_each(|told| told.awaited = is_sent_again(told.middle()));

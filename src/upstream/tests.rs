@@ -1,11 +1,14 @@
 //! The machine in virtual time: a rig plays phone, clock, network and service, and keeps a log in words.
 
+mod deaf;
 mod ending;
 mod faults;
 mod hearing;
 mod losing;
+mod missing;
 mod sending;
 mod spooled;
+mod voices;
 
 use std::{
     sync::Arc,
@@ -98,7 +101,7 @@ impl Rig {
 
     /// A rig whose first connection is open to a service that may say nothing for as long as it likes.
     fn patient() -> Self {
-        let mut rig = Self::with(LinkSettings { deaf_after: Duration::from_hours(1), ..LinkSettings::default() }, false);
+        let mut rig = Self::with(LinkSettings { deaf_after: Duration::from_hours(1), ..LinkSettings::default() });
         rig.connect();
         rig
     }
@@ -134,6 +137,14 @@ impl Rig {
         for _ in 0..ms / 60 {
             self.wait(60);
             self.chunk(60);
+        }
+    }
+
+    /// Real-time audio without a voice on it.
+    fn silence(&mut self, ms: u64) {
+        for _ in 0..ms / 60 {
+            self.wait(60);
+            self.push(Bytes::from_static(&[0xFF; 480]));
         }
     }
 

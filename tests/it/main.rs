@@ -11,6 +11,7 @@ mod expected;
 mod failing;
 mod faults;
 mod fixtures;
+mod hearing;
 mod hostile;
 mod http;
 mod late_question;

@@ -103,7 +103,9 @@ fn all() -> Vec<Fault> {
             Fault::ResetClock { .. } => Fault::Relabel { speaker: 1 },
             Fault::Relabel { .. } => Fault::StringNumbers,
             Fault::StringNumbers => Fault::PingSilence,
-            Fault::PingSilence => return None,
+            Fault::PingSilence => Fault::MissingFinal { every: 1 },
+            Fault::MissingFinal { .. } => Fault::LateFinal,
+            Fault::LateFinal => return None,
         })
     })
     .collect()

@@ -325,6 +325,28 @@ fn garbage_comes_in_between_and_changes_no_word() {
 }
 
 #[test]
+fn a_final_may_be_missing_or_come_behind_the_next_interim() {
+    let told = |faults: Vec<Fault>| {
+        let (mut rig, audio) = Rig::on_card_call(EVERYTHING, faults);
+        rig.0.handle_audio(&audio);
+        rig.0.handle_text(r#"{"type":"close_stream"}"#);
+        rig.messages().iter().map(|message| (message["is_final"] == true, text(message))).collect::<Vec<_>>()
+    };
+    let finals =
+        |told: &[(bool, String)]| told.iter().filter(|(last, _)| *last).map(|(_, text)| text.clone()).collect::<Vec<_>>();
+    let plain = told(vec![]);
+    let missing = told(vec![Fault::MissingFinal { every: 2 }]);
+    let every_other: Vec<String> = finals(&plain).into_iter().filter(|text| !text.is_empty()).step_by(2).collect();
+    assert!(every_other.len() > 1);
+    assert_eq!(finals(&missing)[..every_other.len()], every_other);
+    assert_eq!(plain.len() - missing.len(), finals(&plain).len() - finals(&missing).len(), "interims are the same");
+    let late = told(vec![Fault::LateFinal]);
+    assert_eq!(finals(&late), finals(&plain));
+    let first = |told: &[(bool, String)]| told.iter().position(|(last, _)| *last);
+    assert_eq!(first(&late), first(&plain).map(|at| at + 1), "the next interim comes first");
+}
+
+#[test]
 fn a_slow_reader_says_how_long_it_rests_once_it_is_struck() {
     let mut rig = Rig::new(EVERYTHING, &says("yes"), vec![Fault::Slow { after_bytes: 800, bytes_per_second: 1600 }]);
     assert_eq!(rig.0.rest_after(480), None);

@@ -52,17 +52,14 @@ impl Link {
         let timed = !transcript.words.is_empty() || !transcript.utterances.is_empty();
         let (text, from_finalize) = (transcript.text.clone(), transcript.from_finalize);
         let (finalized, recovered, memory) = (self.finalized, self.recovered, &mut self.hearing.memory);
-        let told_until = memory.until();
         let mut ear = Ear { connection, backlog: &self.backlog, finalized, recovered, memory, now };
-        let LastWord { heard, span, extent } = ear.last_word(transcript);
+        let LastWord { heard, span, extent, told } = ear.last_word(transcript);
         let is_answer = connection.finalize_at.is_some_and(|asked| heard.covers >= asked);
         let number = connection.number;
         let closing = Closing { text: &text, connection: number, span };
         let misses = !has_text || span.is_some() && !heard.text.is_blank();
         let from = if has_text { extent.0 } else { heard.covers };
         if misses && !self.accept_missing(&closing, from, now) {
-            // Its words come again on the next connection, and are new then.
-            self.hearing.memory.take_back(number, extent.0, told_until);
             return;
         }
         let State::Open(connection) = &mut self.state else { return };
@@ -73,6 +70,7 @@ impl Link {
         if has_text {
             self.timed = timed;
         }
+        self.hearing.memory.tell(&told, number, &self.backlog);
         self.close_runs(&closing, has_text, !heard.text.is_blank());
         let covers = heard.covers;
         if covers > self.finalized || !heard.text.is_blank() {
@@ -100,7 +98,7 @@ impl Link {
     /// What interims showed before `from` and no final says. Its audio is sent again; where that was no use, it is told as it was shown.
     /// Says whether the final that showed it may be told.
     fn accept_missing(&mut self, closing: &Closing<'_>, from: Offset, now: Instant) -> bool {
-        let missed = self.hearing.runs.take_missed(closing);
+        let missed = self.hearing.runs.take_missed(closing, from);
         if missed.is_empty() || self.backlog.voice_between_ms(self.finalized, from) < LEAST_VOICE_MS {
             return true;
         }
