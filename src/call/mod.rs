@@ -12,6 +12,7 @@ pub mod driver;
 mod facts;
 mod flow;
 mod in_order;
+mod phase;
 mod resume;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,8 @@ use std::{
 use coverage::Word;
 pub use facts::{Facts, Remembered, direction_named};
 use in_order::{InOrder, Item};
+use phase::Phase;
+pub use phase::{DRAIN_LIMIT, JOIN_WINDOW, LONGEST_DRAIN};
 pub use resume::{Resumed, ResumedTrack};
 pub use tracks::Sums;
 use tracks::Tracks;
@@ -42,13 +45,6 @@ use crate::{
     upstream::Report,
 };
 
-/// How long a session waits for another stream after one ended without a `stop` (contract, Events, details).
-pub const JOIN_WINDOW: Duration = Duration::from_secs(10);
-/// Longest time in which a session that waits for its last words hears nothing of any link, then they are taken for dead; above the longest
-/// wait of a live one, which is for a turn at the speech service.
-pub const DRAIN_LIMIT: Duration = Duration::from_mins(40);
-/// The same for the whole wait, whatever they say; above what the largest spool takes at the speed of speech.
-pub const LONGEST_DRAIN: Duration = Duration::from_hours(24);
 /// How long a mark moved by silence alone may wait for a final to be stored with.
 const SILENT_MARK_EVERY: Duration = Duration::from_secs(5);
 
@@ -76,33 +72,6 @@ pub enum Output {
     Note(Note),
     /// Read the stored segments back and call [`Call::handle_transcript`].
     Conclude,
-}
-
-enum Phase {
-    /// At least one stream is there.
-    Live,
-    /// The last stream went away without a `stop`.
-    Waiting { until: Instant, reason: EndReason },
-    /// No stream will come; links finish.
-    Draining { since: Instant, heard: Instant, reason: EndReason },
-    /// The gate is empty and the stored segments are being read.
-    Concluding { reason: EndReason },
-    /// The terminal event is stored or on its way.
-    Ended,
-}
-
-impl Phase {
-    const fn draining(reason: EndReason, now: Instant) -> Self {
-        Self::Draining { since: now, heard: now, reason }
-    }
-
-    /// When links that say nothing more are given up.
-    fn drained_at(&self) -> Option<Instant> {
-        match self {
-            Self::Draining { since, heard, .. } => Some((*heard + DRAIN_LIMIT).min(*since + LONGEST_DRAIN)),
-            _ => None,
-        }
-    }
 }
 
 /// The session machine.

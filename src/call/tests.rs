@@ -55,7 +55,7 @@ fn a_gap_moves_the_mark_once_it_is_stored_and_not_past_a_final_that_is_held() {
     desk.call.handle_report(IN, full(Offset(480_000)), desk.now);
     desk.later(Duration::from_secs(3));
     assert_eq!(desk.covered(IN), None, "the final before it is held by the gate");
-    desk.later(Duration::from_secs(4));
+    desk.later(Duration::from_secs(15));
     assert_eq!(desk.covered(IN), Some(Offset(480_000)));
 }
 

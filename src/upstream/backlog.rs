@@ -5,6 +5,7 @@
 //! [`Backlog::fetched`]; only what is not there either is lost, and handed out as a stretch: no audio disappears silently. A
 //! reconnect is [`Backlog::rewind`], nothing else.
 
+mod copy;
 mod fetch;
 mod gone;
 mod memory;
@@ -14,10 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(super) use copy::part;
 pub(super) use fetch::FETCH_AGAIN;
 pub use fetch::FETCH_BYTES;
 use gone::Gone;
 use memory::after;
+pub(super) use memory::is_quiet;
 
 use super::ruler::Ruler;
 use crate::{
@@ -208,8 +211,8 @@ impl Backlog {
 
     /// The next stretch that is gone although it is needed behind `from`, and why; each is told once.
     pub fn take_lost(&mut self, from: Offset) -> Option<(Offset, Offset, GapReason)> {
-        let lost = std::iter::from_fn(|| self.gone.take_untold());
-        lost.filter_map(|(start, end, reason)| after((start, end), from).map(|(start, end)| (start, end, reason))).next()
+        let mut lost = std::iter::from_fn(|| self.gone.take_untold());
+        lost.find_map(|(start, end, reason)| after((start, end), from).map(|(start, end)| (start, end, reason)))
     }
 
     /// This point, or behind what is gone there.
@@ -372,9 +375,5 @@ pub(super) fn behind(mut chunk: Chunk, from: Offset) -> Option<Chunk> {
     Some(chunk)
 }
 
-mod copy;
 #[cfg(test)]
 mod tests;
-
-pub(super) use copy::part;
-pub(super) use memory::is_quiet;

@@ -147,13 +147,7 @@ pub async fn run(
             }
         }
         if upstream.leaving.takes(&link) {
-            waiting.push_back(Report::Left);
-            for report in waiting {
-                if reports.send((key, report)).await.is_err() {
-                    break;
-                }
-            }
-            return;
+            return leave(key, waiting, &reports).await;
         }
         if link.is_closed() && waiting.is_empty() {
             return way.farewell().await;
@@ -188,6 +182,15 @@ pub async fn run(
                 take_waiting(&mut commands, &mut link);
                 link.handle_timeout(clock::now(), chance());
             }
+        }
+    }
+}
+
+/// Tells what is still to be told, and that there will be no end.
+async fn leave(key: TrackKey, waiting: VecDeque<Report>, reports: &mpsc::Sender<(TrackKey, Report)>) {
+    for report in waiting.into_iter().chain([Report::Left]) {
+        if reports.send((key, report)).await.is_err() {
+            return;
         }
     }
 }

@@ -163,7 +163,7 @@ impl Ear<'_> {
         let is_cut = self.drop_known(&mut words);
         if worded && is_cut {
             transcript.text = joined(&words, transcript.language.as_deref());
-            self.cut(&mut utterances, &words, transcript.language.as_deref());
+            cut(&mut utterances, &words, transcript.language.as_deref());
         } else {
             utterances.retain(|utterance| utterance.is_after(self.connection.known_until));
             if !worded && utterances.len() < before {
@@ -219,20 +219,6 @@ impl Ear<'_> {
             false
         });
         is_cut
-    }
-
-    /// Leaves of the sentences what the words that are left say.
-    fn cut(&self, utterances: &mut Vec<Placed>, words: &[Placed], language: Option<&str>) {
-        utterances.retain_mut(|utterance| {
-            let is_inside = |word: &&Placed| utterance.start <= word.middle() && word.middle() <= utterance.end;
-            let left: Vec<&Placed> = words.iter().filter(is_inside).collect();
-            let Some(first) = left.first() else { return false };
-            if first.start > utterance.start.plus(ms_to_bytes(SLACK_MS)) {
-                utterance.start = first.start;
-                utterance.heard.text = Unredacted::new(join(left.iter().map(|word| word.heard.text.expose()), language));
-            }
-            true
-        });
     }
 
     /// A word without times lies where the one before it ends; the first ones where the first time of all, `begin`, is.
@@ -330,6 +316,20 @@ fn behind<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unredacted, is_
     let same = (1..=heard.len().min(told.len())).rev().find(|count| told[told.len() - count..] == heard[..*count]);
     let rest: Vec<&str> = said.expose().split_whitespace().skip(same.unwrap_or(0)).collect();
     Unredacted::new(rest.join(" "))
+}
+
+/// Leaves of the sentences what the words that are left say.
+fn cut(utterances: &mut Vec<Placed>, words: &[Placed], language: Option<&str>) {
+    utterances.retain_mut(|utterance| {
+        let is_inside = |word: &&Placed| utterance.start <= word.middle() && word.middle() <= utterance.end;
+        let left: Vec<&Placed> = words.iter().filter(is_inside).collect();
+        let Some(first) = left.first() else { return false };
+        if first.start > utterance.start.plus(ms_to_bytes(SLACK_MS)) {
+            utterance.start = first.start;
+            utterance.heard.text = Unredacted::new(join(left.iter().map(|word| word.heard.text.expose()), language));
+        }
+        true
+    });
 }
 
 /// What is to be kept in mind of a final.

@@ -115,8 +115,8 @@ impl Recall {
         if let Some(verdict) = before.iter_mut().find_map(|told| told.part_of(&letters, word, known)) {
             return verdict;
         }
-        let overlap = |told: &&mut Told| told.end.min(word.end).since(told.start.max(word.start));
-        let is_other = word.start.plus(WAVER) >= known || before.iter().map(|told| overlap(&told)).all(|bytes| bytes <= WAVER);
+        let overlap = |told: &Told| told.end.min(word.end).since(told.start.max(word.start));
+        let is_other = word.start.plus(WAVER) >= known || before.iter().map(|told| overlap(told)).all(|bytes| bytes <= WAVER);
         if is_other || word.middle() >= known { Verdict::New } else { Verdict::Known }
     }
 

@@ -58,7 +58,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        Self::with(LinkSettings::default())
+        Self::with(patient())
     }
 
     fn with(settings: LinkSettings) -> Self {
@@ -71,7 +71,7 @@ impl Rig {
         let start = crate::clock::now();
         let (from, end) = (spool[0].offset, spool[spool.len() - 1].end());
         let remains = Remains { from, end, clock: spool.iter().map(|chunk| (chunk.offset, chunk.at_ms)).collect() };
-        let mut rig = Self::of(Link::new(Arc::default(), Some(&remains), start), start);
+        let mut rig = Self::of(Link::new(Arc::new(patient()), Some(&remains), start), start);
         (rig.spool, rig.offset) = (spool, end.0);
         rig
     }
@@ -96,13 +96,6 @@ impl Rig {
             pings: 0,
         };
         rig.drain();
-        rig
-    }
-
-    /// A rig whose first connection is open to a service that may say nothing for as long as it likes.
-    fn patient() -> Self {
-        let mut rig = Self::with(LinkSettings { deaf_after: Duration::from_hours(1), ..LinkSettings::default() });
-        rig.connect();
         rig
     }
 
@@ -334,6 +327,11 @@ impl Rig {
     fn sent(&self) -> Vec<u8> {
         self.audio.iter().flat_map(|(_, audio)| audio.to_vec()).collect()
     }
+}
+
+/// The usual settings, but a service may say nothing for as long as it likes.
+fn patient() -> LinkSettings {
+    LinkSettings { deaf_after: Duration::from_hours(1), ..LinkSettings::default() }
 }
 
 /// A sample that says where it is from, and is never quiet.

@@ -43,7 +43,8 @@ impl Timer {
         Self::Patience,
     ];
     /// Those that mean something only while a connection is open.
-    const OF_A_CONNECTION: [Self; 7] = [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Fetch];
+    const OF_A_CONNECTION: [Self; 7] =
+        [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Fetch];
 }
 
 /// The table.

@@ -47,6 +47,8 @@ pub(super) struct Standing {
     pub(super) sent: Offset,
     /// Something is being said that has no final.
     pub(super) is_open: bool,
+    /// Audio waits for its turn.
+    pub(super) is_behind: bool,
     /// The service is known to answer `finalize`.
     pub(super) answers: bool,
     /// How long it may say nothing although it was sent a voice.
@@ -103,7 +105,9 @@ impl Watch {
         let silent = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         let behind_ms = bytes_to_ms(standing.sent.since(standing.finalized.max(self.asked_until)));
         let is_pause = bytes_to_ms(self.quiet) >= PAUSE_MS;
-        let is_long = !standing.is_open && (behind_ms >= PROBE_AFTER_MS && is_pause || behind_ms >= PROBE_AT_LAST_MS);
+        let is_long = !standing.is_open
+            && !standing.is_behind
+            && (behind_ms >= PROBE_AFTER_MS && is_pause || behind_ms >= PROBE_AT_LAST_MS);
         let is_stuck = standing.is_open && is_pause && behind_ms > 0 && now.saturating_duration_since(self.heard_at) >= STUCK;
         let is_unheard = bytes_to_ms(self.voice) >= SPOKEN_MS && self.asked.is_none() && silent >= standing.patience / 2;
         is_long || is_stuck || is_unheard

@@ -69,6 +69,7 @@ fn what_works_is_told_with_every_setting_and_exits_0() {
       upstream.chunk_ms             80                                      pulse-bridge.toml:9
       upstream.replay_speed         2                                       default
       upstream.close_deadline       5 s                                     default
+      upstream.catch_up             60 s                                    default
       upstream.model                pulse                                   default
       upstream.language             de                                      pulse-bridge.toml:6
       upstream.word_timestamps      true                                    default
@@ -78,6 +79,7 @@ fn what_works_is_told_with_every_setting_and_exits_0() {
       upstream.redact_pci           true                                    default
       upstream.itn_normalize        true                                    default
       upstream.finalize_on_words    false                                   default
+      spool.per_track               1 h                                     default
       webhook.url                   http://127.0.0.1:PORT/hooks?…          environment PULSE_BRIDGE_WEBHOOK_URL
       webhook.secret                …LaSw                                   environment PULSE_BRIDGE_WEBHOOK_SECRET
       redaction.hold                6 s                                     default

@@ -25,8 +25,8 @@ async fn call_under(call: &str, rules: &str) -> (Vec<Value>, Stage) {
 
 /// The causes for which connections of this stage were opened again.
 async fn reconnects(stage: &Stage) -> Vec<String> {
-    let metrics = http::get(stage, "/metrics").await.text();
-    let causes = metrics.lines().filter_map(|line| line.strip_prefix("pulse_bridge_upstream_reconnects_total{reason=\""));
+    let metrics = http::get(stage, "/metrics").await;
+    let causes = metrics.text().lines().filter_map(|line| line.strip_prefix("pulse_bridge_upstream_reconnects_total{reason=\""));
     let counted = causes.filter(|cause| !cause.ends_with(" 0"));
     counted.filter_map(|cause| cause.split_once('"').map(|(cause, _)| cause.to_owned())).collect()
 }
@@ -45,7 +45,9 @@ async fn a_service_that_takes_audio_and_says_nothing_is_left_in_mid_call() {
     assert_eq!(stage.heard_of("CAdeaf").len(), 2, "it was heard over another connection while the phone was there");
     assert_eq!(reconnects(&stage).await, ["deaf"]);
     phone.stop().await;
-    events.extend(until_completed(&mut stage, &["CAdeaf"]).await.remove("CAdeaf").unwrap());
+    while of_type(&events, "call.completed").is_empty() {
+        events.push(stage.next_event().await);
+    }
     assert_whole(&events);
     stage.end().await;
 }

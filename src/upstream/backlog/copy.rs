@@ -15,9 +15,10 @@ impl Backlog {
     /// How much of the audio between two offsets may be a voice, in milliseconds; what was forgotten with a voice in it counts whole.
     #[must_use]
     pub fn voice_between_ms(&self, from: Offset, to: Offset) -> u64 {
-        let held = self.copy(from, to).iter().filter(|chunk| !is_quiet(chunk)).map(|chunk| chunk.audio.len() as u64).sum::<u64>();
+        let held = self.copy(from, to);
+        let voice = held.iter().filter(|chunk| !is_quiet(chunk)).map(|chunk| chunk.audio.len() as u64).sum::<u64>();
         let forgotten = self.unheard.map_or(0, |(start, end)| end.min(to).since(start.max(from)));
-        bytes_to_ms(held + forgotten)
+        bytes_to_ms(voice + forgotten)
     }
 }
 

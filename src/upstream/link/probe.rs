@@ -23,6 +23,7 @@ impl Link {
             finalized: self.finalized,
             sent: connection.sent_end(),
             is_open: self.interim.is_some(),
+            is_behind: connection.pace.is_behind(),
             answers: self.hearing.answers,
             patience,
         };

@@ -6,7 +6,7 @@ use crate::upstream::backlog::FETCH_AGAIN;
 impl Link {
     /// Sends what may be sent now, and behind the last of it what was waiting for that.
     pub(super) fn flush(&mut self, now: Instant) {
-        if !matches!(self.state, State::Open(_)) || !self.flush_prelude(now) {
+        if !self.flush_prelude(now) {
             return;
         }
         let State::Open(connection) = &mut self.state else { return };

@@ -5,9 +5,16 @@ use super::*;
 const FINALIZE: &str = r#"{"type":"finalize"}"#;
 const EMPTY: &str = r#"{"transcript":"","is_final":true,"from_finalize":true}"#;
 
+/// A rig whose first connection is open, with the usual settings.
+fn open() -> Rig {
+    let mut rig = Rig::with(LinkSettings::default());
+    rig.connect();
+    rig
+}
+
 #[test]
 fn a_voice_that_is_left_without_a_word_is_a_lost_connection_and_is_sent_again() {
-    let mut rig = Rig::open();
+    let mut rig = open();
     rig.silence(3_000);
     rig.quietly().talk(9_000);
     assert_eq!(rig.said(""), [FINALIZE], "asked once whether it hears");
@@ -28,7 +35,7 @@ fn a_pong_is_no_proof_of_hearing_but_words_empty_finals_and_voice_activity_are()
         (r#"{"transcript":"","is_final":true}"#, false),
         (r#"{"type":"speech_started","timestamp":0.1}"#, false),
     ] {
-        let mut rig = Rig::open();
+        let mut rig = open();
         for _ in 0..6 {
             rig.talk(3_000);
             rig.hear(message);
@@ -39,7 +46,7 @@ fn a_pong_is_no_proof_of_hearing_but_words_empty_finals_and_voice_activity_are()
 
 #[test]
 fn a_quiet_line_or_a_click_on_it_proves_nothing() {
-    let mut rig = Rig::open();
+    let mut rig = open();
     for _ in 0..10 {
         rig.silence(60_000);
         rig.talk(240);
@@ -49,7 +56,7 @@ fn a_quiet_line_or_a_click_on_it_proves_nothing() {
 
 #[test]
 fn music_that_no_service_transcribes_costs_fewer_and_fewer_connections() {
-    let mut rig = Rig::open();
+    let mut rig = open();
     for _ in 0..3_600 {
         rig.talk(1_000);
         if rig.link.state() == "reconnecting" && rig.log.last().is_some_and(|line| line.ends_with("dial")) {
@@ -65,7 +72,7 @@ fn music_that_no_service_transcribes_costs_fewer_and_fewer_connections() {
 
 #[test]
 fn music_costs_no_connection_where_the_service_answers_finalize() {
-    let mut rig = Rig::open();
+    let mut rig = open();
     for _ in 0..600 {
         rig.talk(960);
         if rig.log.last().is_some_and(|line| line.ends_with(FINALIZE)) {
@@ -78,7 +85,7 @@ fn music_costs_no_connection_where_the_service_answers_finalize() {
 
 #[test]
 fn a_long_silence_is_covered_so_that_little_is_sent_again() {
-    let mut rig = Rig::open();
+    let mut rig = open();
     rig.talk(3_000);
     rig.final_words("hello", 1.0, 2.9);
     rig.quietly().silence(9_000);
@@ -99,7 +106,7 @@ fn a_long_silence_is_covered_so_that_little_is_sent_again() {
 
 #[test]
 fn nobody_is_cut_off_by_the_question() {
-    let mut rig = Rig::open();
+    let mut rig = open();
     for n in 0..5 {
         rig.silence(6_000);
         rig.talk(3_000);
@@ -118,7 +125,7 @@ fn nobody_is_cut_off_by_the_question() {
 #[test]
 fn a_server_that_answers_no_finalize_is_asked_no_more_and_works() {
     for refuses in [false, true] {
-        let mut rig = Rig::open();
+        let mut rig = open();
         let mut asked = 0;
         for _ in 0..20 {
             for _ in 0..30 {
@@ -138,7 +145,7 @@ fn a_server_that_answers_no_finalize_is_asked_no_more_and_works() {
 
 #[test]
 fn a_service_that_has_answered_before_and_does_not_now_is_deaf_at_little_voice() {
-    let mut rig = Rig::open();
+    let mut rig = open();
     rig.talk(600);
     rig.silence(12_000);
     rig.hear(EMPTY);

@@ -67,7 +67,7 @@ fn a_service_that_never_said_a_word_has_heard_nothing() {
     for (heard, spoken_ms, gap) in
         [(false, 20_040, Some("left 0..20040")), (true, 9_000, Some("left 1000..9000")), (true, 3_000, Some("left 1000..3000"))]
     {
-        let mut rig = Rig::patient();
+        let mut rig = Rig::open();
         rig.talk(1_200);
         if heard {
             rig.final_words("Hello.", 0.5, 1.0);

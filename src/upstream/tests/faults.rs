@@ -7,6 +7,7 @@ use super::*;
 /// Word `n` is spoken from here on, for [`WORD_MS`].
 const EVERY_MS: u64 = 400;
 const WORD_MS: u64 = 300;
+const WORD: usize = 300;
 /// The service decodes this much behind the audio it has.
 const LAG_MS: usize = 900;
 
@@ -39,7 +40,7 @@ impl Service {
     fn words(&self, lag: usize) -> Vec<(u64, usize)> {
         let until = self.heard.len().saturating_sub(lag);
         let is_whole = |at: &usize| {
-            let (from, to) = (self.heard[*at], self.heard.get(at + WORD_MS as usize - 1));
+            let (from, to) = (self.heard[*at], self.heard.get(at + WORD - 1));
             from.is_multiple_of(EVERY_MS) && to == Some(&(from + WORD_MS - 1))
         };
         (self.told..until).filter(is_whole).map(|at| (self.heard[at] / EVERY_MS, at)).collect()
@@ -56,7 +57,7 @@ impl Service {
         #[expect(clippy::cast_precision_loss, reason = "minutes")]
         let seconds = |at: usize| at as f64 / 1_000.0;
         let item = |(n, at): &(u64, usize)| {
-            let (start, end, speaker) = (seconds(*at), seconds(at + WORD_MS as usize), (person(*n) + self.first_speaker) % 2);
+            let (start, end, speaker) = (seconds(*at), seconds(at + WORD), (person(*n) + self.first_speaker) % 2);
             format!(r#"{{"word":"w{n}","start":{start},"end":{end},"speaker":{speaker}}}"#)
         };
         let list: Vec<String> = words.iter().map(item).collect();
@@ -159,7 +160,7 @@ proptest! {
             if rig.log.iter().any(|line| line.contains("close_stream")) {
                 break;
             }
-            if let Some(text) = (rig.link.is_open()).then(|| service.speak(1, LAG_MS)).flatten() {
+            if let Some(text) = (rig.link.is_connected()).then(|| service.speak(1, LAG_MS)).flatten() {
                 rig.hear(&text);
             }
         }

@@ -88,7 +88,7 @@ fn absurd_times_are_pulled_into_the_audio_that_was_sent() {
 
 #[test]
 fn an_empty_final_covers_only_what_the_service_must_have_decoded() {
-    let mut rig = Rig::patient();
+    let mut rig = Rig::open();
     rig.talk(6_000);
     rig.hear(r#"{"transcript":" ","is_final":true}"#);
     assert_eq!(rig.said("covered"), ["covered 4000"]);

@@ -62,7 +62,7 @@ fn a_session_hears_where_a_link_is_that_is_behind_and_when_it_has_caught_up() {
 
 #[test]
 fn keepalive_holds_the_socket_only_while_there_is_no_audio() {
-    let mut rig = Rig::patient();
+    let mut rig = Rig::open();
     rig.talk(12_000);
     assert!(rig.said(r#"{"type":"keepalive"}"#).is_empty());
     rig.quietly().wait(16_000);

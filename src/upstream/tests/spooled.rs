@@ -106,7 +106,7 @@ fn what_is_never_written_is_given_up_in_time_and_the_rest_is_sent() {
 
 #[test]
 fn past_the_bound_of_the_spool_the_oldest_minute_is_given_up() {
-    let mut rig = Rig::with(LinkSettings { spool_bytes: 120_000 * 8, ..LinkSettings::default() });
+    let mut rig = Rig::with(LinkSettings { spool_bytes: 120_000 * 8, ..patient() });
     rig.talk(120_000);
     assert!(rig.said("full").is_empty());
     rig.talk(60_060);
@@ -125,7 +125,7 @@ fn past_the_bound_of_the_spool_the_oldest_minute_is_given_up() {
 
 #[test]
 fn a_line_that_is_quiet_for_hours_needs_neither_the_spool_nor_a_replay() {
-    let mut rig = Rig::with(LinkSettings { spool_bytes: 120_000 * 8, ..LinkSettings::default() });
+    let mut rig = Rig::with(LinkSettings { spool_bytes: 120_000 * 8, ..patient() });
     rig.connect();
     for _ in 0..5_000 {
         rig.wait(60);
