@@ -178,14 +178,13 @@ impl Link {
     pub(super) fn finish(&mut self, heard_out: bool) {
         self.outputs.retain(|output| matches!(output, Output::Report(_) | Output::Hangup));
         self.timers.clear_all();
-        // What an interim says has no times: where its audio is left over, its words are with it.
-        let runs = if heard_out { self.hearing.runs.take_earlier() } else { Vec::new() };
-        for run in runs {
+        for run in self.hearing.runs.take_earlier() {
             let end_ms = run.last.end_ms;
             self.promote(run, self.finalized, end_ms);
         }
-        if let Some((mut interim, _)) = self.interim.take().filter(|_| heard_out) {
-            interim.covers = self.backlog.end().max(self.finalized);
+        if let Some((mut interim, _)) = self.interim.take() {
+            // What an interim says has no times: where it was not heard out, nothing says how much of the audio it is.
+            interim.covers = if heard_out { self.backlog.end().max(self.finalized) } else { self.finalized };
             let begin = self.backlog.start_ms(self.hearing.memory.until());
             interim.start_ms = interim.start_ms.max(begin).min(interim.end_ms);
             interim.flushed = true;
