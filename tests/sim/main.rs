@@ -36,7 +36,7 @@ use crate::{
 /// Runs in CI.
 const SEEDS: u64 = 10_000;
 /// Failing seeds that are shown.
-const SHOWN: usize = 60;
+const SHOWN: usize = 5;
 /// Lines of a trace that are shown around a failure.
 const LINES: usize = 60;
 
@@ -68,7 +68,10 @@ fn a_calm_service_is_heard_to_the_word_on_one_connection() {
     for seed in 0..60 {
         let plan = Plan::calm(seed);
         let (failures, tally) = check(&plan, &World::run(&plan, false));
-        assert!(failures.is_empty() && tally.reconnects + tally.relabelled + tally.provisional == 0, "{seed}: {failures:?} {tally:?}");
+        assert!(
+            failures.is_empty() && tally.reconnects + tally.relabelled + tally.provisional == 0,
+            "{seed}: {failures:?} {tally:?}"
+        );
     }
 }
 
@@ -108,7 +111,8 @@ fn replay(seed: u64) {
 /// The lines around the first failure, of its track; with `SIM_ALL` all of them.
 fn show(trace: &[Line], failure: Option<&Failure>) {
     let all = number("SIM_ALL").is_some();
-    let is_of_it = |line: &&Line| all || failure.is_none_or(|failure| failure.track == line.track) && !line.text.contains("interim");
+    let is_of_it =
+        |line: &&Line| all || failure.is_none_or(|failure| failure.track == line.track) && !line.text.contains("interim");
     let lines: Vec<&Line> = trace.iter().filter(is_of_it).collect();
     let passed = |ms: u64| lines.iter().position(|line| line.upto_ms.is_some_and(|upto| upto >= ms));
     let middle = failure.and_then(|failure| failure.at_ms).and_then(passed).unwrap_or(lines.len());

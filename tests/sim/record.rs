@@ -20,7 +20,9 @@ pub(crate) enum Tried {
     Dial,
     Connected,
     /// The dial or the connection.
-    Failed { retry_after: Option<Duration> },
+    Failed {
+        retry_after: Option<Duration>,
+    },
 }
 
 /// A final as it was stored.
@@ -132,7 +134,9 @@ impl Record {
                 self.refused += usize::from(matches!(state, LinkState::Refused(_)));
                 self.note(clock, track, || format!("is {}", state.as_str()));
             }
-            Report::Gap { gap, .. } => self.note_about(clock, track, Some(gap.to_ms), || format!("tells gap {}-{}", gap.from_ms, gap.to_ms)),
+            Report::Gap { gap, .. } => {
+                self.note_about(clock, track, Some(gap.to_ms), || format!("tells gap {}-{}", gap.from_ms, gap.to_ms))
+            }
             Report::Done(totals) => {
                 self.note(clock, track, || format!("{totals:?}"));
                 self.done[track].push(*totals);

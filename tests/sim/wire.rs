@@ -155,14 +155,7 @@ impl Wire {
         }
     }
 
-    fn perform(
-        &mut self,
-        output: Output,
-        plan: &Plan,
-        clock: &mut Clock,
-        connections: &mut [Connection],
-        record: &mut Record,
-    ) {
+    fn perform(&mut self, output: Output, plan: &Plan, clock: &mut Clock, connections: &mut [Connection], record: &mut Record) {
         match output {
             Output::Report(_) => {}
             Output::Fetch { from } => {
@@ -266,13 +259,7 @@ impl Wire {
     }
 
     /// The deadline of a blocked write is over.
-    pub(crate) fn write_is_overdue(
-        &mut self,
-        wait: u64,
-        clock: &mut Clock,
-        connections: &mut [Connection],
-        record: &mut Record,
-    ) {
+    pub(crate) fn write_is_overdue(&mut self, wait: u64, clock: &mut Clock, connections: &mut [Connection], record: &mut Record) {
         if self.waits != wait || self.blocked.is_none() {
             return;
         }
