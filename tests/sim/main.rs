@@ -124,10 +124,11 @@ fn show(trace: &[Line], failure: Option<&Failure>) {
 
 /// Why a seed failed, and how to see it again.
 fn told(seed: u64, failures: &[Failure]) -> String {
+    use std::fmt::Write as _;
     let mut text = format!("SIM_SEED={seed} cargo test --test sim -- --nocapture\n");
     for Failure { rule, what, track, at_ms } in failures.iter().take(4) {
         let at = at_ms.map_or(String::new(), |ms| format!(" at {ms} ms"));
-        text += &format!("    {rule}: {what} ({}{at})\n", TRACKS[*track]);
+        writeln!(text, "    {rule}: {what} ({}{at})", TRACKS[*track]).expect("a string takes it");
     }
     text + &format!("    {} failures in all", failures.len())
 }

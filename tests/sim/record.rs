@@ -135,7 +135,7 @@ impl Record {
                 self.note(clock, track, || format!("is {}", state.as_str()));
             }
             Report::Gap { gap, .. } => {
-                self.note_about(clock, track, Some(gap.to_ms), || format!("tells gap {}-{}", gap.from_ms, gap.to_ms))
+                self.note_about(clock, track, Some(gap.to_ms), || format!("tells gap {}-{}", gap.from_ms, gap.to_ms));
             }
             Report::Done(totals) => {
                 self.note(clock, track, || format!("{totals:?}"));
