@@ -64,6 +64,8 @@ pub struct Link {
     impatient: bool,
     /// `finalize` is to be sent when the rest is.
     finalize_wanted: bool,
+    /// So often the last words did not come.
+    farewells: u8,
     malformed: u64,
     complete: bool,
     /// Why audio is left that no final covers.
@@ -103,6 +105,7 @@ impl Link {
             keepalive_refused: false,
             impatient: false,
             finalize_wanted: false,
+            farewells: 0,
             malformed: 0,
             complete: true,
             left_for: GapReason::UpstreamLost,
@@ -247,6 +250,7 @@ impl Link {
     fn open(&mut self, from: Offset, now: Instant) {
         self.backlog.rewind(from);
         let mut connection = Connection::new(self.connections, self.finalized, self.backlog.first_sent(), now);
+        self.hearing.handle_connected();
         self.remind(&mut connection, from);
         self.state = State::Open(Box::new(connection));
         self.connections += 1;
@@ -275,7 +279,7 @@ impl Link {
         let says_all = connection.heard || !self.settings.protocol.says_last() && lost.is_normal();
         let cause = Refusal::from_lost(lost, connection.heard);
         if connection.closing && says_all && polite {
-            self.finish(true);
+            self.part(true, cause, chance, now);
         } else {
             self.lose(cause, chance, now);
         }
@@ -323,7 +327,7 @@ impl Link {
                 Timer::Ping => self.ping(chance, now),
                 Timer::Look => self.look_out(chance, now),
                 Timer::Stall => self.flush_stalled(now),
-                Timer::Close => self.finish(self.is_heard_out()),
+                Timer::Close => self.part(self.is_heard_out(), Refusal::Deaf, chance, now),
                 Timer::SlotWait => self.give_up_slot(),
                 Timer::Patience => self.impatient = !self.is_healthy(now),
                 Timer::Rotate => self.rotate(now),

@@ -36,7 +36,8 @@ impl Relay {
         let others = CancellationToken::new();
         let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = service.local_addr().unwrap();
-        let emulator = Emulator { script: Script::of_fixtures(&all_fixtures()), faults, auth: Auth::AnyKey, log: HeardLog::default() };
+        let emulator =
+            Emulator { script: Script::of_fixtures(&all_fixtures()), faults, auth: Auth::AnyKey, log: HeardLog::default() };
         tokio::spawn(pulse_bridge::emulate::serve(service, emulator, others.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

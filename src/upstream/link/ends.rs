@@ -12,6 +12,8 @@ const LONGEST_SILENCE_MS: u64 = 3_000;
 const LONGEST_STEP_MS: u64 = 2_000;
 /// What was sent so shortly before an interim came is not in it: the way there, and its way back.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
+/// So often what was sent is sent again because a service that was asked to close has not said its last words.
+const FAREWELLS: u8 = 3;
 /// Less sound than this is a click, not a voice, in milliseconds.
 const LEAST_VOICE_MS: u64 = 300;
 
@@ -106,6 +108,18 @@ impl Link {
         retry.is_some_and(|retry| self.until.is_some_and(|until| retry >= until))
     }
 
+    /// The service was asked to close, and has closed or had its time: where that was not the last word on all that was said, it is asked again on another
+    /// connection, a few times. `heard_out` is whether it is taken to have heard everything then.
+    pub(super) fn part(&mut self, heard_out: bool, cause: Refusal, chance: u32, now: Instant) {
+        let has_all = self.interim.is_none() && self.backlog.voice_behind_ms(self.finalized) < LEAST_VOICE_MS;
+        if has_all || self.farewells >= FAREWELLS {
+            return self.finish(heard_out);
+        }
+        self.farewells += 1;
+        self.outputs.push_back(Output::Hangup);
+        self.lose(cause, chance, now);
+    }
+
     /// Audio has stopped under an open interim: its last words are asked for.
     pub(super) fn flush_stalled(&mut self, now: Instant) {
         let State::Open(connection) = &mut self.state else { return };
@@ -183,8 +197,9 @@ impl Link {
             self.promote(run, self.finalized, end_ms);
         }
         let for_batch = !heard_out && self.settings.has_batch && !self.left_over().is_empty();
-        if let Some((mut interim, upto)) = self.interim.take() {
-            interim.covers = if heard_out { self.backlog.end().max(self.finalized) } else { self.heard_for_sure(&interim, upto) };
+        if let Some((mut interim, _)) = self.interim.take() {
+            // What an interim says has no times: where it was not heard out, nothing says how much of the audio it is.
+            interim.covers = if heard_out { self.backlog.end().max(self.finalized) } else { self.finalized };
             let begin = self.backlog.start_ms(self.hearing.memory.until());
             interim.start_ms = interim.start_ms.max(begin).min(interim.end_ms);
             interim.flushed = true;

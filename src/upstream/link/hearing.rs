@@ -38,6 +38,13 @@ pub(super) struct Hearing {
     pub(super) resent: u64,
 }
 
+impl Hearing {
+    /// A new connection has said nothing yet.
+    pub(super) fn handle_connected(&mut self) {
+        self.last = None;
+    }
+}
+
 impl Link {
     pub(super) fn hear_final(&mut self, transcript: wire::Transcript, now: Instant) {
         let State::Open(connection) = &mut self.state else { return };

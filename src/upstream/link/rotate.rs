@@ -175,7 +175,7 @@ impl Link {
             Step::Dialling => {}
             Step::Ready { latest, .. } => {
                 if self.interim.is_none() && now >= connection.last_audio + SILENCE {
-                    return self.part(now);
+                    return self.begin_parting(now);
                 }
                 // A word that is cut in two is heard by neither: what no final covers goes to the next connection whole.
                 if now >= latest {
@@ -194,7 +194,7 @@ impl Link {
             && self.interim.is_none()
             && u128::from(bytes_to_ms(quiet_bytes)) >= SILENCE.as_millis()
         {
-            self.part(now);
+            self.begin_parting(now);
         }
     }
 
@@ -272,7 +272,7 @@ impl Link {
     }
 
     /// Stops sending on the connection in use and asks for what it has not said yet.
-    fn part(&mut self, now: Instant) {
+    fn begin_parting(&mut self, now: Instant) {
         let State::Open(connection) = &self.state else { return };
         if self.finalized >= connection.sent_end() {
             return self.swap(true, now);

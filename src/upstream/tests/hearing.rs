@@ -35,7 +35,7 @@ fn an_interim_lies_between_the_last_final_and_the_audio_sent() {
     rig.interim("how are");
     assert_eq!(rig.said("interim"), ["interim how are"]);
     rig.hang_up();
-    rig.wait(5_000);
+    rig.wait(70_000);
     assert_eq!(rig.said("provisional"), ["provisional 2000..3600 how are"]);
 }
 

@@ -250,7 +250,7 @@ fn an_interim_that_begins_with_words_of_an_unstored_final_says_only_what_is_new(
     rig.wait(1_000);
     rig.interim("one two");
     rig.interim("Two, three fo");
-    rig.wait(20_000);
+    rig.wait(70_000);
     assert_eq!(rig.said("final"), ["final 500..2000 one two three"]);
     assert_eq!(rig.said("provisional"), ["provisional 2000..4200 fo"]);
 }
@@ -265,7 +265,7 @@ fn words_that_were_open_when_the_connection_went_outlive_an_interim_that_says_no
     rig.talk(3_000);
     rig.interim("two three");
     rig.hang_up();
-    rig.wait(20_000);
+    rig.wait(70_000);
     assert_eq!(rig.said("provisional").len(), 1);
     assert!(rig.said("provisional")[0].ends_with("four five"), "{:?}", rig.log);
 }
