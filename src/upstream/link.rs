@@ -276,12 +276,12 @@ impl Link {
     pub fn handle_lost(&mut self, lost: Lost, chance: u32, now: Instant) {
         let State::Open(connection) = &self.state else { return };
         let polite = matches!(lost, Lost::Closed { code: None | Some(1000 | 1001), .. });
-        let says_all = connection.heard || !self.settings.protocol.says_last() && lost.is_normal();
+        let is_last = !self.settings.protocol.says_last() && lost.is_normal();
         let cause = Refusal::from_lost(lost, connection.heard);
-        if connection.closing && says_all && polite {
-            self.part(true, cause, chance, now);
-        } else {
-            self.lose(cause, chance, now);
+        match connection.closing && polite {
+            true if is_last => self.finish(true),
+            true if connection.heard => self.part(true, cause, chance, now),
+            _ => self.lose(cause, chance, now),
         }
     }
 
