@@ -4,6 +4,7 @@
 //! and keeps its place, and nothing is dropped.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -153,7 +154,7 @@ pub async fn run(
     mut mail: Mail,
     shutdown: CancellationToken,
 ) -> Result<(), NotStored> {
-    let mut session = Session { desk, seat, first: mail.first.take(), on_line: None };
+    let mut session = Session { desk, seat, first: mail.first.take(), on_line: None, backfilling: BTreeSet::new() };
     let mut told_to_stop = false;
     loop {
         while let Some(output) = call.poll_output() {
@@ -187,6 +188,8 @@ struct Session {
     seat: Option<Seat<Line>>,
     first: Option<oneshot::Sender<Result<(), Refused>>>,
     on_line: Option<OnLine>,
+    /// Tracks whose links are over and whose rest goes to the batch endpoint.
+    backfilling: BTreeSet<TrackKey>,
 }
 
 /// A call that is counted as on the line, until this is dropped.
@@ -245,8 +248,15 @@ impl Session {
     fn report(&mut self, call: &mut Call, key: TrackKey, report: Report) {
         self.touch();
         match &report {
-            Report::State(state) => self.link_changed(key.track, state),
+            Report::State(state) => {
+                self.link_changed(key.track, state);
+                if *state == LinkState::Backfilling {
+                    self.backfilling.insert(key);
+                }
+            }
             // Whoever speaks is well again; a connection that came back behind the end of the audio is never said to be live.
+            // What batch answers says nothing of the stream.
+            Report::Interim(_) | Report::Covered(_) | Report::Final(_) if self.backfilling.contains(&key) => {}
             Report::Interim(_) | Report::Covered(_) => self.desk.health.note(&LinkState::Live),
             Report::Final(heard) if !heard.provisional => self.desk.health.note(&LinkState::Live),
             Report::Done(totals) => self.desk.metrics.replayed(totals.replayed_ms),

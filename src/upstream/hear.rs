@@ -23,7 +23,7 @@ use crate::{
 
 /// A final without times that nobody asked for says nothing about the newest audio: the service may not have decoded it yet. Its
 /// decoder works on pieces of about 1.1 s (protocols/pulse.md section 7).
-const UNDECODED_MS: u64 = 2_000;
+pub(super) const UNDECODED_MS: u64 = 2_000;
 /// An utterance may stand out of its final's words by this much rounding.
 const SLACK_MS: u64 = 100;
 

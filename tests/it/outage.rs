@@ -68,7 +68,7 @@ async fn a_service_that_is_away_when_the_caller_hangs_up_leaves_the_transcript_a
 async fn as_without_losses<S: Future<Output = Relay>>(name: &str, suffers: impl FnOnce(Relay) -> S) {
     let relay = Relay::before(Faults::default()).await;
     let plan = |url: Option<String>| Plan {
-        settings: [("PULSE_BRIDGE_UPSTREAM_REPLAY_SPEED", "2".to_owned())]
+        settings: [("PULSE_BRIDGE_UPSTREAM_REPLAY_SPEED", "2".to_owned()), ("PULSE_BRIDGE_UPSTREAM_CATCH_UP", "60 s".to_owned())]
             .into_iter()
             .chain(url.map(|url| ("PULSE_BRIDGE_UPSTREAM_URL", url)))
             .collect(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Gap, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms};
 use crate::upstream::Stretch;
+use crate::upstream::hear::UNDECODED_MS;
 
 /// A service that hears says something of a voice at the latest so much of it later, in milliseconds: its decoder and its end of speech
 /// take about two seconds together (protocols/pulse.md section 7).
@@ -111,7 +112,9 @@ impl Link {
     /// The service was asked to close, and has closed or had its time: where that was not the last word on all that was said, it is asked again on another
     /// connection, a few times. `heard_out` is whether it is taken to have heard everything then.
     pub(super) fn part(&mut self, heard_out: bool, cause: Refusal, chance: u32, now: Instant) {
-        let has_all = self.interim.is_none() && self.backlog.voice_behind_ms(self.finalized) < LEAST_VOICE_MS;
+        // A final without times leaves off what may not have been decoded yet.
+        let unheard_ms = LEAST_VOICE_MS + if self.timed { 0 } else { UNDECODED_MS };
+        let has_all = self.interim.is_none() && self.backlog.voice_behind_ms(self.finalized) < unheard_ms;
         if has_all || self.farewells >= FAREWELLS {
             return self.finish(heard_out);
         }
