@@ -92,10 +92,8 @@ impl Calls {
     }
 
     async fn tune(&self, line: Line, new: Arc<Upstream>, mut turn: Turn) -> Result<Vec<(TrackKey, Change)>, Unchanged> {
-        let (answer, asked) = oneshot::channel();
-        let retune = Input::Retune { parameters: Arc::new(new.parameters.clone()), answer };
-        line.inputs.send(retune).await.map_err(|_| Unchanged::Over)?;
-        let asked = asked.await.map_err(|_| Unchanged::Over)?;
+        let asked = ask(&line, &new, Vec::new()).await?;
+        let keys: Vec<TrackKey> = asked.iter().map(|(key, _)| *key).collect();
         let late = FuturesUnordered::new();
         let heard = asked.into_iter().map(async |(key, mut answer)| {
             let told = tokio::time::timeout(TUNING, &mut answer).await.map(change_of);
@@ -109,11 +107,11 @@ impl Calls {
         let is_sure = |(_, change): &(TrackKey, Change)| matches!(change, Change::AtSilence | Change::OnReconnect);
         if changes.is_empty() || changes.iter().any(is_sure) {
             *turn = None;
-            self.keep(&line, new).await;
+            self.keep(&line, new, keys).await;
         } else if !late.is_empty() {
             *turn = Some(Arc::clone(&new));
             let calls = self.clone();
-            self.0.parts.tasks.spawn(async move { calls.settle(&line, new, late).await });
+            self.0.parts.tasks.spawn(async move { calls.settle(&line, new, keys, late).await });
         }
         let refusal = |change: &Change| if let Change::Refused(why) = change { Some(why.clone()) } else { None };
         let refusals: Vec<Refusal> = changes.iter().filter_map(|(_, change)| refusal(change)).collect();
@@ -124,24 +122,32 @@ impl Calls {
     }
 
     /// Waits for the first link that takes the change, unless another change comes first; links answer, or end.
-    async fn settle(&self, line: &Line, new: Arc<Upstream>, mut late: FuturesUnordered<oneshot::Receiver<Tuned>>) {
+    async fn settle(
+        &self,
+        line: &Line,
+        new: Arc<Upstream>,
+        keys: Vec<TrackKey>,
+        mut late: FuturesUnordered<oneshot::Receiver<Tuned>>,
+    ) {
         let mut is_taken = false;
         while let (false, Some(answer)) = (is_taken, late.next().await) {
             is_taken = matches!(answer, Ok(Tuned::Ready | Tuned::Later));
         }
         let mut turn = line.tuning.lock().await;
         if turn.take_if(|waiting| Arc::ptr_eq(waiting, &new)).is_some() && is_taken {
-            self.keep(line, new).await;
+            self.keep(line, new, keys).await;
         }
     }
 
-    /// The change is taken: for tracks that are opened later, and for the call's second life.
-    async fn keep(&self, line: &Line, new: Arc<Upstream>) {
+    /// The change is taken: for tracks that are opened later, for those that were while it was asked, and for the call's second life.
+    async fn keep(&self, line: &Line, new: Arc<Upstream>, keys: Vec<TrackKey>) {
         let asked = |name: &str| new.parameters.get(name).map(str::to_owned);
         let is_set = self.0.parts.upstream.parameters.get("keywords").is_some();
         let keywords = asked("keywords").or_else(|| is_set.then(String::new));
         let context = call::context(asked("language").as_deref(), keywords.as_deref());
-        *locked(&line.upstream) = new;
+        *locked(&line.upstream) = Arc::clone(&new);
+        // A session that is over needs it no more.
+        let _ = ask(line, &new, keys).await;
         if let Err(why) = self.0.parts.store.commit(vec![Write::Context { session: line.session.clone(), context }]).await {
             tracing::warn!(session = %line.session, %why, "failed to store what a call listens for; after a kill it is what it was before");
         }
@@ -149,6 +155,16 @@ impl Calls {
 }
 
 type Turn = OwnedMutexGuard<Option<Arc<Upstream>>>;
+/// The links that will answer.
+type Asked = Vec<(TrackKey, oneshot::Receiver<Tuned>)>;
+
+/// Tells every link `but` these.
+async fn ask(line: &Line, new: &Upstream, but: Vec<TrackKey>) -> Result<Asked, Unchanged> {
+    let (answer, asked) = oneshot::channel();
+    let retune = Input::Retune { parameters: Arc::new(new.parameters.clone()), but, answer };
+    line.inputs.send(retune).await.map_err(|_| Unchanged::Over)?;
+    asked.await.map_err(|_| Unchanged::Over)
+}
 
 fn change_of(answer: Result<Tuned, oneshot::error::RecvError>) -> Change {
     match answer {
@@ -165,12 +181,13 @@ impl Tracks {
         self.open().filter(|(_, commands)| commands.try_send(Command::Finalize).is_ok()).count()
     }
 
-    /// Lets these links go on with other parameters; each answers. One that is so far behind that it takes no more is left as it is.
-    pub fn retune(&self, parameters: &Arc<Parameters>) -> Vec<(TrackKey, oneshot::Receiver<Tuned>)> {
+    /// Lets these links go on with other parameters, `but` those that know; each answers. One that is so far behind that it takes no more is
+    /// left as it is.
+    pub fn retune(&self, parameters: &Arc<Parameters>, but: &[TrackKey]) -> Vec<(TrackKey, oneshot::Receiver<Tuned>)> {
         let told = |(key, commands): (TrackKey, mpsc::Sender<Command>)| {
             let (answer, answered) = oneshot::channel();
             commands.try_send(Command::Retune(Arc::clone(parameters), answer)).ok().map(|()| (key, answered))
         };
-        self.open().filter_map(told).collect()
+        self.open().filter(|(key, _)| !but.contains(key)).filter_map(told).collect()
     }
 }
