@@ -5,10 +5,12 @@
 //! Kinds that begin with `batch_` are for batch requests, all others for streams, so that one plan can have both.
 //! The kinds are those of protocols/pulse.md section 11 item 8, and what else a service may do to a client; docs/tools.md lists them.
 
-use std::time::Duration;
+mod kinds;
+mod manner;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::manner::{Manner, Wait};
 use crate::plan;
 
 /// The plan: `{"faults":[{"attempts":[0],"session":".inbound","kind":"drop","after_bytes":80000}]}`.
@@ -284,43 +286,6 @@ impl From<Fault> for Suffered {
     }
 }
 
-/// How long something does not go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wait {
-    For(Duration),
-    ForEver,
-}
-
-/// What a connection suffers by the clock and in its socket, whatever is said on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Manner {
-    /// The handshake waits so long.
-    pub(super) accepts_after: Option<Wait>,
-    /// From the handshake.
-    pub(super) drops_after: Option<Duration>,
-    /// The longest delay of a message, and the seed.
-    pub(super) jitter: Option<(Duration, u64)>,
-    pub(super) answers_no_pings: bool,
-}
-
-impl Manner {
-    pub(super) fn of(faults: &[Suffered]) -> Self {
-        let mut manner = Self::default();
-        for suffered in faults {
-            match suffered.fault {
-                Fault::LateAccept { ms } => {
-                    manner.accepts_after = Some(ms.map_or(Wait::ForEver, |ms| Wait::For(Duration::from_millis(ms))));
-                }
-                Fault::Flap { after_ms } => manner.drops_after = Some(Duration::from_millis(after_ms)),
-                Fault::Jitter { ms, seed } => manner.jitter = Some((Duration::from_millis(ms), seed)),
-                Fault::PingSilence => manner.answers_no_pings = true,
-                _ => {}
-            }
-        }
-        manner
-    }
-}
-
 const fn policy() -> u16 {
     1008
 }
@@ -406,56 +371,6 @@ impl Rule {
     /// A fault on every connection, from the beginning.
     const fn always(fault: Fault) -> Self {
         Self { connections: None, attempts: None, session: None, after_finals: None, fault }
-    }
-}
-
-impl Fault {
-    /// After how many bytes of audio it strikes, for those that do.
-    pub(super) const fn strikes_at(&self) -> Option<u64> {
-        match self {
-            Self::Drop { after_bytes }
-            | Self::Close { after_bytes, .. }
-            | Self::Error { after_bytes, .. }
-            | Self::Stall { after_bytes }
-            | Self::Slow { after_bytes, .. }
-            | Self::Huge { after_bytes, .. }
-            | Self::BadFrame { after_bytes }
-            | Self::ResetClock { after_bytes } => Some(*after_bytes),
-            _ => None,
-        }
-    }
-
-    /// Whether batch requests suffer it, and streams do not.
-    const fn is_of_batch(&self) -> bool {
-        matches!(
-            self,
-            Self::BatchRefuse { .. }
-                | Self::BatchDelay { .. }
-                | Self::BatchDecodeError { .. }
-                | Self::BatchTooLarge { .. }
-                | Self::BatchLimit { .. }
-        )
-    }
-
-    /// Whether it is settled with the handshake, whatever is said later.
-    const fn is_of_the_socket(&self) -> bool {
-        matches!(
-            self,
-            Self::Refuse { .. }
-                | Self::Limit { .. }
-                | Self::RefuseFlag { .. }
-                | Self::RefuseLanguage { .. }
-                | Self::LateAccept { .. }
-                | Self::Flap { .. }
-                | Self::Jitter { .. }
-                | Self::PingSilence
-                | Self::NoSubscription
-                | Self::NoCredits
-                | Self::RateLimit
-                | Self::Region { .. }
-                | Self::SocketTimeout { .. }
-                | Self::BareResults
-        ) || self.is_of_batch()
     }
 }
 

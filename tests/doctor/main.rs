@@ -53,47 +53,52 @@ fn what_works_is_told_with_every_setting_and_exits_0() {
     database        skip   not configured (one node)
 
     0 problems, 0 warnings. Settings in effect, secrets masked:
-      listen                        127.0.0.1:8080                          default
-      public_url                    https://bridge.example.com              environment PULSE_BRIDGE_PUBLIC_URL
-      data_dir                      ./data                                  default
-      api_token                     …ter2                                   environment PULSE_BRIDGE_API_TOKEN
-      twilio.auth_tokens            …cdef                                   file named by TWILIO_AUTH_TOKEN_FILE
-      twilio.allow_unsigned         false                                   default
-      twilio.require_token          false                                   default
-      twilio.after                  set, 22 characters                      environment PULSE_BRIDGE_TWILIO_AFTER
-      ingest.allow_unauthenticated  false                                   default
-      ingest.max_calls              1000                                    default
-      ingest.max_call               4 h                                     default
-      ingest.silence                60 s                                    default
-      upstream.url                  ws://127.0.0.1:PORT/waves/v1/stt/live  environment PULSE_BRIDGE_UPSTREAM_URL
-      upstream.batch_format         pcm16                                   default
-      upstream.batch_per_minute     25                                      default
-      upstream.batch_deadline       300 s                                   default
-      upstream.api_key              …9f2c                                   environment SMALLEST_API_KEY
-      upstream.max_sessions         100                                     default
-      upstream.chunk_ms             80                                      pulse-bridge.toml:9
-      upstream.when_full            wait                                    default
-      upstream.slot_wait            1800 s                                  default
-      upstream.connects_per_second  20                                      default
-      upstream.replay_speed         2                                       default
-      upstream.close_deadline       5 s                                     default
-      upstream.catch_up             60 s                                    default
-      upstream.model                pulse                                   default
-      upstream.language             de                                      pulse-bridge.toml:6
-      upstream.word_timestamps      true                                    default
-      upstream.sentence_timestamps  true                                    default
-      upstream.diarize              true                                    default
-      upstream.redact_pii           true                                    default
-      upstream.redact_pci           true                                    default
-      upstream.itn_normalize        true                                    default
-      upstream.finalize_on_words    false                                   default
-      spool.per_track               1 h                                     default
-      webhook.url                   http://127.0.0.1:PORT/hooks?…          environment PULSE_BRIDGE_WEBHOOK_URL
-      webhook.secret                …LaSw                                   environment PULSE_BRIDGE_WEBHOOK_SECRET
-      redaction.hold                6 s                                     default
-      redaction.partials            false                                   default
-      redaction.menu_digits         false                                   default
-      drain.deadline                600 s                                   default
+      listen                              127.0.0.1:8080                          default
+      public_url                          https://bridge.example.com              environment PULSE_BRIDGE_PUBLIC_URL
+      data_dir                            ./data                                  default
+      api_token                           …ter2                                   environment PULSE_BRIDGE_API_TOKEN
+      twilio.auth_tokens                  …cdef                                   file named by TWILIO_AUTH_TOKEN_FILE
+      twilio.allow_unsigned               false                                   default
+      twilio.require_token                false                                   default
+      twilio.after                        set, 22 characters                      environment PULSE_BRIDGE_TWILIO_AFTER
+      ingest.allow_unauthenticated        false                                   default
+      ingest.max_calls                    1000                                    default
+      ingest.max_call                     4 h                                     default
+      ingest.silence                      60 s                                    default
+      upstream.url                        ws://127.0.0.1:PORT/waves/v1/stt/live  environment PULSE_BRIDGE_UPSTREAM_URL
+      upstream.batch_format               pcm16                                   default
+      upstream.batch_per_minute           25                                      default
+      upstream.batch_deadline             300 s                                   default
+      upstream.api_key                    …9f2c                                   environment SMALLEST_API_KEY
+      upstream.protocol                   pulse                                   default
+      upstream.max_sessions               100                                     default
+      upstream.chunk_ms                   80                                      pulse-bridge.toml:9
+      upstream.when_full                  wait                                    default
+      upstream.slot_wait                  1800 s                                  default
+      upstream.connects_per_second        20                                      default
+      upstream.replay_speed               2                                       default
+      upstream.session_limit              1 h                                     default
+      upstream.close_deadline             5 s                                     default
+      upstream.catch_up                   60 s                                    default
+      upstream.model                      pulse                                   default
+      upstream.language                   de                                      pulse-bridge.toml:6
+      upstream.word_timestamps            true                                    default
+      upstream.sentence_timestamps        true                                    default
+      upstream.diarize                    true                                    default
+      upstream.redact_pii                 true                                    default
+      upstream.redact_pci                 true                                    default
+      upstream.itn_normalize              true                                    default
+      upstream.finalize_on_words          false                                   default
+      upstream.asr.add_punctuation        true                                    default
+      upstream.asr.speech_end_threshold   800                                     default
+      upstream.asr.redact_sensitive_data  pci,ssn                                 default
+      spool.per_track                     1 h                                     default
+      webhook.url                         http://127.0.0.1:PORT/hooks?…          environment PULSE_BRIDGE_WEBHOOK_URL
+      webhook.secret                      …LaSw                                   environment PULSE_BRIDGE_WEBHOOK_SECRET
+      redaction.hold                      6 s                                     default
+      redaction.partials                  false                                   default
+      redaction.menu_digits               false                                   default
+      drain.deadline                      600 s                                   default
     ");
     let ping = received.blocking_recv().unwrap();
     assert_eq!((ping.kind.as_str(), ping.status), ("ping", 204));
@@ -139,7 +144,7 @@ fn a_speech_service_that_would_not_is_told_by_the_cause() {
     speech      FAIL   ws://127.0.0.1:PORT/…/live refused the parameters (400: language de needs another plan)
                        → check upstream.language (environment PULSE_BRIDGE_UPSTREAM_LANGUAGE)
     speech      FAIL   ws://127.0.0.1:PORT/…/live refused what the key's plan does not have (403: forbidden: the plan does not include this)
-                       → use a key of a plan that has it (SMALLEST_API_KEY), or leave out upstream.language (environment PULSE_BRIDGE_UPSTREAM_LANGUAGE)
+                       → use a key of a plan that has it (SMALLEST_API_KEY), or switch off one of upstream.redact_pii, upstream.redact_pci, upstream.diarize
     speech      warn   ws://127.0.0.1:PORT/…/live has no stream left for this account now (429: Rate limit exceeded: too many requests)
                        → each call takes a stream a track; take fewer calls at once (ingest.max_calls) or raise the plan
     speech      FAIL   ws://127.0.0.1:PORT/…/dead has no such route (404)

@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use std::time::Duration;
+
 use super::*;
 
 fn faults_of(plan: &Faults, connection: u32, attempt: u32, session: &str) -> Vec<Fault> {

@@ -1,0 +1,93 @@
+//! What a session stores, and what it tells once that is stored.
+//!
+//! Promises: nothing is announced before it is stored; a commit that fails for a while is tried until it works.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Call, NotStored, OnLine, Session, Unit};
+use crate::{
+    admission::Refused,
+    backoff::Backoff,
+    clock,
+    event::{Data, Event},
+    store::StoreError,
+};
+
+/// First pause before a failed commit is tried again.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// Longest pause before a failed commit is tried again.
+const LONGEST_RETRY: Duration = Duration::from_secs(2);
+
+impl Session {
+    pub(super) async fn store(&mut self, call: &Call, unit: &Unit) -> Result<(), NotStored> {
+        let (facts, wall_ms) = (call.facts(), clock::wall_ms());
+        let event = unit
+            .event
+            .as_ref()
+            .map(|(seq, data)| Event::new(clock::ulid(), wall_ms, &facts.session, &facts.call_sid, *seq, data));
+        let endpoints = event.as_ref().map(|event| self.desk.endpoints.wanting(event.kind, facts.webhook.as_ref()));
+        let writes = unit.writes(facts, event.as_ref(), endpoints.unwrap_or_default(), wall_ms, self.desk.new_key.as_ref());
+        let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        loop {
+            match self.desk.store.commit(writes.clone()).await {
+                Ok(_) => break,
+                Err(why) => self.not_stored(&why, &mut backoff).await?,
+            }
+        }
+        self.answer(Ok(()));
+        self.on_line.get_or_insert_with(|| OnLine::new(&self.desk.metrics));
+        if let Some(end) = unit.ends {
+            self.desk.metrics.call_ended(facts.dialect, end.reason);
+        }
+        self.announce(unit, event);
+        Ok(())
+    }
+
+    /// Waits where another try makes sense.
+    async fn not_stored(&mut self, why: &StoreError, backoff: &mut Backoff) -> Result<(), NotStored> {
+        let seen = matches!(why, StoreError::SeenBefore);
+        if self.first.is_some() {
+            self.answer(Err(if seen { Refused::SeenBefore } else { Refused::NotReady }));
+            return Err(NotStored::AtTheDoor);
+        }
+        if seen || matches!(why, StoreError::OutOfOrder | StoreError::Misfit | StoreError::Closed) {
+            tracing::error!(%why, "the store refused an event for good");
+            return Err(NotStored::Later);
+        }
+        let pause = backoff.fail(u32::from_be_bytes(clock::random()));
+        tracing::error!(%why, tries = backoff.failures(), "failed to store an event; it waits");
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    fn announce(&mut self, unit: &Unit, event: Option<Event>) {
+        if let Some(release) = &unit.segment {
+            self.desk.metrics.released(release);
+            if let Some(seat) = &self.seat {
+                seat.entry().pulse.add_segment();
+            }
+        }
+        if let Some((_, Data::TranscriptGap(told))) = &unit.event {
+            self.desk.metrics.gap(told.track, told.reason, told.to_ms.saturating_sub(told.from_ms));
+        }
+        if let Some(event) = event {
+            let _ = self.desk.live.send(Arc::new(event));
+        }
+    }
+
+    pub(super) async fn conclude(&mut self, call: &mut Call) {
+        let session = call.facts().session.clone();
+        let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        let segments = loop {
+            match self.desk.store.segments(&session).await {
+                Ok(segments) => break segments,
+                Err(why) => {
+                    tracing::error!(%why, "failed to read the segments of an ending call; trying again");
+                    tokio::time::sleep(backoff.fail(u32::from_be_bytes(clock::random()))).await;
+                }
+            }
+        };
+        let lines = segments.into_iter().map(|segment| segment.line).collect();
+        call.handle_transcript(lines, clock::wall_ms(), self.desk.transcript_url.clone());
+    }
+}
