@@ -21,6 +21,7 @@ pub use health::Health;
 pub use line::{Admission, Door, Tracks};
 pub use refused::Refused;
 use secrecy::{ExposeSecret, SecretString};
+use steer::Tuning;
 pub use steer::{Change, Unchanged};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -72,6 +73,7 @@ pub struct Line {
     reports: mpsc::Sender<(TrackKey, Report)>,
     /// What the next track is opened with.
     upstream: Arc<Mutex<Arc<Upstream>>>,
+    tuning: Arc<Tuning>,
     key: DataKey,
     /// The track of the caller, which comes first where only one can be streamed.
     caller: Track,

@@ -70,6 +70,7 @@ impl Calls {
             inputs,
             reports,
             upstream: Arc::new(Mutex::new(self.upstream_for(facts))),
+            tuning: Arc::default(),
             key: key.clone(),
             caller: caller(facts),
         };

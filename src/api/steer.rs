@@ -83,6 +83,7 @@ async fn on_the_line(bridge: &Bridge, sid: &str) -> Result<Entry<Line>, Problem>
 fn problem(why: &Unchanged) -> Problem {
     match why {
         Unchanged::Over => Problem::new(StatusCode::CONFLICT, "the call is over; only one that is on the line can be changed"),
+        Unchanged::Busy => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
         Unchanged::Value(bad) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, bad.to_string()),
         Unchanged::Refused(refusal) => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("the call goes on as before: {refusal}"))

@@ -86,6 +86,8 @@ pub enum Input {
     Retune {
         /// These.
         parameters: Arc<Parameters>,
+        /// Links that know.
+        but: Vec<TrackKey>,
         /// Hears from which links an answer will come.
         answer: oneshot::Sender<Vec<(TrackKey, oneshot::Receiver<Tuned>)>>,
     },
@@ -222,7 +224,7 @@ impl Session {
             }
             // Whoever asked may have given up waiting.
             Input::Finalize { answer } => drop(answer.send(self.desk.tracks.finalize())),
-            Input::Retune { parameters, answer } => drop(answer.send(self.desk.tracks.retune(&parameters))),
+            Input::Retune { parameters, but, answer } => drop(answer.send(self.desk.tracks.retune(&parameters, &but))),
             Input::Reap => call.handle_no_more_streams(EndReason::Timeout, now),
         }
     }

@@ -130,7 +130,7 @@ impl Facts {
             parameters: Vec::new(),
             webhook: start.webhook.clone(),
             language: start.context["language"].as_str().map(str::to_owned),
-            keywords: None,
+            keywords: start.context["keywords"].as_str().map(str::to_owned),
             speech,
             started_ms: start.started_wall_ms,
             roles,

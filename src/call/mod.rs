@@ -32,7 +32,7 @@ pub use phase::{DRAIN_LIMIT, JOIN_WINDOW, LONGEST_DRAIN};
 pub use resume::{Resumed, ResumedTrack};
 pub use tracks::Sums;
 use tracks::Tracks;
-pub use unit::{Ending, Opening, Unit};
+pub use unit::{Ending, Opening, Unit, context};
 
 use crate::{
     event::{Data, Line},

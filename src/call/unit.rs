@@ -111,6 +111,12 @@ fn new_session(facts: &Facts, key: &WrappedKey) -> NewSession {
         webhook: facts.webhook.clone(),
         started_wall_ms: facts.started_ms,
         key: key.clone(),
-        context: serde_json::json!({ "language": facts.language }),
+        context: context(facts.language.as_deref(), facts.keywords.as_deref()),
     }
+}
+
+/// What a call needs to go on after a restart: what it listens for, where that is not the setting. An empty list of keywords is none,
+/// whatever the setting says.
+pub fn context(language: Option<&str>, keywords: Option<&str>) -> serde_json::Value {
+    serde_json::json!({ "language": language, "keywords": keywords })
 }

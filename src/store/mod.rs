@@ -78,6 +78,13 @@ pub enum Write {
         /// Covered up to here.
         offset: Offset,
     },
+    /// What the call needs to go on after a restart has changed.
+    Context {
+        /// Whose.
+        session: SessionId,
+        /// See [`NewSession::context`].
+        context: serde_json::Value,
+    },
     /// The session is over.
     Ended {
         /// Which.

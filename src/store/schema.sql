@@ -13,7 +13,7 @@ CREATE TABLE sessions (
     started_wall_ms INTEGER NOT NULL,
     key_id        TEXT NOT NULL,               -- which master key wraps data_key
     data_key      BLOB NOT NULL,               -- wrapped; without it the session's spooled audio is noise
-    context       TEXT NOT NULL,               -- JSON that the call needs to go on after a restart; nothing unredacted
+    context       TEXT NOT NULL,               -- JSON that the call needs to go on after a restart; nothing that was said
     ended_wall_ms INTEGER,                     -- NULL while live
     end_reason    TEXT,
     duration_ms   INTEGER,

@@ -112,6 +112,9 @@ fn apply(connection: &Connection, write: &Write, numbers: &mut Numbers, committe
             "UPDATE tracks SET mark_offset = max(mark_offset, ?) WHERE session_id = ? AND stream = ? AND track = ?",
             params![int(offset.0), session.as_str(), key.stream, key.track.as_str()],
         )),
+        Write::Context { session, context } => {
+            one(run(connection, "UPDATE sessions SET context = ? WHERE id = ?", params![context.to_string(), session.as_str()]))
+        }
         Write::Ended { session, end } => end_session(connection, session, end),
         Write::Verdict { delivery, attempt, standing } => settle(connection, *delivery, attempt, standing),
         Write::Retry(delivery) => {

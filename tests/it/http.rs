@@ -72,7 +72,12 @@ pub(crate) async fn post(stage: &Stage, path: &str, form: &[(String, String)], h
 
 /// Any request.
 pub(crate) async fn ask(stage: &Stage, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-    let mut request = Request::builder().method(method).uri(stage.http(path));
+    ask_url(&stage.http(path), method, headers, body).await
+}
+
+/// Any request to any address.
+pub(crate) async fn ask_url(url: &str, method: Method, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

@@ -6,6 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use hyper::Method;
 use pulse_bridge::{
     event::Direction,
     media::{CallSid, Chunk, Offset, SessionId, StreamSid, Track},
@@ -22,6 +23,8 @@ use url::Url;
 
 use crate::{
     binary::address_of,
+    http::ask_url,
+    phone::{Phone, recording},
     stage::{Stage, accepted, assert_unbroken, ids, load, of_type},
 };
 
@@ -49,6 +52,34 @@ async fn a_killed_bridge_loses_no_word_and_no_event() {
     assert_eq!(completed["complete"], false, "what the caller said after the kill is gone, and the event says so");
     assert!(of_type(&events, "transcript.final").iter().any(|data| data["recovered"] == true), "{events:#?}");
     assert_every_word_once(&events, THERE_BY_THEN_MS);
+    drop(second);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_call_is_ended_with_the_language_and_keywords_that_it_had_last() {
+    let mut stage = Stage::new().await;
+    let settings = stage.settings_for_a_binary();
+    let mut first = Binary::start(&settings).await;
+    let mut phone = Phone::dial_at(first.address.parse().unwrap(), "CAtuned", "/media/twilio").await.ok().unwrap();
+    phone.start_with(&["inbound"], &serde_json::json!({"keywords": "Acme:2"})).await;
+    phone.speak(&recording("mid-word"), 0..100).await;
+    assert_eq!(stage.next_event().await["type"], "call.started");
+    let url = format!("http://{}/v1/calls/CAtuned/language", first.address);
+    let answer = ask_url(&url, Method::POST, &[], r#"{"language":"es"}"#).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    first.kill();
+    let before = stage.heard_of("CAtuned").len();
+
+    let second = Binary::start(&settings).await;
+    while stage.next_event().await["type"] != "call.completed" {}
+    let heard = stage.heard_of("CAtuned");
+    assert!(heard.len() > before, "what the caller said is transcribed after the kill");
+    for log in &heard[before..] {
+        for (name, value) in [("language", "es"), ("keywords", "Acme:2")] {
+            assert!(log.query.contains(&(name.to_owned(), value.to_owned())), "{:?}", log.query);
+        }
+    }
     drop(second);
     stage.end().await;
 }

@@ -177,6 +177,92 @@ async fn a_language_that_the_service_refuses_is_told_and_the_call_goes_on_as_bef
     stage.end().await;
 }
 
+/// The next connection of the caller's track is answered so late.
+fn late(ms: u64) -> String {
+    format!(r#"{{"kind":"late_accept","ms":{ms},"attempts":[1],"session":".inbound"}}"#)
+}
+
+/// What the connections of one track were asked for.
+fn queries(stage: &Stage, call: &str, track: &str) -> Vec<Vec<(String, String)>> {
+    let is_its = |(name, value): &(String, String)| name == "external_session_id" && value.ends_with(track);
+    let all = stage.heard_of(call).into_iter().filter(|log| log.query.iter().any(is_its));
+    all.map(|log| log.query).collect()
+}
+
+fn has(query: &[(String, String)], name: &str, value: &str) -> bool {
+    query.contains(&(name.to_owned(), value.to_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_track_that_is_opened_while_a_change_is_asked_gets_it_too() {
+    let faults = Faults::of_json(&format!(r#"{{"faults":[{}]}}"#, late(2_000))).unwrap();
+    let stage = Stage::with(Plan { faults, ..Plan::default() }).await;
+    let mut phone = Phone::dial(&stage, "CAbetween").await;
+    phone.start().await;
+    speak_on(&mut phone, 0, 50).await;
+    let other_track = async {
+        while queries(&stage, "CAbetween", ".inbound").len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let media = phone.media("outbound", 1_000, &[0x55; 160]);
+        phone.say(media).await;
+    };
+    let (answer, ()) = tokio::join!(post(&stage, "/v1/calls/CAbetween/language", r#"{"language":"es"}"#), other_track);
+    assert_eq!((answer.status, answer.json()["tracks"].as_array().unwrap().len()), (202, 1), "{}", answer.text());
+    while !queries(&stage, "CAbetween", ".outbound").iter().any(|query| has(query, "language", "es")) {
+        tokio::task::yield_now().await;
+    }
+    assert!(has(&queries(&stage, "CAbetween", ".outbound")[0], "language", "en"), "it began before anybody agreed");
+    phone.stop().await;
+    assert_eq!(phone.closed().await.0, 1000);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_changes_at_once_are_both_taken() {
+    let faults = Faults::of_json(&format!(r#"{{"faults":[{}]}}"#, late(1_000))).unwrap();
+    let stage = Stage::with(Plan { faults, ..Plan::default() }).await;
+    let mut phone = Phone::dial(&stage, "CAboth").await;
+    phone.start().await;
+    speak_on(&mut phone, 0, 50).await;
+    let path = "/v1/calls/CAboth/language";
+    let (one, other) = tokio::join!(post(&stage, path, r#"{"language":"es"}"#), post(&stage, path, r#"{"keywords":"Acme:2"}"#));
+    assert_eq!((one.status, other.status), (202, 202), "{} {}", one.text(), other.text());
+    let last = stage.heard_of("CAboth").pop().unwrap();
+    assert!(has(&last.query, "language", "es") && has(&last.query, "keywords", "Acme:2"), "{:?}", last.query);
+    phone.stop().await;
+    assert_eq!(phone.closed().await.0, 1000);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_the_service_has_not_answered_is_part_of_the_next_one_and_of_no_new_track() {
+    let faults = Faults::of_json(&format!(r#"{{"faults":[{}]}}"#, late(8_000))).unwrap();
+    let mut stage = Stage::with(Plan { faults, ..Plan::default() }).await;
+    let mut phone = Phone::dial(&stage, "CAasked").await;
+    phone.start().await;
+    assert_eq!(stage.next_event().await["type"], "call.started");
+    speak_on(&mut phone, 0, 50).await;
+    let asked = post(&stage, "/v1/calls/CAasked/language", r#"{"language":"es"}"#).await;
+    assert_eq!(asked.json()["tracks"][0]["when"], "when_the_service_answers", "{}", asked.text());
+    let media = phone.media("outbound", 1_000, &[0x55; 160]);
+    phone.say(media).await;
+    let of_track = |track: &str| queries(&stage, "CAasked", track);
+    while of_track(".outbound").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(has(&of_track(".outbound")[0], "language", "en"), "nobody has agreed to the other one");
+    let taken = post(&stage, "/v1/calls/CAasked/language", r#"{"keywords":"Acme:2"}"#).await;
+    assert_eq!(taken.status, 202, "{}", taken.text());
+    for track in [".inbound", ".outbound"] {
+        let last = of_track(track).pop().unwrap();
+        assert!(has(&last, "language", "es") && has(&last, "keywords", "Acme:2"), "{track}: {last:?}");
+    }
+    phone.stop().await;
+    assert_eq!(phone.closed().await.0, 1000);
+    stage.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn finalize_brings_the_final_of_what_was_said_so_far() {
     let mut stage = Stage::new().await;
@@ -215,6 +301,9 @@ async fn a_wish_that_cannot_be_is_refused_and_says_what_can() {
         get(&stage, &format!("/v1/calls/CAwish/{verb}")).await.problem(405);
         let page = [("origin", "https://example.com")];
         ask(&stage, Method::POST, &format!("/v1/calls/CAwish/{verb}"), &page, r#"{"language":"es"}"#).await.problem(403);
+    }
+    while languages(&stage, "CAwish").is_empty() {
+        tokio::task::yield_now().await;
     }
     assert_eq!(languages(&stage, "CAwish"), ["en"]);
     phone.stop().await;

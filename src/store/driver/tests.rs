@@ -20,11 +20,13 @@ const KEY: TrackKey = TrackKey { stream: 0, track: Track::Inbound };
 async fn a_session_is_read_back_as_it_was_written() {
     let (store, _folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
-    store.commit(vec![mark(&session, 800), mark(&session, 400)]).await.unwrap();
+    let context = serde_json::json!({"language": "es"});
+    let changed = Write::Context { session: session.clone(), context };
+    store.commit(vec![mark(&session, 800), mark(&session, 400), changed]).await.unwrap();
     let live = store.unfinished().await.unwrap().pop().unwrap();
     assert_eq!(live.session.start.call_sid.as_str(), "CA1");
     assert_eq!(live.session.start.key, WrappedKey { key_id: "k1".into(), sealed: vec![1, 2, 3] });
-    assert_eq!(live.session.start.context["language"], "en");
+    assert_eq!(live.session.start.context["language"], "es");
     assert_eq!((live.session.tracks[0].mark, live.session.tracks[0].mark_at_ms), (Offset(800), 100));
     assert_eq!(live.session.tracks[0].role, Role::caller());
     assert_eq!(live.streams, [(0, StreamSid::new("MZ1").unwrap(), 0)]);

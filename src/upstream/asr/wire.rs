@@ -1,8 +1,8 @@
 //! What the older ASR says (protocols/pulse.md section 9), as the messages that a link knows.
 //!
-//! Promises: any text is an answer, never a panic. A text is a final where `isFinal` says so, and where it is not said, at the end
-//! of a turn: `isFinal` alone tells whether a text may still change, while a turn may hold several finals. Nothing has times, words or
-//! speakers. What a caller said goes straight into [`Unredacted`](crate::pii::Unredacted).
+//! Promises: any text is an answer, never a panic. A text is a final at the end of a turn, which is all that the page knows, and where
+//! `isFinal` says so: a turn may hold several finals, and whatever else a message says, nothing comes behind the end of a turn. Nothing
+//! has times, words or speakers. What a caller said goes straight into [`Unredacted`](crate::pii::Unredacted).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -24,7 +24,7 @@ pub(in crate::upstream) fn parse(text: &str) -> Message {
     match (event.as_deref(), kind.as_str(), spoken) {
         (Some("voice_activity"), ..) => frame.voice(),
         (None, "" | "transcription", Some(text)) => {
-            let is_final = boolean(frame.is_final.or(frame.is_end_of_turn));
+            let is_final = boolean(frame.is_final) || boolean(frame.is_end_of_turn);
             Message::Transcript(Box::new(Transcript { text, is_final, ..Transcript::default() }))
         }
         (None, "" | "error", None) if frame.message.is_some() || frame.error.is_some() => Message::Error(frame.error()),

@@ -3,8 +3,10 @@
 //! [`Batch`] promises:
 //! - Every stretch that it is given ends covered by finals, as silence, or as an [`Output::GivenUp`], in the order of the call's clock, and it
 //!   then is closed.
-//! - A failed request is never tried again at once, and one that would fail the same way is never tried again at all; from the first
-//!   failure in a row it takes at most the deadline and one request more. Waiting for its turn does not count: that is for the plan.
+//! - A failed request is never tried again at once, and one that would fail the same way is never tried again at all; every other is
+//!   tried again at least once. From the first failure in a row it takes at most the deadline, or the wait that the service asks for last,
+//!   and one request more. Waiting for its turn does not count: that is for the plan.
+//! - Words that streaming showed are told, if only as they were shown, where batch hears nothing in their place.
 //! - Audio is asked for only when its turn has come, and kept nowhere: what many calls wait with costs no memory.
 //! - It says where it stands at least every [`TOLD_EVERY`], so that nobody takes it for dead.
 //!
@@ -36,6 +38,7 @@ use self::{
 };
 use super::{LinkState, Report, Stretch, wire};
 use crate::{
+    audio::PhoneForm,
     backoff::Backoff,
     media::{Offset, bytes_to_ms, ms_to_bytes},
     segment::Heard,
@@ -57,8 +60,10 @@ pub(super) enum Output {
     Turn,
     /// Read this audio from the spool, then [`Batch::handle_audio`] or [`Batch::handle_unreadable`].
     Read { from: Offset, to: Offset },
-    /// Post these pieces of audio as one file, then [`Batch::handle_answer`]; the turn is over then.
-    Post(Vec<Bytes>),
+    /// Post these pieces of audio as one file of this form, then [`Batch::handle_answer`]; the turn is over then.
+    Post(Vec<Bytes>, PhoneForm),
+    /// The service heard no word where so many milliseconds may be a voice; it is asked once more in another form, or believed.
+    Wordless { voice_ms: u64, again: bool },
     /// For the session.
     Report(Box<Report>),
     /// This stretch stays untranscribed.
@@ -85,6 +90,9 @@ pub(super) struct Batch {
     /// Said where nothing better comes.
     open: Option<Heard>,
     manner: Manner,
+    form: PhoneForm,
+    /// The next piece is one that the service heard nothing in: it goes in the form that every decoder knows.
+    plainly: bool,
     state: State,
     backoff: Backoff,
     /// How long it goes on after a failure, and when that is over.
@@ -99,11 +107,13 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Transcribes these stretches, oldest first. `open` is what was being said where they begin, as far as streaming heard it.
-    pub(super) fn new(wanted: Vec<Stretch>, open: Option<Heard>, patience: Duration, now: Instant) -> Self {
+    pub(super) fn new(wanted: Vec<Stretch>, open: Option<Heard>, (form, patience): (PhoneForm, Duration), now: Instant) -> Self {
         let mut batch = Self {
             wanted: wanted.into_iter().filter(|stretch| stretch.from < stretch.to).collect(),
             open,
             manner: Manner { limit: ms_to_bytes(plan::WANTED_MS), bare: false },
+            form,
+            plainly: false,
             state: State::Queued(now),
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
             patience,
@@ -146,9 +156,7 @@ impl Batch {
     pub(super) fn handle_turn(&mut self, now: Instant) {
         let State::Queued(since) = self.state else { return };
         self.deadline = self.deadline.map(|deadline| deadline + now.saturating_duration_since(since));
-        let Some((from, to)) = plan::to_read(self.wanted.make_contiguous(), self.manner) else { return self.go_on(now) };
-        self.state = State::Reading;
-        self.outputs.push_back(Output::Read { from, to });
+        self.read(now);
     }
 
     /// The audio is here: frames in order, holes and all.
@@ -157,11 +165,13 @@ impl Batch {
         match plan::cut(self.wanted.make_contiguous(), frames, self.manner) {
             Some(Cut::Piece(piece, audio)) => {
                 self.state = State::Posting(piece);
-                self.outputs.push_back(Output::Post(audio));
+                let form = if self.plainly { PhoneForm::Pcm16 } else { self.form };
+                self.outputs.push_back(Output::Post(audio, form));
             }
             Some(Cut::Missing(to)) => {
                 self.give_up(to);
-                self.go_on(now);
+                // Nothing was asked of the service: the turn still stands.
+                self.read(now);
             }
             None => self.go_on(now),
         }
@@ -182,7 +192,8 @@ impl Batch {
         let State::Posting(piece) = std::mem::replace(&mut self.state, State::Queued(now)) else { return };
         match verdict(answer) {
             Verdict::Heard(answer) => self.hear(&piece, *answer, now),
-            Verdict::Nothing if piece.voice_ms < LEAST_VOICE_MS => self.done(&piece, "empty", now),
+            Verdict::Nothing if piece.voice_ms < LEAST_VOICE_MS => self.done(&piece, "empty", Vec::new(), now),
+            Verdict::Nothing if self.asks_plainly(&piece) => self.go_on(now),
             Verdict::Nothing => {
                 self.count(&Trouble::NoAudio);
                 self.outputs.push_back(Output::Failed { trouble: Trouble::NoAudio, again: None });
@@ -224,23 +235,50 @@ impl Batch {
         let request = self.requests;
         self.requests += 1;
         let segments = Hearing { piece, request, now }.segments(answer);
+        let is_wordless = !says_something && segments.is_empty() && piece.voice_ms >= LEAST_VOICE_MS;
+        if is_wordless {
+            if self.asks_plainly(piece) {
+                return self.go_on(now);
+            }
+            self.outputs.push_back(Output::Wordless { voice_ms: piece.voice_ms, again: false });
+        }
         let verdict = match segments.len() {
-            0 if says_something || piece.voice_ms < LEAST_VOICE_MS => "empty",
-            0 => "empty_with_voice",
+            0 if is_wordless => "empty_with_voice",
+            0 => "empty",
             _ => "heard",
         };
+        self.done(piece, verdict, segments, now);
+    }
+
+    /// Whether this piece, a voice in which the service heard nothing, is to go once more in the form that every decoder knows.
+    fn asks_plainly(&mut self, piece: &Piece) -> bool {
+        if self.form == PhoneForm::Pcm16 || self.plainly {
+            return false;
+        }
+        self.plainly = true;
+        self.outputs.push_back(Output::Wordless { voice_ms: piece.voice_ms, again: true });
+        self.outputs.push_back(Output::Counted { verdict: "empty_with_voice", transcribed_ms: 0 });
+        true
+    }
+
+    /// The piece is transcribed.
+    fn done(&mut self, piece: &Piece, verdict: &'static str, segments: Vec<Heard>, now: Instant) {
+        if std::mem::take(&mut self.plainly) && !segments.is_empty() {
+            // The other form is none that this service hears.
+            self.form = PhoneForm::Pcm16;
+        }
         let mut covered = Offset(0);
+        if self.open.as_ref().is_some_and(|open| segments.iter().any(|segment| segment.start_ms < open.end_ms)) {
+            self.open = None;
+        } else if let Some(open) = self.open.take_if(|open| open.covers <= piece.upto()) {
+            covered = open.covers;
+            self.report(Report::Final(open));
+        }
         for mut segment in segments {
             covered = covered.max(segment.covers);
             segment.covers = covered;
             self.report(Report::Final(segment));
         }
-        self.done(piece, verdict, now);
-    }
-
-    /// The piece is transcribed.
-    fn done(&mut self, piece: &Piece, verdict: &'static str, now: Instant) {
-        self.open = None;
         self.report(Report::Covered(piece.upto()));
         self.outputs.push_back(Output::Counted { verdict, transcribed_ms: bytes_to_ms(piece.wanted_bytes()) });
         self.transcribed += piece.wanted_bytes();
@@ -252,10 +290,13 @@ impl Batch {
 
     fn fail(&mut self, trouble: Trouble, after: Option<Duration>, chance: u32, now: Instant) {
         let deadline = *self.deadline.get_or_insert(now + self.patience);
-        let wait = self.backoff.fail(chance).max(after.unwrap_or_default());
-        if now + wait >= deadline {
+        let left = deadline.saturating_duration_since(now);
+        if left.is_zero() {
             return self.end(trouble, now);
         }
+        // One more try always follows: at the deadline at the latest, or when the service says that it makes sense.
+        let wait = self.backoff.fail(chance).min(left.max(FIRST_WAIT)).max(after.unwrap_or_default());
+        self.deadline = Some(deadline.max(now + wait));
         self.count(&trouble);
         self.outputs.push_back(Output::Failed { trouble, again: Some(wait) });
         self.state = State::Waiting(now + wait);
@@ -267,6 +308,13 @@ impl Batch {
         self.outputs.push_back(Output::Failed { trouble, again: None });
         self.give_up(Offset(u64::MAX));
         self.go_on(now);
+    }
+
+    /// The audio of the next piece, on the turn that it has.
+    fn read(&mut self, now: Instant) {
+        let Some((from, to)) = plan::to_read(self.wanted.make_contiguous(), self.manner) else { return self.go_on(now) };
+        self.state = State::Reading;
+        self.outputs.push_back(Output::Read { from, to });
     }
 
     /// The next piece, or the end.
@@ -281,6 +329,7 @@ impl Batch {
 
     /// What is wanted up to here stays untranscribed, but for what streaming heard of it.
     fn give_up(&mut self, to: Offset) {
+        self.plainly = false;
         if let Some(open) = self.open.take() {
             self.pass(open.covers, |_| {});
             self.report(Report::Final(open));

@@ -23,6 +23,13 @@ impl Rate {
         Self { per_minute: per_minute.max(1), begun: VecDeque::new() }
     }
 
+    /// The one that was begun at this time was no request in the end.
+    pub(in crate::upstream) fn undo(&mut self, at: Instant) {
+        if let Some(place) = self.begun.iter().rposition(|begun| *begun == at) {
+            self.begun.remove(place);
+        }
+    }
+
     /// Begins one now, or says when there will be room.
     pub(in crate::upstream) fn begin(&mut self, now: Instant) -> Result<(), Instant> {
         while self.begun.pop_front_if(|begun| *begun + SPAN <= now).is_some() {}
@@ -49,5 +56,9 @@ mod tests {
         assert_eq!(rate.begin(start + second * 30), Err(start + SPAN));
         assert_eq!(rate.begin(start + second * 61), Ok(()), "the first one is a minute old");
         assert_eq!(rate.begin(start + second * 62), Err(start + second * 10 + SPAN));
+        rate.undo(start + second * 61);
+        rate.undo(start + second * 5);
+        assert_eq!(rate.begin(start + second * 62), Ok(()), "what was no request leaves its room");
+        assert_eq!(rate.begin(start + second * 63), Err(start + second * 10 + SPAN));
     }
 }

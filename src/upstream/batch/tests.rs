@@ -4,6 +4,7 @@ use crate::{clock, media::GapReason, upstream::Reason};
 const SECOND: Duration = Duration::from_secs(1);
 /// As long as it goes on after a failure.
 const PATIENCE: Duration = Duration::from_mins(5);
+const IN_FORM: (PhoneForm, Duration) = (PhoneForm::Pcm16, PATIENCE);
 
 fn at(ms: u64) -> Offset {
     Offset(ms_to_bytes(ms))
@@ -22,11 +23,14 @@ struct Bench {
     /// A byte of each second.
     byte: fn(u64) -> u8,
     posted: Vec<u64>,
+    forms: Vec<PhoneForm>,
+    turns: u32,
     finals: Vec<(String, u64, u64)>,
     covered: Offset,
     lost: Vec<(u64, u64)>,
     counted: Vec<&'static str>,
     failed: Vec<(&'static str, bool)>,
+    wordless: Vec<(u64, bool)>,
     told: u32,
 }
 
@@ -34,16 +38,19 @@ impl Bench {
     fn new(wanted: Vec<Stretch>) -> Self {
         let now = clock::now();
         Self {
-            batch: Batch::new(wanted, None, PATIENCE, now),
+            batch: Batch::new(wanted, None, IN_FORM, now),
             now,
             spooled: 0..2_000,
             byte: |_| 0x80,
             posted: Vec::new(),
+            forms: Vec::new(),
+            turns: 0,
             finals: Vec::new(),
             covered: Offset(0),
             lost: Vec::new(),
             counted: Vec::new(),
             failed: Vec::new(),
+            wordless: Vec::new(),
             told: 0,
         }
     }
@@ -64,7 +71,10 @@ impl Bench {
 
     fn perform(&mut self, output: Output) -> bool {
         match output {
-            Output::Turn => self.batch.handle_turn(self.now),
+            Output::Turn => {
+                self.turns += 1;
+                self.batch.handle_turn(self.now);
+            }
             Output::Read { from, to } => {
                 let second = |second: u64| Frame {
                     offset: at(second * 1_000),
@@ -79,8 +89,9 @@ impl Bench {
                     .collect();
                 self.batch.handle_audio(&frames, self.now);
             }
-            Output::Post(audio) => {
+            Output::Post(audio, form) => {
                 self.posted.push(bytes_to_ms(audio.iter().map(|piece| piece.len() as u64).sum()));
+                self.forms.push(form);
                 return true;
             }
             Output::Report(report) => match *report {
@@ -94,6 +105,7 @@ impl Bench {
                 _ => panic!("batch says nothing else"),
             },
             Output::GivenUp(stretch) => self.lost.push((stretch.from_ms, stretch.to_ms)),
+            Output::Wordless { voice_ms, again } => self.wordless.push((voice_ms, again)),
             Output::Counted { verdict, .. } => self.counted.push(verdict),
             Output::Failed { trouble, again } => self.failed.push((trouble.code(), again.is_some())),
         }
@@ -142,7 +154,7 @@ fn silence_is_silence() {
     let mut bench = Bench::new(vec![stretch(0, 10_000)]);
     bench.byte = |_| 0xFF;
     for answer in [(200, SILENCE), (400, r#"{"code":"NoAudio"}"#)] {
-        let mut bench = Bench { batch: Batch::new(vec![stretch(0, 10_000)], None, PATIENCE, bench.now), ..Bench::new(vec![]) };
+        let mut bench = Bench { batch: Batch::new(vec![stretch(0, 10_000)], None, IN_FORM, bench.now), ..Bench::new(vec![]) };
         bench.byte = |_| 0xFF;
         bench.until_posted();
         bench.answer(answer.0, answer.1);
@@ -194,6 +206,41 @@ fn retry_after_is_kept() {
 }
 
 #[test]
+fn a_wait_that_the_service_asks_for_is_kept_beyond_the_deadline_and_one_more_try_follows() {
+    let mut bench = Bench::new(vec![stretch(5_000, 10_000)]);
+    bench.batch = Batch::new(vec![stretch(5_000, 10_000)], None, (PhoneForm::Pcm16, SECOND * 20), bench.now);
+    let mut times = Vec::new();
+    while bench.until_posted() {
+        times.push(bench.now);
+        bench.answer_after(429, "", Some(SECOND * 300));
+    }
+    assert_eq!((times.len(), times[1] - times[0]), (2, SECOND * 300));
+    assert_eq!(bench.lost, [(5_000, 10_000)]);
+}
+
+#[test]
+fn the_last_pause_ends_with_the_deadline_and_one_more_try_follows() {
+    let mut bench = Bench::new(vec![]);
+    bench.batch = Batch::new(vec![stretch(5_000, 10_000)], None, (PhoneForm::Pcm16, SECOND * 10), bench.now);
+    let (began, mut times) = (bench.now, Vec::new());
+    while bench.until_posted() {
+        times.push(bench.now - began);
+        bench.answer(503, "");
+    }
+    assert_eq!(times.last(), Some(&(SECOND * 10)), "{times:?}");
+}
+
+#[test]
+fn a_hole_in_the_spool_takes_no_turn_of_its_own() {
+    let mut bench = Bench::new(vec![stretch(10_000, 30_000), stretch(100_000, 110_000), stretch(200_000, 210_000)]);
+    bench.spooled = 205..300;
+    bench.until_posted();
+    bench.answer(200, SILENCE);
+    assert!(!bench.until_posted());
+    assert_eq!((bench.turns, bench.lost.len(), bench.covered), (1, 3, at(210_000)));
+}
+
+#[test]
 fn a_file_that_is_too_large_is_halved_until_it_fits_or_is_as_short_as_can_be() {
     let mut bench = Bench::new(vec![stretch(0, 100_000)]);
     while bench.until_posted() {
@@ -221,7 +268,7 @@ fn waiting_for_its_turn_does_not_use_up_the_deadline() {
     // The backoff is over, and its turn does not come for an hour.
     while !matches!(bench.batch.state, State::Queued(_)) {
         while let Some(output) = bench.batch.poll_output() {
-            assert!(!matches!(output, Output::Post(_)));
+            assert!(!matches!(output, Output::Post(..)));
         }
         bench.now = bench.batch.poll_timeout().unwrap();
         bench.batch.handle_timeout(bench.now);
@@ -285,30 +332,6 @@ fn an_answer_without_times_is_asked_for_again_without_what_lies_around() {
 }
 
 #[test]
-fn what_was_being_said_is_said_only_where_batch_brings_nothing_better() {
-    let open = || {
-        let piece =
-            Piece { start: at(10_000), start_ms: 10_000, length: 64_000, wanted: vec![(at(10_000), at(13_000))], voice_ms: 0 };
-        let wire::Message::Transcript(answer) = wire::parse(r#"{"transcription":"half a"}"#) else { unreachable!() };
-        Hearing { piece: &piece, request: 0, now: clock::now() }.segments(*answer).remove(0)
-    };
-    for (status, body, finals, lost) in [(200, HELLO, "hello", 0), (403, "", "half a", 1)] {
-        let mut bench = Bench::new(vec![]);
-        bench.batch = Batch::new(vec![stretch(10_000, 20_000)], Some(open()), PATIENCE, bench.now);
-        bench.until_posted();
-        bench.answer(status, body);
-        assert!(!bench.until_posted());
-        assert_eq!((bench.finals.len(), bench.finals[0].0.as_str(), bench.lost.len()), (1, finals, lost), "{status}");
-    }
-    let mut bench = Bench::new(vec![]);
-    bench.batch = Batch::new(vec![stretch(10_000, 20_000)], Some(open()), PATIENCE, bench.now);
-    bench.until_posted();
-    bench.answer(403, "");
-    bench.until_posted();
-    assert_eq!(bench.lost, [(13_000, 20_000)], "only what streaming did not hear is a gap");
-}
-
-#[test]
 fn a_success_makes_earlier_failures_history() {
     let mut bench = Bench::new(vec![stretch(0, 10_000), stretch(60_000, 70_000)]);
     bench.until_posted();
@@ -333,3 +356,5 @@ fn nothing_to_do_is_done_at_once_and_late_words_change_nothing() {
     bench.batch.handle_timeout(bench.now + SECOND * 100);
     assert!(!bench.until_posted() && bench.batch.poll_timeout().is_none() && bench.finals.is_empty());
 }
+
+mod wordless;

@@ -7,8 +7,8 @@ use std::{
     error::Error,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -70,17 +70,22 @@ impl BatchEndpoint {
     }
 
     /// Waits until one more request may begin; it is over when the answer is dropped.
-    async fn turn(&self) -> OwnedSemaphorePermit {
+    async fn turn(self: Arc<Self>) -> Turn {
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("nobody closes it");
         loop {
-            let begun = self.rate.lock().unwrap_or_else(PoisonError::into_inner).begin(clock::now());
-            let Err(room) = begun else { return permit };
+            let now = clock::now();
+            let begun = self.rate().begin(now);
+            let Err(room) = begun else { return Turn { endpoint: self, unspent: Some(now), _permit: permit } };
             clock::sleep_until(Some(room)).await;
         }
     }
 
-    async fn post(self: Arc<Self>, upstream: Arc<Upstream>, audio: Vec<Bytes>) -> (Answer, Option<String>) {
-        let request = match self.request(&upstream, audio).await {
+    fn rate(&self) -> MutexGuard<'_, Rate> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn post(self: Arc<Self>, upstream: Arc<Upstream>, audio: Vec<Bytes>, form: PhoneForm) -> (Answer, Option<String>) {
+        let request = match self.request(&upstream, audio, form).await {
             Ok(request) => request,
             Err(trouble) => return (Answer::Failed(trouble), None),
         };
@@ -88,9 +93,8 @@ impl BatchEndpoint {
         tokio::time::timeout(REQUEST_DEADLINE, exchange).await.unwrap_or((Answer::Failed(Trouble::Late), None))
     }
 
-    async fn request(&self, upstream: &Upstream, audio: Vec<Bytes>) -> Result<Request<Full<Bytes>>, Trouble> {
+    async fn request(&self, upstream: &Upstream, audio: Vec<Bytes>, form: PhoneForm) -> Result<Request<Full<Bytes>>, Trouble> {
         let bad = |what: &str| Trouble::Unreachable(Reason::before_a_call(what));
-        let form = self.form;
         // Five minutes of audio take a moment to decode.
         let body = tokio::task::spawn_blocking(move || phone_file(form, &audio)).await.map_err(|_| bad("internal"))?;
         let url = address(&self.url, &upstream.parameters).ok_or_else(|| bad("upstream.batch_url is no HTTP address"))?;
@@ -144,9 +148,32 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// Leave for one request. Without a request it does not count for the minute.
+struct Turn {
+    endpoint: Arc<BatchEndpoint>,
+    /// When the minute counted it.
+    unspent: Option<Instant>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// The request goes out.
+    const fn spend(&mut self) {
+        self.unspent = None;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(at) = self.unspent {
+            self.endpoint.rate().undo(at);
+        }
+    }
+}
+
 /// What happens to the one thing that is under way.
 enum Event {
-    Turn(OwnedSemaphorePermit),
+    Turn(Turn),
     Read(Reader, std::io::Result<Vec<Frame>>),
     Answer(Answer, Option<String>),
 }
@@ -163,7 +190,7 @@ pub(super) async fn run(
     reader: Reader,
     reports: &mpsc::Sender<(TrackKey, Report)>,
 ) -> Option<u64> {
-    let mut batch = Batch::new(left, open, endpoint.patience, clock::now());
+    let mut batch = Batch::new(left, open, (endpoint.form, endpoint.patience), clock::now());
     let mut work = Work { upstream, endpoint, reader: Some(reader), turn: None, task: None, is_posting: false };
     loop {
         while let Some(output) = batch.poll_output() {
@@ -196,7 +223,7 @@ struct Work<'a> {
     /// Away while it reads.
     reader: Option<Reader>,
     /// Held from its grant to its answer.
-    turn: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
     task: Option<Task>,
     /// An answer is awaited.
     is_posting: bool,
@@ -219,9 +246,12 @@ impl Work<'_> {
                     Event::Read(reader, read)
                 }));
             }
-            Output::Post(audio) => {
+            Output::Post(audio, form) => {
                 self.is_posting = true;
-                let posting = Arc::clone(self.endpoint).post(Arc::clone(self.upstream), audio);
+                if let Some(turn) = &mut self.turn {
+                    turn.spend();
+                }
+                let posting = Arc::clone(self.endpoint).post(Arc::clone(self.upstream), audio, form);
                 self.task = Some(Box::pin(async move {
                     let (answer, id) = posting.await;
                     Event::Answer(answer, id)
@@ -230,6 +260,18 @@ impl Work<'_> {
             Output::Report(report) => return Some(*report),
             Output::GivenUp(stretch) => return Some(stretch.given_up()),
             Output::Counted { verdict, transcribed_ms } => self.upstream.metrics.batch(verdict, transcribed_ms),
+            Output::Wordless { voice_ms, again: true } => {
+                tracing::warn!(
+                    voice_ms,
+                    "the speech service's batch endpoint heard no word where there is a voice; it is asked once more with PCM"
+                );
+            }
+            Output::Wordless { voice_ms, again: false } => {
+                tracing::warn!(
+                    voice_ms,
+                    "the speech service's batch endpoint heard no word where there may be a voice; this is taken for silence"
+                );
+            }
             Output::Failed { trouble, again } => log(&trouble, again),
         }
         None

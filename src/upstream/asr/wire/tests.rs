@@ -18,14 +18,14 @@ fn error(text: &str) -> (ErrorKind, String) {
 }
 
 #[test]
-fn is_final_decides_and_where_it_is_absent_the_end_of_a_turn_does() {
+fn the_end_of_a_turn_and_is_final_each_make_a_final() {
     let rows = [
         (r#"{"text":"hi","isEndOfTurn":false}"#, "hi", false),
         (r#"{"text":"hi there","isEndOfTurn":true}"#, "hi there", true),
         (r#"{"type":"transcription","text":"hi","isEndOfTurn":false,"isFinal":false}"#, "hi", false),
         (r#"{"type":"transcription","text":"hi","isEndOfTurn":false,"isFinal":true}"#, "hi", true),
         (r#"{"type":"transcription","text":"hi","isEndOfTurn":true,"isFinal":true}"#, "hi", true),
-        (r#"{"type":"transcription","text":"hi","isEndOfTurn":true,"isFinal":false}"#, "hi", false),
+        (r#"{"type":"transcription","text":"hi","isEndOfTurn":true,"isFinal":false}"#, "hi", true),
         (r#"{"text":"hi"}"#, "hi", false),
         (r#"{"text":"","isEndOfTurn":"true"}"#, "", true),
         (r#"{"text":"hi","isEndOfTurn":true,"isFinal":null,"error":"x","more":[1]}"#, "hi", true),

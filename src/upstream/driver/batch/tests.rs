@@ -133,7 +133,8 @@ async fn an_answer_that_never_ends_is_cut_off() {
             });
         }
     });
-    let (answer, _) = endpoint(&url, PhoneForm::Mulaw, 25).post(upstream(), vec![Bytes::from_static(&[0xFF; 800])]).await;
+    let (answer, _) =
+        endpoint(&url, PhoneForm::Mulaw, 25).post(upstream(), vec![Bytes::from_static(&[0xFF; 800])], PhoneForm::Mulaw).await;
     assert!(matches!(answer, Answer::Failed(Trouble::Unreadable | Trouble::Broken)), "{answer:?}");
 }
 
@@ -170,10 +171,22 @@ async fn a_bridge_that_stops_leaves_the_rest_for_the_next_start() {
 #[tokio::test]
 async fn no_more_requests_go_at_once_or_in_a_minute_than_are_allowed() {
     let endpoint = endpoint("http://127.0.0.1:9/", PhoneForm::Pcm16, 3);
-    let may_begin = || endpoint.turn().now_or_never();
+    let may_begin = || {
+        let mut turn = Arc::clone(&endpoint).turn().now_or_never()?;
+        turn.spend();
+        Some(turn)
+    };
     let (first, second) = (may_begin().unwrap(), may_begin().unwrap());
     assert!(may_begin().is_none(), "two are under way");
     drop((first, second));
     assert!(may_begin().is_some());
     assert!(may_begin().is_none(), "three began in this minute");
+}
+
+#[tokio::test]
+async fn a_turn_that_became_no_request_leaves_its_room_in_the_minute() {
+    let endpoint = endpoint("http://127.0.0.1:9/", PhoneForm::Pcm16, 1);
+    for _ in 0..3 {
+        assert!(Arc::clone(&endpoint).turn().now_or_never().is_some());
+    }
 }
