@@ -22,7 +22,7 @@ use crate::{
     spool::SpoolTrack,
     stream::{
         Closing, StreamTotals,
-        driver::{self, PeerInfo, StreamStart},
+        driver::{self, PeerInfo, QUEUED_BYTES, StreamStart},
         order::FILL_CAP_MS,
     },
     upstream::{Command, QUEUE_MS, Turn},
@@ -64,6 +64,7 @@ impl driver::Calls for Door {
 /// A link's queue with less room than this share of it counts as full: 6 s of its 15, as one frame behind a gap brings its silence with it.
 const LEAST_ROOM: (usize, usize) = (2, 5);
 const _: () = assert!(FILL_CAP_MS < QUEUE_MS * LEAST_ROOM.0 as u64 / LEAST_ROOM.1 as u64, "a filled gap has to fit");
+const _: () = assert!(bytes_to_ms(QUEUED_BYTES as u64) + FILL_CAP_MS <= QUEUE_MS, "what waited to be let in comes at once");
 /// A sender whose audio is further ahead of the time that has passed is no phone, and can wait.
 const AHEAD: Duration = Duration::from_secs(5);
 /// Longest wait for room at a time, so that the socket's other business is not forgotten.

@@ -77,7 +77,7 @@ pub(super) fn judge(facts: &Facts, limit: Duration) -> Check {
 }
 
 /// What to do where the plan is full.
-const FULL: &str = "each call takes a stream a track; take fewer calls at once (ingest.max_calls) or raise the plan";
+const FULL: &str = "each call takes a stream a track; set upstream.max_sessions to what the plan has, or raise the plan";
 
 fn refused(facts: &Facts, refusal: &Refusal) -> (State, String, String) {
     let fail = |text: String, advice: &str| (State::Fail, text, advice.to_owned());
@@ -208,9 +208,9 @@ mod tests {
         Fail wss://api.example/…/live does not have the language in this region (in its words)
           → set upstream.language to one that it has, or upstream.url to another region
         Warn wss://api.example/…/live has no stream left for this account now (429: in its words)
-          → each call takes a stream a track; take fewer calls at once (ingest.max_calls) or raise the plan
+          → each call takes a stream a track; set upstream.max_sessions to what the plan has, or raise the plan
         Warn wss://api.example/…/live closed the stream at once: the plan is full (1008: in its words)
-          → each call takes a stream a track; take fewer calls at once (ingest.max_calls) or raise the plan
+          → each call takes a stream a track; set upstream.max_sessions to what the plan has, or raise the plan
         Fail wss://api.example/…/live has no such route (404)
           → check the path of upstream.url; Pulse's own is wss://api.smallest.ai/waves/v1/stt/live
         Fail wss://api.example/…/live answered 302 instead of opening a stream (in its words)
@@ -240,7 +240,7 @@ mod tests {
         Fail wss://api.example/…/live refused the parameters (in its words)
           → check upstream.language (pulse-bridge.toml:9)
         Warn wss://api.example/…/live has no stream left for this account now (in its words)
-          → each call takes a stream a track; take fewer calls at once (ingest.max_calls) or raise the plan
+          → each call takes a stream a track; set upstream.max_sessions to what the plan has, or raise the plan
         Fail wss://api.example/…/live ended a stream at once (in its words)
           → try again
         ");

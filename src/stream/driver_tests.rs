@@ -225,8 +225,10 @@ async fn a_sender_faster_than_speech_waits_until_it_is_let_in() {
 fn a_queue_is_full_at_its_bytes_or_its_items_and_never_before() {
     let now = clock::now();
     let chunk = |length: usize| Chunk { offset: Offset(0), at_ms: 0, audio: vec![7; length].into(), received: now };
-    let shut = || Door::<Seat>::Asked { answer: Box::pin(std::future::pending()), since: now, queue: Vec::new(), bytes: 0 };
+    let bytes = [0; Track::ALL.len()];
+    let shut = || Door::<Seat>::Asked { answer: Box::pin(std::future::pending()), since: now, queue: Vec::new(), bytes };
     let mut by_bytes = shut();
+    by_bytes.pass(Passed::Audio(Track::Outbound, chunk(QUEUED_BYTES - 1)));
     by_bytes.pass(Passed::Audio(Track::Inbound, chunk(QUEUED_BYTES - 1)));
     assert_eq!(by_bytes.full_until(), None);
     by_bytes.pass(Passed::Audio(Track::Inbound, chunk(1)));

@@ -175,7 +175,7 @@ async fn stream(
                     waiting.push_back(*report);
                 }
                 Output::Hangup => way = Way::Idle,
-                Output::Dial => way = set_out(upstream, &external_session_id, &turn, &mut link),
+                Output::Dial => way = set_out(upstream, &external_session_id, &mut turn, &mut link),
                 Output::Audio { audio, received } => {
                     way.write(Message::Binary(audio), &mut link, &upstream.settings).await;
                     way.wrote(received, &upstream.metrics);
@@ -233,7 +233,8 @@ async fn stream(
 }
 
 /// Dials where there is a session slot, else waits for one.
-fn set_out(upstream: &Arc<Upstream>, external_session_id: &str, turn: &Turn, link: &mut Link) -> Way {
+fn set_out(upstream: &Arc<Upstream>, external_session_id: &str, turn: &mut Turn, link: &mut Link) -> Way {
+    turn.want();
     if !turn.is_granted() {
         link.handle_queued(clock::now());
         return Way::Queued(Box::pin(turn.granted()));

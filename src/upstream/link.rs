@@ -29,7 +29,7 @@ enum State {
     Queued,
     /// The service ended a stream on which nothing came; the next audio opens another one.
     Resting,
-    /// Another try is no use; audio is taken until its end.
+    /// Another try is no use, or none is wanted; audio is taken until its end.
     Refused,
     Closed,
 }
@@ -40,6 +40,8 @@ pub struct Link {
     settings: Arc<LinkSettings>,
     recovered: bool,
     state: State,
+    /// It never has a connection.
+    unstreamed: bool,
     /// No more audio will come.
     ended: bool,
     backlog: Backlog,
@@ -93,6 +95,7 @@ impl Link {
             settings,
             recovered: remains.is_some(),
             state: State::Connecting,
+            unstreamed: false,
             ended: false,
             timers,
             got: (Offset(0), Offset(0)),

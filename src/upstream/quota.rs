@@ -3,8 +3,8 @@
 //! Promises:
 //! - A request is granted whole or not at all, in the order of its class; reconnects come before new calls.
 //! - New calls leave [`reserve`] free, so that they cannot starve those that are live.
-//! - No more is granted than the service let us have lately: a refusal shrinks the view to what is really open, and it grows again by
-//!   one slot each [`GROW_EVERY`], up to the limit that is set.
+//! - No more is granted than the service let us have lately: a refusal shrinks the view to what is really open. What opens all the same
+//!   is in the view at once; besides it grows each [`GROW_EVERY`], by one slot first and faster while all of it is really open.
 //! - Where every slot that is granted is freed at some time, every request is granted at some time.
 //!
 //! The caller drains [`Quota::poll_output`] after every `handle_*`, and tells of every slot that is freed exactly once.
@@ -18,8 +18,10 @@ use std::{
 const RESERVE_PERCENT: usize = 5;
 /// Under so many slots each is needed more than a reserve.
 const RESERVE_FROM: usize = 20;
-/// How often the view grows by one slot after the service refused one: a plan that other programs share is not asked for more all the time.
+/// How often the view grows after the service refused one: a plan that other programs share is not asked for more all the time.
 pub const GROW_EVERY: Duration = Duration::from_secs(5);
+/// A step of growth is twice the one before where all of the view was open, so had room, up to this share of the limit in percent.
+const GROW_PERCENT: usize = 10;
 /// Where nothing of ours is open and still we are refused, the next try waits at least so long.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
@@ -74,6 +76,8 @@ pub struct Quota {
     quiet_until: Option<Instant>,
     /// The view grows then; `None` where it is whole.
     grows_at: Option<Instant>,
+    /// By so many slots.
+    grows_by: usize,
     granted: VecDeque<Ticket>,
     tickets: u64,
 }
@@ -92,6 +96,7 @@ impl Quota {
             new: VecDeque::new(),
             quiet_until: None,
             grows_at: None,
+            grows_by: 1,
             granted: VecDeque::new(),
             tickets: 0,
         }
@@ -125,15 +130,32 @@ impl Quota {
 
     /// Asks for so many slots, 1 to the limit, all or none.
     pub fn handle_request(&mut self, slots: usize, class: Class, now: Instant) -> Ticket {
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        let request = Request { ticket, slots: slots.clamp(1, self.limit) };
-        match class {
-            Class::New => self.new.push_back(request),
-            Class::Reconnect => self.reconnects.push_back(request),
-        }
+        let request = self.request(slots);
+        let ticket = request.ticket;
+        self.queue(class).push_back(request);
         self.grant(now);
         ticket
+    }
+
+    /// Asks for one slot again that the service refused: it has waited its turn, and comes before all others of its class.
+    pub fn handle_requested_again(&mut self, class: Class, now: Instant) -> Ticket {
+        let request = self.request(1);
+        let ticket = request.ticket;
+        self.queue(class).push_front(request);
+        self.grant(now);
+        ticket
+    }
+
+    fn request(&mut self, slots: usize) -> Request {
+        self.tickets += 1;
+        Request { ticket: Ticket(self.tickets), slots: slots.clamp(1, self.limit) }
+    }
+
+    const fn queue(&mut self, class: Class) -> &mut VecDeque<Request> {
+        match class {
+            Class::New => &mut self.new,
+            Class::Reconnect => &mut self.reconnects,
+        }
     }
 
     /// One slot less is wanted by a request that waits; without a slot it is none.
@@ -151,9 +173,14 @@ impl Quota {
         self.grant(now);
     }
 
-    /// The connection of a slot is open.
-    pub const fn handle_opened(&mut self) {
+    /// The connection of a slot is open: whatever was refused before, the service lets us have so many.
+    pub fn handle_opened(&mut self, now: Instant) {
         self.open += 1;
+        self.view = self.view.max(self.open.min(self.limit));
+        if self.view == self.limit {
+            self.grows_at = None;
+        }
+        self.grant(now);
     }
 
     /// An open connection is gone.
@@ -168,6 +195,7 @@ impl Quota {
         let quiet = now + retry_after.unwrap_or_default().max(pause);
         self.quiet_until = self.quiet_until.max(Some(quiet));
         self.grows_at = (self.view < self.limit).then_some(quiet + GROW_EVERY);
+        self.grows_by = 1;
     }
 
     /// One more slot for a moment, for the connection that takes over from one of ours: now or not at all.
@@ -180,7 +208,9 @@ impl Quota {
     /// A deadline of [`Quota::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(at) = self.grows_at.filter(|at| *at <= now) {
-            self.view += 1;
+            let is_proven = self.open >= self.view;
+            self.view = self.limit.min(self.view + self.grows_by);
+            self.grows_by = if is_proven { (2 * self.grows_by).min(self.limit * GROW_PERCENT / 100).max(1) } else { 1 };
             self.grows_at = (self.view < self.limit).then(|| at + GROW_EVERY);
         }
         self.grant(now);
@@ -217,8 +247,8 @@ impl Quota {
             let class = if self.reconnects.is_empty() { Class::New } else { Class::Reconnect };
             let queue = if class == Class::New { &self.new } else { &self.reconnects };
             let Some(slots) = queue.front().map(|request| request.slots).filter(|slots| self.fits(*slots, class)) else { return };
-            let queue = if class == Class::New { &mut self.new } else { &mut self.reconnects };
-            self.granted.extend(queue.pop_front().map(|request| request.ticket));
+            let request = self.queue(class).pop_front();
+            self.granted.extend(request.map(|request| request.ticket));
             self.in_use += slots;
         }
     }

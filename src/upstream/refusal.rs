@@ -10,7 +10,11 @@ use std::{fmt, time::Duration};
 pub use flags::Flags;
 use serde_json::value::RawValue;
 
-use super::{Parameters, asr::Objection, wire};
+use super::{
+    Parameters,
+    asr::{Cause, Objection},
+    wire,
+};
 
 /// Most characters of the service's own words that are repeated.
 const MAX_REASON: usize = 200;
@@ -192,6 +196,9 @@ pub enum Refusal {
     /// The service ended the stream with `is_last` although it was not asked to.
     #[error("the speech service ended the stream by itself; it is opened again")]
     Ended,
+    /// Our own plan has no session for one more connection of a call that has one.
+    #[error("no session of the plan is free for the connection that is to take over; raise upstream.max_sessions or the plan")]
+    NoSession,
     /// Our bytes were not taken in time.
     #[error("the speech service stopped reading; the stream is opened again")]
     Stalled,
@@ -277,7 +284,11 @@ impl Refusal {
     /// Whether the service would not have one more session now: waiting for one is no outage.
     #[must_use]
     pub const fn is_quota(&self) -> bool {
-        matches!(self, Self::RateLimited { .. } | Self::Policy { .. })
+        match self {
+            Self::RateLimited { .. } | Self::Policy { .. } => true,
+            Self::Objection(objection) => matches!(objection.cause, Cause::Quota),
+            _ => false,
+        }
     }
 
     /// How long the service asked us to wait.
@@ -305,6 +316,7 @@ impl Refusal {
             Self::ClosedBeforeMessage { .. } => "closed_before_message",
             Self::Dropped { .. } => "dropped",
             Self::Ended => "ended",
+            Self::NoSession => "no_session",
             Self::Stalled => "stalled",
             Self::Silent => "silent",
             Self::Deaf => "deaf",

@@ -146,7 +146,7 @@ fn a_speech_service_that_would_not_is_told_by_the_cause() {
     speech      FAIL   ws://127.0.0.1:PORT/…/live refused what the key's plan does not have (403: forbidden: the plan does not include this)
                        → use a key of a plan that has it (SMALLEST_API_KEY), or switch off one of upstream.redact_pii, upstream.redact_pci, upstream.diarize
     speech      warn   ws://127.0.0.1:PORT/…/live has no stream left for this account now (429: Rate limit exceeded: too many requests)
-                       → each call takes a stream a track; take fewer calls at once (ingest.max_calls) or raise the plan
+                       → each call takes a stream a track; set upstream.max_sessions to what the plan has, or raise the plan
     speech      FAIL   ws://127.0.0.1:PORT/…/dead has no such route (404)
                        → check the path of upstream.url; Pulse's own is wss://api.smallest.ai/waves/v1/stt/live
     speech      FAIL   nobody listens at ws://127.0.0.1:PORT/live (connection refused)

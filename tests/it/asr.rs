@@ -182,11 +182,13 @@ async fn whatever_the_service_has_against_us_is_told_by_readyz_and_log_and_what_
     ];
     join_all(rows.map(|(call, rules, auth, cause)| async move {
         let service = Service::start(faults(rules), auth).await;
-        let mut stage = service.stage(&[]).await;
+        // Who is told of the quota waits for a session behind the call's end.
+        let mut stage = service.stage(&[("PULSE_BRIDGE_UPSTREAM_SLOT_WAIT", "2 s")]).await;
         good_call(&stage, call).await;
         let events = until_completed(&mut stage, &[call]).await.remove(call).unwrap();
         let completed = &events.last().unwrap()["data"];
-        let gap = serde_json::json!([{"from_ms": 0, "reason": "upstream_lost", "to_ms": 11_600}]);
+        let reason = if call == "CAasr-full" { "quota" } else { "upstream_lost" };
+        let gap = serde_json::json!([{"from_ms": 0, "reason": reason, "to_ms": 11_600}]);
         assert_eq!((&completed["complete"], &completed["tracks"][0]["gaps"]), (&false.into(), &gap), "{call}");
         let ready = http::get(&stage, "/readyz").await.json();
         assert_eq!(ready["speech"]["state"], "failing", "{ready:#}");

@@ -1,8 +1,15 @@
 //! A speech service that can be killed like a process and started again at the same address.
 
-use std::{net::SocketAddr, sync::Mutex, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
-use pulse_bridge::emulate::{Auth, Emulator, Faults, HeardLog, Script};
+use pulse_bridge::{
+    clock,
+    emulate::{Auth, Emulator, Faults, HeardLog, Script},
+};
 use tokio::{net::TcpListener, runtime, sync::oneshot, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +23,8 @@ pub(crate) struct Speech {
     pub address: SocketAddr,
     /// What was heard in all of its lives.
     pub heard: HeardLog,
+    /// When that log began.
+    began: Instant,
     script: Script,
     life: Mutex<Option<runtime::Runtime>>,
     stopped: CancellationToken,
@@ -27,7 +36,7 @@ impl Speech {
         let script = Script::of_fixtures(&all_fixtures());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let (life, stopped) = (Mutex::default(), CancellationToken::new());
-        let mut speech = Self { address, heard: HeardLog::default(), script, life, stopped };
+        let mut speech = Self { address, heard: HeardLog::default(), began: clock::now(), script, life, stopped };
         speech.address = speech.live(faults).await;
         speech
     }
@@ -54,6 +63,20 @@ impl Speech {
         if let Some(life) = life {
             spawn_blocking(move || life.shutdown_timeout(DEATH)).await.expect("it dies");
         }
+    }
+
+    /// So long after it was killed its port takes every connection and drops it; when each came, in milliseconds since the log began.
+    pub(crate) async fn stay_dead(&self, time: Duration) -> Vec<u64> {
+        let listener = TcpListener::bind(self.address).await.expect("its port is free");
+        let mut came = Vec::new();
+        let turning_away = async {
+            while let Ok(dial) = listener.accept().await {
+                came.push(u64::try_from((clock::now() - self.began).as_millis()).unwrap());
+                drop(dial);
+            }
+        };
+        let _ = tokio::time::timeout(time, turning_away).await;
+        came
     }
 
     /// Tells it to stop politely.

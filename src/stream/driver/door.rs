@@ -1,6 +1,6 @@
 //! The way from a stream to its call.
 //!
-//! Promises: what comes before the stream is let in is kept, in order, up to [`QUEUED_BYTES`] and [`QUEUED_ITEMS`]; once it is
+//! Promises: what comes before the stream is let in is kept, in order, up to [`QUEUED_BYTES`] a track and [`QUEUED_ITEMS`]; once it is
 //! refused nothing more is passed on; a stream that ends while it still asks is let in or refused before it is over.
 
 use std::{
@@ -19,9 +19,9 @@ use crate::{
     stream::{Closing, StreamTotals},
 };
 
-/// Most audio kept for a stream that is not let in yet, in bytes: ten seconds of two tracks. A sender that is faster than speech must wait
-/// then; one that is not has sent for [`QUEUED_TIME`].
-pub const QUEUED_BYTES: usize = 160_000;
+/// Most audio of a track kept for a stream that is not let in yet, in bytes: ten seconds, which all fit into what is behind at once. A
+/// sender that is faster than speech must wait then; one that is not has sent for [`QUEUED_TIME`].
+pub const QUEUED_BYTES: usize = 80_000;
 /// Most chunks and digits kept for a stream that is not let in yet.
 pub const QUEUED_ITEMS: usize = 2_000;
 /// How long a stream whose queue is full may wait for being let in before it is closed.
@@ -34,7 +34,7 @@ type Asking<A> = Pin<Box<dyn Future<Output = Result<A, Closing>> + Send>>;
 /// The way to the call: shut until the start, then asked, then open or refused for good.
 pub(super) enum Door<A> {
     Shut,
-    Asked { answer: Asking<A>, since: Instant, queue: Vec<Passed>, bytes: usize },
+    Asked { answer: Asking<A>, since: Instant, queue: Vec<Passed>, bytes: [usize; Track::ALL.len()] },
     Open(A),
     Refused,
 }
@@ -70,7 +70,9 @@ impl<A> Door<A> {
     /// Until when the queue may stay full; `None` while there is room.
     pub(super) fn full_until(&self) -> Option<Instant> {
         match self {
-            Self::Asked { since, queue, bytes, .. } if *bytes >= QUEUED_BYTES || queue.len() >= QUEUED_ITEMS => {
+            Self::Asked { since, queue, bytes, .. }
+                if bytes.iter().any(|bytes| *bytes >= QUEUED_BYTES) || queue.len() >= QUEUED_ITEMS =>
+            {
                 Some(*since + QUEUED_TIME)
             }
             _ => None,
@@ -83,14 +85,16 @@ impl<A: Admission> Door<A> {
         let calls = calls.clone();
         let since = start.at;
         let answer = Box::pin(async move { calls.admit(start).await });
-        *self = Self::Asked { answer, since, queue: Vec::new(), bytes: 0 };
+        *self = Self::Asked { answer, since, queue: Vec::new(), bytes: [0; Track::ALL.len()] };
     }
 
     pub(super) fn pass(&mut self, passed: Passed) {
         match self {
             Self::Shut | Self::Refused => {}
             Self::Asked { queue, bytes, .. } => {
-                *bytes += if let Passed::Audio(_, chunk) = &passed { chunk.audio.len() } else { 0 };
+                if let Passed::Audio(track, chunk) = &passed {
+                    bytes[*track as usize] += chunk.audio.len();
+                }
                 queue.push(passed);
             }
             Self::Open(admission) => hand_over(admission, passed),

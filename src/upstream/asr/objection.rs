@@ -72,7 +72,7 @@ impl fmt::Display for Objection {
             Cause::Parameters => ("did not accept the parameters", "check upstream.asr and upstream.language in the settings"),
             Cause::Quota => (
                 "has too many streams of this account",
-                "it is tried again; take fewer calls at once (ingest.max_calls) or raise the plan",
+                "it is tried again; set upstream.max_sessions to what the plan has, or raise the plan",
             ),
             Cause::Idle => ("ended a stream without audio", "it is opened again with the next audio"),
         };

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::{Event, FirstWritten, Overlap, Socket, Turn, Upstream, Way, chance, dial, probe, said};
 use crate::{
     clock,
-    upstream::{Control, Link, Output, Parameters, Protocol, Reason, Refusal, Tuned},
+    upstream::{Control, Link, Output, Parameters, Protocol, Refusal, Tuned},
 };
 
 /// A connection that has given its last words is closed within this time: answer and close take a round trip each.
@@ -53,7 +53,7 @@ impl Next {
                 let (has_slot, may_connect, id) = (self.slot.is_some(), turn.may_connect(), self.external_session_id.clone());
                 self.way = Way::Dialling(Box::pin(async move {
                     if !has_slot {
-                        return Err(Refusal::Unreachable { reason: Reason::before_a_call("no session of the plan is free") });
+                        return Err(Refusal::NoSession);
                     }
                     may_connect.await;
                     open(with, id).await
@@ -136,6 +136,9 @@ impl Next {
         };
         tracing::debug!(cause = refusal.code(), "no other connection to the speech service yet: {refusal}");
         (self.way, self.slot) = (Way::Idle, None);
+        if refusal.is_quota() {
+            turn.next_refused(refusal.retry_after());
+        }
         link.handle_next_refused(refusal, chance(), clock::now());
     }
 

@@ -2,6 +2,7 @@
 
 mod refused;
 mod spooled;
+mod turns;
 
 use bytes::Bytes;
 use tokio::{
@@ -37,6 +38,7 @@ struct Rig {
     offset: u64,
     spool: SpoolTrack,
     leaving: Leaving,
+    turns: Turns,
     _folder: Folder,
 }
 
@@ -46,6 +48,10 @@ impl Rig {
     }
 
     fn with_room(settings: LinkSettings, commands: usize, reports: usize) -> Self {
+        Self::with_turn(settings, commands, reports, |turns| turns.ask(1, crate::upstream::Class::New).pop().unwrap())
+    }
+
+    fn with_turn(settings: LinkSettings, commands: usize, reports: usize, turn: impl FnOnce(&Turns) -> Turn) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         // Small, so that a service that does not read is noticed soon.
         socket.set_recv_buffer_size(8 * 1024).unwrap();
@@ -66,7 +72,7 @@ impl Rig {
         };
         let turns = Turns::new(2, 20, Duration::from_secs(5), Arc::default());
         tokio::spawn(turns.clone().keep_time(CancellationToken::new()));
-        let turn = turns.ask(1, crate::upstream::Class::New).pop().unwrap();
+        let turn = turn(&turns);
         let (commands, orders) = mpsc::channel(commands);
         let (told, reports) = mpsc::channel(reports);
         let folder = Folder::new();
@@ -74,7 +80,7 @@ impl Rig {
         let spool = Spool::open(&folder.0).unwrap().track(&session, KEY, &DataKey::new([1; 32]));
         let track = LinkTrack { key: KEY, external_session_id: "CA1.inbound".to_owned(), spool: spool.clone(), remains: None };
         let task = tokio::spawn(run(Arc::new(upstream), turn, track, orders, told));
-        Self { listener, commands, reports, task, offset: 0, spool, leaving, _folder: folder }
+        Self { listener, commands, reports, task, offset: 0, spool, leaving, turns, _folder: folder }
     }
 
     async fn tcp(&self) -> TcpStream {

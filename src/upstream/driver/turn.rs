@@ -3,6 +3,8 @@
 //! Promises: a slot is freed on every path, because dropping its [`Turn`] frees it; so is a place in a queue; a wait may be dropped
 //! and begun again without losing its place. One lock, held for arithmetic only.
 
+mod guards;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -12,6 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(super) use guards::Open;
+pub use guards::Overlap;
+use guards::Waiting;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +29,9 @@ use crate::{
         quota::{Class, Fill, Quota, Ticket},
     },
 };
+
+/// A connection that was refused before it was so old, and on which nothing was heard, was never live.
+const LIVE_AFTER: Duration = Duration::from_secs(5);
 
 /// The slots and the connects of one process. Clones share.
 #[derive(Clone)]
@@ -108,14 +116,14 @@ impl Turns {
     /// For a track that is not to be streamed.
     #[must_use]
     pub fn none(&self) -> Turn {
-        Turn { turns: self.clone(), seat: None, class: Class::New, asked: clock::now() }
+        Turn::new(self.clone(), None, Class::New, clock::now())
     }
 
     fn request(&self, state: &mut State, tracks: usize, class: Class, now: Instant) -> Vec<Turn> {
         let together = if tracks > state.quota.limit() { 1 } else { tracks };
         let party = |state: &mut State| {
             let seat = Seat::ask(state, together, class, now);
-            (0..together).map(move |_| Turn { turns: self.clone(), seat: Some(seat.clone()), class, asked: now })
+            (0..together).map(move |_| Turn::new(self.clone(), Some(seat.clone()), class, now))
         };
         (0..tracks / together.max(1)).flat_map(|_| party(state)).collect()
     }
@@ -180,6 +188,15 @@ struct Seat {
 impl Seat {
     fn ask(state: &mut State, slots: usize, class: Class, now: Instant) -> Self {
         let ticket = state.quota.handle_request(slots, class, now);
+        Self::of(state, ticket)
+    }
+
+    fn ask_again(state: &mut State, class: Class, now: Instant) -> Self {
+        let ticket = state.quota.handle_requested_again(class, now);
+        Self::of(state, ticket)
+    }
+
+    fn of(state: &mut State, ticket: Ticket) -> Self {
         let (sender, granted) = watch::channel(false);
         state.parties.insert(ticket, sender);
         Self { ticket, granted, told: Arc::default() }
@@ -191,11 +208,34 @@ pub struct Turn {
     turns: Turns,
     /// None where the track is not to be streamed, or needs no slot any more.
     seat: Option<Seat>,
+    is_streamed: bool,
+    /// As what it asks while it has not been live.
     class: Class,
     asked: Instant,
+    /// Its first connection that was not refused at once.
+    opened: Option<Instant>,
+    is_heard: bool,
 }
 
 impl Turn {
+    const fn new(turns: Turns, seat: Option<Seat>, class: Class, asked: Instant) -> Self {
+        Self { turns, is_streamed: seat.is_some(), seat, class, asked, opened: None, is_heard: false }
+    }
+
+    /// Those that have been live come before those that have not.
+    fn class(&self) -> Class {
+        self.opened.map_or(self.class, |_| Class::Reconnect)
+    }
+
+    /// Asks for a slot where the one that it had was given back.
+    pub(super) fn want(&mut self) {
+        if self.is_streamed && self.seat.is_none() {
+            let class = self.class();
+            self.seat = Some(self.turns.change(|state, now| Seat::ask(state, 1, class, now)));
+            self.asked = clock::now();
+        }
+    }
+
     /// Whether it has its slot.
     #[must_use]
     pub fn is_granted(&self) -> bool {
@@ -230,6 +270,7 @@ impl Turn {
             Report::State(LinkState::Queued) => self.say_queued(),
             Report::State(LinkState::Reconnecting { cause, .. }) if cause.is_quota() => self.refused(cause.retry_after()),
             Report::State(LinkState::Refused(_)) => self.give_back(),
+            Report::Interim(_) | Report::Final(_) => self.is_heard = true,
             _ => {}
         }
     }
@@ -255,7 +296,7 @@ impl Turn {
 
     /// Waits until the process may connect once more.
     pub(super) fn may_connect(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (turns, class) = (self.turns.clone(), self.class);
+        let (turns, class) = (self.turns.clone(), self.class());
         async move {
             let (told, hears) = oneshot::channel();
             let place = turns.change(|state, now| {
@@ -275,26 +316,35 @@ impl Turn {
 
     /// The link has a connection; it is open until the guard is dropped.
     pub(super) fn opened(&mut self) -> Open {
-        self.class = Class::Reconnect;
+        self.opened.get_or_insert_with(clock::now);
         let life = self.turns.change(|state, now| {
-            state.quota.handle_opened();
+            state.quota.handle_opened(now);
             state.budget.handle_opened(now)
         });
         Open { turns: self.turns.clone(), life, well: false }
     }
 
-    /// The service would not have this session: its slot is given back, and asked for again before any new call's.
+    /// The service would not have this session: its slot is given back, and asked for again before any other of its class.
     fn refused(&mut self, retry_after: Option<Duration>) {
-        self.turns.0.metrics.quota_shrank();
-        let seat = self.seat.take();
-        let seat = self.turns.change(|state, now| {
-            state.quota.handle_refused(retry_after, now);
+        self.next_refused(retry_after);
+        let lived = |at: &Instant| self.is_heard || clock::now().saturating_duration_since(*at) >= LIVE_AFTER;
+        self.opened = self.opened.filter(lived);
+        let (class, seat) = (self.class(), self.seat.take());
+        self.seat = self.turns.change(|state, now| {
             seat.map(|seat| {
+                // Before its slot is free for others.
+                let again = Seat::ask_again(state, class, now);
                 give_back(state, seat.ticket, now);
-                Seat::ask(state, 1, Class::Reconnect, now)
+                again
             })
         });
-        (self.seat, self.class, self.asked) = (seat, Class::Reconnect, clock::now());
+        self.asked = clock::now();
+    }
+
+    /// The service would not have one more session beside this link's own.
+    pub(super) fn next_refused(&self, retry_after: Option<Duration>) {
+        self.turns.0.metrics.quota_shrank();
+        self.turns.change(|state, now| state.quota.handle_refused(retry_after, now));
     }
 
     /// No session is wanted any more.
@@ -325,53 +375,6 @@ fn give_back(state: &mut State, ticket: Ticket, now: Instant) {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.give_back();
-    }
-}
-
-/// A slot for a moment.
-pub struct Overlap(Turns);
-
-impl Drop for Overlap {
-    fn drop(&mut self) {
-        self.0.change(|state, now| state.quota.handle_freed(now));
-    }
-}
-
-/// A connection that is open.
-pub(super) struct Open {
-    turns: Turns,
-    life: Life,
-    well: bool,
-}
-
-impl Open {
-    /// It ends because we are done with it.
-    pub(super) const fn ends_well(&mut self) {
-        self.well = true;
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.turns.change(|state, now| {
-            state.quota.handle_closed();
-            state.budget.handle_closed(self.life, self.well, now);
-        });
-    }
-}
-
-/// A place among those who want to connect.
-struct Waiting {
-    turns: Turns,
-    place: Place,
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.turns.change(|state, _| {
-            state.budget.handle_withdrawn(self.place);
-            state.connects.remove(&self.place);
-        });
     }
 }
 

@@ -28,6 +28,7 @@ impl Link {
         self.left_for = GapReason::Quota;
         self.complete = false;
         self.state = State::Refused;
+        self.unstreamed = true;
         self.report(Report::State(LinkState::Unstreamed));
         if self.ended {
             self.finish(false);

@@ -1,7 +1,7 @@
 //! The connection's replacement while the call goes on: before the service's limit is reached, and when other parameters are wanted.
 //!
 //! Promises: the next connection is opened beside the one in use and takes over at a silence, when all that was sent is asked for and
-//! answered; what is not answered within [`PARTING`], or was cut in mid-speech at the latest moment, is sent again, so no word is
+//! answered, and where the plan has no session for two it is opened only then; what is not answered within [`PARTING`], or was cut in mid-speech at the latest moment, is sent again, so no word is
 //! lost or cut in two; a next connection that does not come about costs the one in use nothing; one that is there when the
 //! other is lost takes its place at once.
 
@@ -36,7 +36,7 @@ const MOST_TRIES: u32 = 10;
 pub enum Tuned {
     /// A connection with them is open; it takes over at the next silence.
     Ready,
-    /// There is no connection now; the next one has them.
+    /// The next connection has them: there is none now, or the plan has no session for two at once.
     Later,
     /// The service would not; everything stays as it was.
     Refused(Refusal),
@@ -62,6 +62,8 @@ enum Step {
 pub(super) struct Rotation {
     step: Step,
     backoff: Backoff,
+    /// The plan has no session for the next connection: it is opened when the one in use was hung up.
+    alone: bool,
     /// Parameters that the next connection is to have.
     wanted: Option<Arc<Parameters>>,
     /// The parameters in use are new, and the service has not said a word under them.
@@ -72,7 +74,14 @@ pub(super) struct Rotation {
 
 impl Rotation {
     pub(super) const fn new(first: Duration) -> Self {
-        Self { step: Step::Serving, backoff: Backoff::new(first, RETRY_CAP), wanted: None, unproven: false, swaps: 0 }
+        Self {
+            step: Step::Serving,
+            backoff: Backoff::new(first, RETRY_CAP),
+            alone: false,
+            wanted: None,
+            unproven: false,
+            swaps: 0,
+        }
     }
 
     /// Connections that took over from a living one.
@@ -117,6 +126,7 @@ impl Link {
                 self.dial_next();
                 self.flush(now);
             }
+            State::Refused if self.unstreamed => self.tune(parameters),
             State::Connecting | State::Refused => {
                 self.tune(parameters);
                 self.state = State::Connecting;
@@ -128,19 +138,32 @@ impl Link {
 
     /// The next connection is open.
     pub fn handle_next_ready(&mut self, now: Instant) {
-        let (State::Open(connection), Step::Dialling) = (&self.state, self.rotation.step) else { return };
+        if self.rotation.step == Step::Dialling && self.await_silence(now) && self.rotation.wanted.is_some() {
+            self.outputs.push_back(Output::Tuned(Tuned::Ready));
+        }
+    }
+
+    /// The connection in use can be replaced; whether there is one.
+    fn await_silence(&mut self, now: Instant) -> bool {
+        let State::Open(connection) = &self.state else { return false };
         let by_limit = connection.since + share(self.settings.session_limit, LATEST_AT);
         let latest = if self.rotation.wanted.is_some() { now + RETUNE_LATEST } else { by_limit };
         self.rotation.step = Step::Ready { quiet_bytes: 0, latest };
         self.timers.set(Timer::Rotate, latest.min(now + SILENCE));
-        if self.rotation.wanted.is_some() {
-            self.outputs.push_back(Output::Tuned(Tuned::Ready));
-        }
+        true
     }
 
     /// The next connection was refused, or is gone before it was used.
     pub fn handle_next_refused(&mut self, refusal: Refusal, chance: u32, now: Instant) {
         if matches!(self.rotation.step, Step::Serving | Step::Waiting) {
+            return;
+        }
+        let is_urgent = self.rotation.wanted.is_some() || self.rotation.backoff.failures() >= MOST_TRIES;
+        if refusal == Refusal::NoSession && is_urgent && self.await_silence(now) {
+            self.rotation.alone = true;
+            if self.rotation.wanted.is_some() {
+                self.outputs.push_back(Output::Tuned(Tuned::Later));
+            }
             return;
         }
         // One that was idle for long may be closed for that alone.
@@ -212,7 +235,8 @@ impl Link {
     pub(super) fn stop_rotating(&mut self) {
         self.timers.clear(Timer::Rotate);
         self.rotation.wanted = None;
-        if std::mem::replace(&mut self.rotation.step, Step::Serving) != Step::Serving {
+        let alone = std::mem::take(&mut self.rotation.alone);
+        if std::mem::replace(&mut self.rotation.step, Step::Serving) != Step::Serving && !alone {
             self.outputs.push_back(Output::DropNext);
         }
     }
@@ -229,7 +253,7 @@ impl Link {
     /// The connection in use is lost; whether the next one, open or still being opened, takes its place.
     pub(super) fn take_next(&mut self, cause: &Refusal, chance: u32, now: Instant) -> bool {
         let step = std::mem::replace(&mut self.rotation.step, Step::Serving);
-        if matches!(step, Step::Serving | Step::Waiting) {
+        if matches!(step, Step::Serving | Step::Waiting) || std::mem::take(&mut self.rotation.alone) {
             if let Some(parameters) = self.rotation.wanted.take() {
                 self.tune(parameters);
             }
@@ -267,6 +291,7 @@ impl Link {
 
     fn dial_next(&mut self) {
         self.rotation.step = Step::Dialling;
+        self.rotation.alone = false;
         self.timers.clear(Timer::Rotate);
         self.outputs.push_back(Output::DialNext(self.rotation.wanted.clone()));
     }
@@ -299,11 +324,26 @@ impl Link {
         let from = if answered { connection.sent_end() } else { self.replay_from() };
         self.rotation.swaps += 1;
         self.rotation.backoff.reset();
+        self.timers.clear_connection();
+        if std::mem::take(&mut self.rotation.alone) {
+            return self.dial_in_its_place(now);
+        }
         self.rotation.unproven |= self.rotation.wanted.take().is_some();
         self.outputs.push_back(Output::Swap);
-        self.timers.clear_connection();
         self.open(from, now);
         self.flush(now);
+    }
+
+    /// Hangs up and dials again with the session that is held: what has no stored final is sent again, as behind any loss.
+    fn dial_in_its_place(&mut self, now: Instant) {
+        self.rotation.step = Step::Serving;
+        if let Some(parameters) = self.rotation.wanted.take() {
+            self.rotation.unproven = true;
+            self.outputs.push_back(Output::Tune(Some(parameters)));
+        }
+        self.outputs.extend([Output::Control(Control::CloseStream), Output::Hangup, Output::Dial]);
+        self.state = State::Connecting;
+        self.be_patient(now);
     }
 }
 

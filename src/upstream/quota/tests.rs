@@ -19,7 +19,7 @@ fn in_use(limit: usize, slots: usize, now: Instant) -> Quota {
     let mut quota = Quota::new(limit);
     for _ in 0..slots {
         quota.handle_request(1, Class::Reconnect, now);
-        quota.handle_opened();
+        quota.handle_opened(now);
     }
     assert_eq!(granted(&mut quota).len(), slots);
     quota
@@ -78,6 +78,57 @@ fn a_refusal_shrinks_the_view_to_what_is_open_and_it_grows_again_step_by_step() 
     assert_eq!((granted(&mut quota), quota.fill()), (vec![again], fill(41, 41, 0)));
     quota.handle_timeout(start + 60 * GROW_EVERY);
     assert_eq!((quota.fill().limit, quota.poll_timeout()), (100, None));
+}
+
+#[test]
+fn connections_that_open_all_the_same_undo_what_one_refusal_shrank() {
+    let start = crate::clock::now();
+    let mut quota = Quota::new(100);
+    for _ in 0..40 {
+        quota.handle_request(1, Class::Reconnect, start);
+    }
+    assert_eq!(granted(&mut quota).len(), 40);
+    quota.handle_refused(None, start);
+    quota.handle_freed(start);
+    let again = quota.handle_requested_again(Class::Reconnect, start);
+    assert_eq!(quota.fill(), fill(39, 1, 1));
+    (0..39).for_each(|_| quota.handle_opened(start + SECOND));
+    assert_eq!((granted(&mut quota), quota.fill()), (vec![], fill(39, 39, 1)));
+    quota.handle_timeout(start + REFUSED_PAUSE + GROW_EVERY);
+    assert_eq!((granted(&mut quota), quota.fill()), (vec![again], fill(40, 40, 0)));
+}
+
+#[test]
+fn the_view_grows_faster_while_all_of_it_is_open_and_step_by_step_while_it_is_not() {
+    let start = crate::clock::now();
+    let limits = |proven: bool| {
+        let mut quota = in_use(100, 1, start);
+        quota.handle_refused(None, start);
+        let steps = (1..=8).map(|step| {
+            quota.handle_timeout(start + step * GROW_EVERY);
+            while proven && quota.open < quota.view {
+                quota.handle_opened(start + step * GROW_EVERY);
+            }
+            quota.view
+        });
+        steps.collect::<Vec<_>>()
+    };
+    assert_eq!(limits(true), [2, 4, 8, 16, 26, 36, 46, 56]);
+    assert_eq!(limits(false), [2, 4, 5, 6, 7, 8, 9, 10], "nothing was open that would have told more");
+}
+
+#[test]
+fn who_was_refused_comes_first_in_its_class_and_no_other() {
+    let now = crate::clock::now();
+    let mut quota = in_use(2, 2, now);
+    let new = quota.handle_request(1, Class::New, now);
+    let live = quota.handle_request(1, Class::Reconnect, now);
+    let refused = quota.handle_requested_again(Class::New, now);
+    let expected = [live, refused, new];
+    for ticket in expected {
+        quota.handle_freed(now);
+        assert_eq!(granted(&mut quota), [ticket]);
+    }
 }
 
 #[test]
@@ -191,7 +242,7 @@ impl World {
                 let class = if live { Class::Reconnect } else { Class::New };
                 let ticket = self.quota.handle_request(slots, class, self.now);
                 self.waiting.push((ticket, slots.min(self.quota.limit())));
-                self.quota.handle_opened();
+                self.quota.handle_opened(self.now);
             }
             Step::Withdraw(which) if !self.waiting.is_empty() => {
                 let at = which % self.waiting.len();
@@ -204,7 +255,9 @@ impl World {
             Step::Refuse(after) if self.held > 0 => {
                 self.quota.handle_refused(after.map(Duration::from_secs), self.now);
                 self.free();
-                self.take(&Step::Ask(1, true));
+                let class = if after.is_some() { Class::New } else { Class::Reconnect };
+                self.waiting.push((self.quota.handle_requested_again(class, self.now), 1));
+                self.quota.handle_opened(self.now);
             }
             Step::Pass(ms) => {
                 self.now += Duration::from_millis(ms);

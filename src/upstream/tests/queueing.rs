@@ -91,3 +91,19 @@ fn a_track_that_is_not_to_be_streamed_is_left_whole() {
     rig.hang_up();
     assert_eq!(rig.said(""), ["connecting", "dial", "unstreamed", "closed", "left 0..90000quota", "done"]);
 }
+
+#[test]
+fn the_older_asr_s_rate_limit_waits_for_a_slot_too() {
+    let reason = Reason::before_a_call("Rate limit exceeded");
+    let full = Refusal::Objection(crate::upstream::Objection { cause: crate::upstream::Cause::Quota, reason });
+    assert!(full.is_quota() && full.to_string().contains("upstream.max_sessions"), "{full}");
+    let mut rig = Rig::with(LinkSettings { slot_wait: Duration::from_secs(10), ..LinkSettings::default() });
+    rig.drain();
+    rig.talk(3_000);
+    rig.refuse(full);
+    rig.hang_up();
+    rig.wait(1_000);
+    rig.queue();
+    rig.wait(11_000);
+    assert_eq!(rig.said("left"), ["left 0..3000quota"]);
+}

@@ -362,3 +362,21 @@ fn a_link_that_was_refused_for_its_language_can_be_given_another() {
     assert_eq!(rig.log, ["1200 tune to es", "1200 tuned later", "1200 dial", "1200 live"]);
     assert!(rig.sent() == samples(0..9_600));
 }
+
+#[test]
+fn a_plan_that_is_full_for_long_does_not_keep_a_connection_to_its_limit() {
+    let limit = Duration::from_secs(10_000);
+    let mut rig =
+        Rig::with(LinkSettings { session_limit: limit, deaf_after: Duration::from_hours(1), ..LinkSettings::default() });
+    rig.connect();
+    rig.wait(9_000_000);
+    for _ in 0..10 {
+        rig.next_refused(Refusal::NoSession);
+        rig.wait(30_000);
+    }
+    rig.quietly().next_refused(Refusal::NoSession);
+    rig.wait(600);
+    assert_eq!(rig.said(""), [r#"{"type":"close_stream"}"#, "hangup", "dial"]);
+    rig.connect();
+    assert_eq!(rig.end().reconnects, 0);
+}

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 
 /// Reads the request's head and answers it.
-async fn refuse(rig: &Rig, pieces: &[&str]) {
+pub(super) async fn refuse(rig: &Rig, pieces: &[&str]) {
     let mut tcp = rig.tcp().await;
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
@@ -18,7 +18,7 @@ async fn refuse(rig: &Rig, pieces: &[&str]) {
     }
 }
 
-fn answer(status: &str, headers: &str, body: &str) -> String {
+pub(super) fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
 }
 

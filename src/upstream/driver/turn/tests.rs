@@ -1,7 +1,10 @@
 //! Slots as links hold them.
 
 use super::*;
-use crate::upstream::{Reason, Refusal};
+use crate::{
+    transcript::tests::heard,
+    upstream::{Reason, Refusal},
+};
 
 fn turns(sessions: usize) -> Turns {
     Turns::new(sessions, 20, Duration::from_secs(5), Arc::default())
@@ -63,6 +66,34 @@ async fn a_link_that_was_refused_gives_its_slot_back_and_is_first_in_the_queue()
     assert_eq!((turns.fill(), held[2].is_granted()), (fill(2, 2, 2), false));
     drop((held.remove(0), open));
     assert!(held[1].is_granted() && !waiting.is_granted());
+}
+
+#[tokio::test]
+async fn only_a_link_that_was_live_comes_before_those_that_were_not() {
+    let turns = turns(2);
+    let mut held = turns.ask(2, Class::New);
+    let mut live = held.pop().unwrap();
+    drop(live.opened());
+    live.note(&Report::Interim(heard("hello", 0, 0)));
+    let mut closed_at_once = held.pop().unwrap();
+    drop(closed_at_once.opened());
+    too_many(&mut closed_at_once);
+    too_many(&mut live);
+    assert_eq!((closed_at_once.class(), live.class()), (Class::New, Class::Reconnect));
+}
+
+#[tokio::test]
+async fn a_slot_that_was_given_back_is_asked_for_again_and_one_that_never_was_is_not() {
+    let turns = turns(1);
+    let mut turn = turns.ask(1, Class::New).pop().unwrap();
+    let cause = Refusal::Language { reason: Reason::default() };
+    turn.note(&Report::State(LinkState::Refused(cause)));
+    assert_eq!(turns.fill(), fill(0, 1, 0));
+    let mut never = turns.none();
+    never.want();
+    turn.want();
+    turn.want();
+    assert_eq!((turns.fill(), turn.is_granted(), never.is_granted()), (fill(1, 1, 0), true, false));
 }
 
 #[tokio::test]
