@@ -128,11 +128,20 @@ impl Link {
 
     /// The next connection is open.
     pub fn handle_next_ready(&mut self, now: Instant) {
-        let (State::Open(connection), Step::Dialling) = (&self.state, self.rotation.step) else { return };
-        let by_limit = connection.since + share(self.settings.session_limit, LATEST_AT);
-        let latest = if self.rotation.wanted.is_some() { now + RETUNE_LATEST } else { by_limit };
+        if self.rotation.step != Step::Dialling {
+            return;
+        }
+        let latest = match &self.state {
+            State::Open(_) if self.rotation.wanted.is_some() => now + RETUNE_LATEST,
+            State::Open(connection) => connection.since + share(self.settings.session_limit, LATEST_AT),
+            // The one in use is given up, and this one takes its place as soon as that is acted upon.
+            State::Losing(_) => now,
+            _ => return,
+        };
         self.rotation.step = Step::Ready { quiet_bytes: 0, latest };
-        self.timers.set(Timer::Rotate, latest.min(now + SILENCE));
+        if self.is_connected() {
+            self.timers.set(Timer::Rotate, latest.min(now + SILENCE));
+        }
         if self.rotation.wanted.is_some() {
             self.outputs.push_back(Output::Tuned(Tuned::Ready));
         }
