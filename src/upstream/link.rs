@@ -64,8 +64,8 @@ pub struct Link {
     impatient: bool,
     /// `finalize` is to be sent when the rest is.
     finalize_wanted: bool,
-    /// So often the last words did not come.
-    farewells: u8,
+    /// Up to where finals covered the audio when the last words did not come, and how often they did not.
+    farewells: (Offset, u8),
     malformed: u64,
     complete: bool,
     /// Why audio is left that no final covers.
@@ -105,7 +105,7 @@ impl Link {
             keepalive_refused: false,
             impatient: false,
             finalize_wanted: false,
-            farewells: 0,
+            farewells: (Offset(0), 0),
             malformed: 0,
             complete: true,
             left_for: GapReason::UpstreamLost,
@@ -297,6 +297,7 @@ impl Link {
         let State::Open(connection) = &mut self.state else { return };
         connection.unanswered_pings = 0;
         let message = self.settings.protocol.parse(text);
+        let (finalized, is_transcript) = (self.finalized, matches!(message, wire::Message::Transcript(_)));
         if !matches!(message, wire::Message::Error(_) | wire::Message::Malformed) {
             connection.heard = true;
             connection.answered |= connection.closing && message.is_final();
@@ -314,6 +315,9 @@ impl Link {
             wire::Message::Error(error) => self.hear_error(error, now),
             wire::Message::Unknown => {}
             wire::Message::Malformed => self.malformed += 1,
+        }
+        if is_transcript {
+            self.put_off_the_close(finalized, now);
         }
     }
 
