@@ -305,7 +305,8 @@ impl Link {
     /// The next connection takes over. `answered`: the one before has said all about what it was sent.
     fn swap(&mut self, answered: bool, now: Instant) {
         let State::Open(connection) = &self.state else { return };
-        let from = if answered { connection.sent_end() } else { self.replay_from() };
+        // What it was sent last may be from before what is final, for the words to be known by.
+        let from = if answered { connection.sent_end().max(self.finalized) } else { self.replay_from() };
         self.rotation.swaps += 1;
         self.rotation.backoff.reset();
         self.rotation.unproven |= self.rotation.wanted.take().is_some();

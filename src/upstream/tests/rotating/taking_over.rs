@@ -12,3 +12,28 @@ fn a_next_connection_that_opens_while_the_other_is_being_given_up_takes_its_plac
     assert_eq!(rig.said("")[rig.log.len() - 3..], ["reconnecting 1 error_frame", "swap", "live"], "{:?}", rig.log);
     assert_eq!(rig.end().reconnects, 1);
 }
+
+#[test]
+fn a_connection_that_was_only_sent_what_is_final_is_parted_with_at_what_is_final() {
+    let mut rig = Rig::rotating();
+    rig.talk(3_000);
+    rig.final_words("one two three", 0.5, 2.9);
+    rig.covered(2_900);
+    rig.hush(600);
+    rig.link.handle_finalize(rig.now);
+    rig.drain();
+    rig.hear(NOTHING);
+    rig.covered(3_600);
+    rig.lose(Lost::Broken);
+    rig.wait(500);
+    rig.connect();
+    // The words of before are being sent again, for the voices.
+    rig.retune("es");
+    rig.next_ready();
+    rig.wait(9_000);
+    assert_eq!(rig.said("swap"), ["swap"]);
+    rig.wait(6_000);
+    rig.quietly().talk(1_200);
+    assert!(rig.sent() == samples(3_600 * 8..4_800 * 8), "{} bytes", rig.sent().len());
+    assert_eq!(rig.end().replayed_ms, 0);
+}
