@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Backoff, Chunk, Control, Link, LinkState, Output, Refusal, Report, State, Timer};
+use super::{Backoff, Chunk, Control, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, ends::LEAST_VOICE_MS};
 use crate::{
     media::bytes_to_ms,
     upstream::{Parameters, backlog::is_quiet},
@@ -215,6 +215,16 @@ impl Link {
         } else if !asked && connection.finalize_at.is_none() {
             self.ask();
         }
+    }
+
+    /// A final without words was heard. Where it does not say that it is the answer to `finalize`, it may be about something before, and tell nothing
+    /// of the voice that was sent: the next connection is sent that again. Says whether it is.
+    pub(super) fn doubts_the_answer(&mut self, covers: Offset, now: Instant) -> bool {
+        let doubts = self.rotation.holds_back() && self.backlog.voice_between_ms(self.finalized, covers) >= LEAST_VOICE_MS;
+        if doubts {
+            self.swap(false, now);
+        }
+        doubts
     }
 
     /// The next connection is of no use any more.

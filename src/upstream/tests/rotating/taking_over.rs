@@ -37,3 +37,25 @@ fn a_connection_that_was_only_sent_what_is_final_is_parted_with_at_what_is_final
     assert!(rig.sent() == samples(3_600 * 8..4_800 * 8), "{} bytes", rig.sent().len());
     assert_eq!(rig.end().replayed_ms, 0);
 }
+
+#[test]
+fn an_empty_final_that_does_not_say_what_it_answers_is_no_answer_for_a_voice() {
+    for (voice_ms, again) in [(240, false), (900, true)] {
+        let mut rig = Rig::rotating();
+        rig.talk(9_000 - voice_ms);
+        rig.final_words("one two three", 0.5, f64::from(u32::try_from(9_000 - voice_ms).unwrap()) / 1_000.0);
+        rig.covered(9_000 - voice_ms);
+        rig.talk(voice_ms);
+        rig.next_ready();
+        rig.hush(600);
+        rig.quietly().hear(r#"{"transcript":"","is_final":true}"#);
+        assert_eq!(rig.log.last().unwrap(), "9600 swap");
+        assert_eq!(rig.said("covered").is_empty(), again, "{:?}", rig.log);
+        rig.talk(6_000);
+        let sent = rig.sent();
+        let before_silence = sent.iter().position(|byte| *byte == 0xFF);
+        assert_eq!(before_silence.is_some(), again);
+        let voice = samples((9_000 - voice_ms) * 8..9_000 * 8);
+        assert!(before_silence.is_none_or(|at| sent[..at].ends_with(&voice)), "the voice is sent again");
+    }
+}
