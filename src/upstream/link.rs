@@ -305,7 +305,9 @@ impl Link {
             self.backoff.reset();
             self.impatient = false;
             self.timers.clear(Timer::Patience);
-            self.rotation.prove();
+            if self.rotation.prove() {
+                self.outputs.push_back(Output::Proven);
+            }
         }
         match message {
             wire::Message::Transcript(transcript) if transcript.is_final => self.hear_final(*transcript, now),

@@ -90,9 +90,9 @@ impl Rotation {
         matches!(self.step, Step::Parting { .. })
     }
 
-    /// The service has said something that is no error.
-    pub(super) const fn prove(&mut self) {
-        self.unproven = false;
+    /// The service has said something that is no error; whether that proves parameters.
+    pub(super) const fn prove(&mut self) -> bool {
+        std::mem::replace(&mut self.unproven, false)
     }
 
     /// This is being sent.

@@ -59,3 +59,19 @@ fn an_empty_final_that_does_not_say_what_it_answers_is_no_answer_for_a_voice() {
         assert!(before_silence.is_none_or(|at| sent[..at].ends_with(&voice)), "the voice is sent again");
     }
 }
+
+#[test]
+fn other_parameters_are_proven_by_the_first_word_under_them_and_only_once() {
+    let mut rig = Rig::rotating();
+    rig.talk(3_000);
+    rig.interim("one");
+    rig.lose(Lost::Broken);
+    rig.retune("es");
+    rig.wait(500);
+    rig.connect();
+    assert!(rig.said("proven").is_empty());
+    rig.wait(1_500);
+    rig.interim("uno");
+    rig.interim("uno dos");
+    assert_eq!(rig.said("proven"), ["proven"]);
+}
