@@ -173,6 +173,8 @@ impl Link {
     /// A connection was opened at this time: when its replacement begins.
     pub(super) fn serve_from(&mut self, since: Instant) {
         self.rotation.step = Step::Serving;
+        // How the replacement of another one fared says nothing about this one's.
+        self.rotation.backoff.reset();
         self.timers.set(Timer::Rotate, since + share(self.settings.session_limit, BEGIN_AT));
     }
 
@@ -318,7 +320,6 @@ impl Link {
         // What it was sent last may be from before what is final, for the words to be known by.
         let from = if answered { connection.sent_end().max(self.finalized) } else { self.replay_from() };
         self.rotation.swaps += 1;
-        self.rotation.backoff.reset();
         self.rotation.unproven |= self.rotation.wanted.take().is_some();
         self.outputs.push_back(Output::Swap);
         self.timers.clear_connection();

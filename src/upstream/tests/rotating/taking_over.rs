@@ -75,3 +75,21 @@ fn other_parameters_are_proven_by_the_first_word_under_them_and_only_once() {
     rig.interim("uno dos");
     assert_eq!(rig.said("proven"), ["proven"]);
 }
+
+#[test]
+fn a_connection_whose_forerunner_was_never_replaced_is_given_as_many_tries() {
+    let mut rig = Rig::rotating();
+    rig.talk(9_000);
+    for _ in 0..15 {
+        rig.next_refused(busy());
+        rig.wait(30_000);
+    }
+    assert_eq!(rig.said("open next").len(), 10);
+    rig.lose(Lost::Broken);
+    rig.wait(500);
+    rig.connect();
+    rig.quietly().wait(9_000);
+    rig.next_refused(busy());
+    rig.wait(1_000);
+    assert_eq!(rig.said("open next").len(), 2, "{:?}", rig.log);
+}
