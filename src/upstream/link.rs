@@ -274,6 +274,9 @@ impl Link {
 
     /// The connection is gone.
     pub fn handle_lost(&mut self, lost: Lost, chance: u32, now: Instant) {
+        if self.is_of_the_parted() {
+            return;
+        }
         let State::Open(connection) = &self.state else { return };
         let polite = matches!(lost, Lost::Closed { code: None | Some(1000 | 1001), .. });
         let is_last = !self.settings.protocol.says_last() && lost.is_normal();
@@ -294,6 +297,9 @@ impl Link {
 
     /// A text frame came.
     pub fn handle_message(&mut self, text: &str, now: Instant) {
+        if self.is_of_the_parted() {
+            return;
+        }
         let State::Open(connection) = &mut self.state else { return };
         connection.unanswered_pings = 0;
         let message = self.settings.protocol.parse(text);

@@ -238,6 +238,11 @@ impl Link {
         }
     }
 
+    /// Whether what comes of a connection is of the one that was parted with: the next one is not in its place yet.
+    pub(super) fn is_of_the_parted(&self) -> bool {
+        self.outputs.iter().any(|output| matches!(output, Output::Swap))
+    }
+
     /// The connection in use rests: the next one is not needed, but parameters that it was to have are.
     pub(super) fn rest_from_rotating(&mut self) {
         let wanted = self.rotation.wanted.take();

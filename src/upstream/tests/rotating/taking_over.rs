@@ -93,3 +93,16 @@ fn a_connection_whose_forerunner_was_never_replaced_is_given_as_many_tries() {
     rig.wait(1_000);
     assert_eq!(rig.said("open next").len(), 2, "{:?}", rig.log);
 }
+
+#[test]
+fn what_becomes_of_a_connection_while_it_is_being_parted_with_is_not_the_next_ones() {
+    let mut rig = Rig::ready();
+    rig.hush(600);
+    rig.link.handle_message(NOTHING, rig.now);
+    // The takeover waits for its turn behind what was written last, which fails, and brings up what was said before.
+    rig.link.handle_message(&final_of("four", 0.1, 0.4, ""), rig.now);
+    rig.link.handle_lost(Lost::Broken, MIDDLE, rig.now);
+    rig.quietly().drain();
+    assert!(rig.said("swap") == ["swap"] && rig.said("final").is_empty() && rig.link.is_open(), "{:?}", rig.log);
+    assert_eq!(rig.end().reconnects, 0);
+}
