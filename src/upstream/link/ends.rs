@@ -120,6 +120,8 @@ impl Link {
         if self.finalized > before {
             connection.close_by = None;
         }
+        // Nothing is said to it behind `close_stream`, however long that takes.
+        self.timers.clear(Timer::Keepalive);
         let by = *connection.close_by.get_or_insert(now + self.settings.catch_up);
         self.timers.set(Timer::Close, by.min(now + self.settings.close_deadline));
     }
