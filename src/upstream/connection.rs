@@ -36,6 +36,8 @@ pub(super) struct Connection {
     pub(super) unanswered_pings: u8,
     /// `close_stream` was sent.
     pub(super) closing: bool,
+    /// Behind it, as long as the service gets on with what it has: until when its last word is awaited at most.
+    pub(super) close_by: Option<Instant>,
     /// What had been sent when `finalize` was, until its answer is history.
     pub(super) finalize_at: Option<Offset>,
     /// A keepalive is the last thing that was said to the service.
@@ -66,6 +68,7 @@ impl Connection {
             answered: false,
             unanswered_pings: 0,
             closing: false,
+            close_by: None,
             finalize_at: None,
             kept_alive: false,
             last_sent: now,

@@ -66,8 +66,8 @@ pub struct Link {
     impatient: bool,
     /// `finalize` is to be sent when the rest is.
     finalize_wanted: bool,
-    /// So often the last words did not come.
-    farewells: u8,
+    /// Up to where finals covered the audio when the last words did not come, and how often they did not.
+    farewells: (Offset, u8),
     malformed: u64,
     complete: bool,
     /// Why audio is left that no final covers.
@@ -108,7 +108,7 @@ impl Link {
             keepalive_refused: false,
             impatient: false,
             finalize_wanted: false,
-            farewells: 0,
+            farewells: (Offset(0), 0),
             malformed: 0,
             complete: true,
             left_for: GapReason::UpstreamLost,
@@ -277,6 +277,9 @@ impl Link {
 
     /// The connection is gone.
     pub fn handle_lost(&mut self, lost: Lost, chance: u32, now: Instant) {
+        if self.is_of_the_parted() {
+            return;
+        }
         let State::Open(connection) = &self.state else { return };
         let polite = matches!(lost, Lost::Closed { code: None | Some(1000 | 1001), .. });
         let is_last = !self.settings.protocol.says_last() && lost.is_normal();
@@ -297,9 +300,13 @@ impl Link {
 
     /// A text frame came.
     pub fn handle_message(&mut self, text: &str, now: Instant) {
+        if self.is_of_the_parted() {
+            return;
+        }
         let State::Open(connection) = &mut self.state else { return };
         connection.unanswered_pings = 0;
         let message = self.settings.protocol.parse(text);
+        let (finalized, is_transcript) = (self.finalized, matches!(message, wire::Message::Transcript(_)));
         if !matches!(message, wire::Message::Error(_) | wire::Message::Malformed) {
             connection.heard = true;
             connection.answered |= connection.closing && message.is_final();
@@ -307,7 +314,9 @@ impl Link {
             self.backoff.reset();
             self.impatient = false;
             self.timers.clear(Timer::Patience);
-            self.rotation.prove();
+            if self.rotation.prove() {
+                self.outputs.push_back(Output::Proven);
+            }
         }
         match message {
             wire::Message::Transcript(transcript) if transcript.is_final => self.hear_final(*transcript, now),
@@ -317,6 +326,9 @@ impl Link {
             wire::Message::Error(error) => self.hear_error(error, now),
             wire::Message::Unknown => {}
             wire::Message::Malformed => self.malformed += 1,
+        }
+        if is_transcript {
+            self.put_off_the_close(finalized, now);
         }
     }
 

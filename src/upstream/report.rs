@@ -33,8 +33,10 @@ pub enum Output {
     DropNext,
     /// Put it, or the attempt, in the place of the connection that is there, which is parted with in its own time. Its parameters stay.
     Swap,
-    /// Open connections with these parameters from now on; with none named, with those before the last change.
+    /// Open connections with these parameters from now on; with none named, with those that were proven last.
     Tune(Option<Arc<Parameters>>),
+    /// The service has spoken under the parameters in use, which it had not since they were changed: there is no way back behind them.
+    Proven,
     /// For whoever wished for other parameters.
     Tuned(Tuned),
     /// Read some seconds of the track's audio behind `from` back from the spool; answered once by [`super::Link::handle_fetched`].
@@ -65,6 +67,7 @@ impl Output {
             | Self::DropNext
             | Self::Swap
             | Self::Tune(_)
+            | Self::Proven
             | Self::Tuned(_) => true,
         }
     }

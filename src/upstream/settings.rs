@@ -29,7 +29,7 @@ pub struct LinkSettings {
     /// A service that was sent a voice and has said nothing for so long does not hear: the connection is opened again. Doubles as long as that is
     /// no use.
     pub deaf_after: Duration,
-    /// Longest such time.
+    /// Longest such time; it is counted only from when all that waited is sent.
     pub deaf_cap: Duration,
     /// Audio that stops for this long under an open interim is flushed, so that the last words before a silence that the
     /// phone does not send are not stuck.

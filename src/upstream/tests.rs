@@ -290,6 +290,7 @@ impl Rig {
                     self.audio.push((at, Bytes::new()));
                     "swap".to_owned()
                 }
+                Output::Proven => "proven".to_owned(),
                 Output::Tune(None) => "tune back".to_owned(),
                 Output::Tune(Some(with)) => format!("tune to {}", with.get("language").unwrap()),
                 Output::Tuned(Tuned::Refused(refusal)) => format!("tuned refused {}", refusal.code()),

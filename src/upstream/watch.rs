@@ -77,6 +77,13 @@ impl Watch {
         (self.heard_at, self.voice, self.since, self.asked) = (now, 0, None, None);
     }
 
+    /// What was sent until now is no sign of deafness if nothing is said about it.
+    pub(super) const fn excuse(&mut self, now: Instant) {
+        if self.since.is_some() {
+            self.since = Some(now);
+        }
+    }
+
     /// A final was asked for.
     pub(super) const fn handle_asked(&mut self, sent: Offset, now: Instant) {
         (self.asked, self.asked_until) = (Some(now), sent);

@@ -173,9 +173,13 @@ impl Wire {
             }
             Output::Ping => self.write(Frame::Ping, plan, clock, connections),
             // There is no batch here, and no session is as old as its limit.
-            Output::Open(_) | Output::DialNext(_) | Output::DropNext | Output::Swap | Output::Tune(_) | Output::Tuned(_) => {
-                unreachable!("nobody asked for it")
-            }
+            Output::Open(_)
+            | Output::DialNext(_)
+            | Output::DropNext
+            | Output::Swap
+            | Output::Tune(_)
+            | Output::Proven
+            | Output::Tuned(_) => unreachable!("nobody asked for it"),
         }
     }
 

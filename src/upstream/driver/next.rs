@@ -24,7 +24,7 @@ pub(super) struct Next {
     slot: Option<Overlap>,
     /// With other parameters, if it was opened with such.
     tuned: Option<Arc<Upstream>>,
-    /// What connections were opened with before the last change of parameters.
+    /// What connections were opened with when the service last spoke, if their parameters have changed since.
     before: Option<Arc<Upstream>>,
     parting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Whoever wished for other parameters.
@@ -63,8 +63,9 @@ impl Next {
             Output::Swap => self.swap(way, upstream),
             Output::Tune(Some(parameters)) => {
                 let new = tuned(upstream, &parameters);
-                self.before = Some(std::mem::replace(upstream, new));
+                self.change(upstream, new);
             }
+            Output::Proven => self.before = None,
             Output::Tune(None) => {
                 if let Some(before) = self.before.take() {
                     *upstream = before;
@@ -94,8 +95,14 @@ impl Next {
         // Where the old one was lost, there is one again.
         self.slot = None;
         if let Some(new) = self.tuned.take() {
-            self.before = Some(std::mem::replace(upstream, new));
+            self.change(upstream, new);
         }
+    }
+
+    /// Of several changes that nothing has proven yet, what was before the first is kept.
+    fn change(&mut self, upstream: &mut Arc<Upstream>, new: Arc<Upstream>) {
+        let old = std::mem::replace(upstream, new);
+        self.before.get_or_insert(old);
     }
 
     fn tell(&mut self, outcome: Tuned) {

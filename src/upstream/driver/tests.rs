@@ -1,6 +1,7 @@
 //! The driver against a service on a real socket.
 
 mod refused;
+mod retuned;
 mod spooled;
 mod turns;
 

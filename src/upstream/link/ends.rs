@@ -13,10 +13,11 @@ const LONGEST_SILENCE_MS: u64 = 3_000;
 const LONGEST_STEP_MS: u64 = 2_000;
 /// What was sent so shortly before an interim came is not in it: the way there, and its way back.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
-/// So often what was sent is sent again because a service that was asked to close has not said its last words.
+/// So often in a row what was sent is sent again because a service that was asked to close has not said its last words, nor any final
+/// that got on.
 const FAREWELLS: u8 = 3;
 /// Less sound than this is a click, not a voice, in milliseconds.
-const LEAST_VOICE_MS: u64 = 300;
+pub(super) const LEAST_VOICE_MS: u64 = 300;
 
 impl Link {
     /// The connection (or the attempt) is gone; whatever was meant for it goes with it.
@@ -109,16 +110,33 @@ impl Link {
         retry.is_some_and(|retry| self.until.is_some_and(|until| retry >= until))
     }
 
+    /// The service speaks behind `close_stream`, when finals had covered the audio up to `before`: its last word is awaited on, for so long
+    /// as after any loss where no final gets on.
+    pub(super) fn put_off_the_close(&mut self, before: Offset, now: Instant) {
+        let State::Open(connection) = &mut self.state else { return };
+        if !connection.closing {
+            return;
+        }
+        if self.finalized > before {
+            connection.close_by = None;
+        }
+        // Nothing is said to it behind `close_stream`, however long that takes.
+        self.timers.clear(Timer::Keepalive);
+        let by = *connection.close_by.get_or_insert(now + self.settings.catch_up);
+        self.timers.set(Timer::Close, by.min(now + self.settings.close_deadline));
+    }
+
     /// The service was asked to close, and has closed or had its time: where that was not the last word on all that was said, it is asked again on another
     /// connection, a few times. `heard_out` is whether it is taken to have heard everything then.
     pub(super) fn part(&mut self, heard_out: bool, cause: Refusal, chance: u32, now: Instant) {
         // A final without times leaves off what may not have been decoded yet.
         let unheard_ms = LEAST_VOICE_MS + if self.timed { 0 } else { UNDECODED_MS };
         let has_all = self.interim.is_none() && self.backlog.voice_behind_ms(self.finalized) < unheard_ms;
-        if has_all || self.farewells >= FAREWELLS {
+        let farewells = if self.farewells.0 == self.finalized { self.farewells.1 } else { 0 };
+        if has_all || farewells >= FAREWELLS {
             return self.finish(heard_out);
         }
-        self.farewells += 1;
+        self.farewells = (self.finalized, farewells + 1);
         self.outputs.push_back(Output::Hangup);
         self.lose(cause, chance, now);
     }
@@ -143,8 +161,8 @@ impl Link {
         self.backlog.behind_gone(self.finalized) >= self.backlog.end() && self.interim.is_none()
     }
 
-    /// Whether a service that has not said `is_last` in its time may be taken to have heard everything: it has answered, or there was too little
-    /// voice behind its last word to say more of.
+    /// Whether a service that has not said `is_last` in its time may be taken to have heard everything: there was too little voice behind its
+    /// last word to say more of, or behind the final with which it answered.
     pub(super) fn is_heard_out(&self) -> bool {
         let State::Open(connection) = &self.state else { return false };
         let (heard, silent_for_ms) = match &self.interim {
@@ -152,7 +170,9 @@ impl Link {
             None if connection.heard => (self.finalized, LONGEST_SILENCE_MS),
             None => (self.finalized, LEAST_VOICE_MS),
         };
-        connection.answered || self.backlog.voice_behind_ms(heard) < silent_for_ms
+        // One that is behind with its work says finals too, each of what it has got to.
+        let is_answered = connection.answered && self.backlog.voice_behind_ms(self.finalized) < LONGEST_SILENCE_MS;
+        is_answered || self.backlog.voice_behind_ms(heard) < silent_for_ms
     }
 
     /// How much of the audio sent by then is in an interim, which has no times of its own.

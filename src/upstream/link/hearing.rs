@@ -63,6 +63,9 @@ impl Link {
         if misses && !self.accept_missing(&closing, from, now) {
             return;
         }
+        if is_answer && !has_text && !from_finalize && self.doubts_the_answer(heard.covers, now) {
+            return;
+        }
         let State::Open(connection) = &mut self.state else { return };
         if is_answer {
             connection.finalize_at = None;

@@ -19,6 +19,10 @@ impl Link {
         }
         self.timers.set(Timer::Look, now + LOOK);
         let patience = self.hearing.patience.unwrap_or(self.settings.deaf_after);
+        // What earlier connections were left without a word on may be music, and words may follow: this one is let get behind it.
+        if patience >= self.settings.deaf_cap && self.hearing.patience.is_some() && connection.pace.is_behind() {
+            connection.watch.excuse(now);
+        }
         let standing = Standing {
             finalized: self.finalized,
             sent: connection.sent_end(),

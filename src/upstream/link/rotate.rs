@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Backoff, Chunk, Control, Link, LinkState, Output, Refusal, Report, State, Timer};
+use super::{Backoff, Chunk, Control, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, ends::LEAST_VOICE_MS};
 use crate::{
     media::bytes_to_ms,
     upstream::{Parameters, backlog::is_quiet},
@@ -99,9 +99,9 @@ impl Rotation {
         matches!(self.step, Step::Parting { .. })
     }
 
-    /// The service has said something that is no error.
-    pub(super) const fn prove(&mut self) {
-        self.unproven = false;
+    /// The service has said something that is no error; whether that proves parameters.
+    pub(super) const fn prove(&mut self) -> bool {
+        std::mem::replace(&mut self.unproven, false)
     }
 
     /// This is being sent.
@@ -138,7 +138,16 @@ impl Link {
 
     /// The next connection is open.
     pub fn handle_next_ready(&mut self, now: Instant) {
-        if self.rotation.step == Step::Dialling && self.await_silence(now) && self.rotation.wanted.is_some() {
+        if self.rotation.step != Step::Dialling {
+            return;
+        }
+        if let State::Losing(_) = self.state {
+            // The one in use is given up, and this one takes its place as soon as that is acted upon.
+            self.rotation.step = Step::Ready { quiet_bytes: 0, latest: now };
+        } else if !self.await_silence(now) {
+            return;
+        }
+        if self.rotation.wanted.is_some() {
             self.outputs.push_back(Output::Tuned(Tuned::Ready));
         }
     }
@@ -187,6 +196,8 @@ impl Link {
     /// A connection was opened at this time: when its replacement begins.
     pub(super) fn serve_from(&mut self, since: Instant) {
         self.rotation.step = Step::Serving;
+        // How the replacement of another one fared says nothing about this one's.
+        self.rotation.backoff.reset();
         self.timers.set(Timer::Rotate, since + share(self.settings.session_limit, BEGIN_AT));
     }
 
@@ -231,6 +242,16 @@ impl Link {
         }
     }
 
+    /// A final without words was heard. Where it does not say that it is the answer to `finalize`, it may be about something before, and tell nothing
+    /// of the voice that was sent: the next connection is sent that again. Says whether it is.
+    pub(super) fn doubts_the_answer(&mut self, covers: Offset, now: Instant) -> bool {
+        let doubts = self.rotation.holds_back() && self.backlog.voice_between_ms(self.finalized, covers) >= LEAST_VOICE_MS;
+        if doubts {
+            self.swap(false, now);
+        }
+        doubts
+    }
+
     /// The next connection is of no use any more.
     pub(super) fn stop_rotating(&mut self) {
         self.timers.clear(Timer::Rotate);
@@ -239,6 +260,11 @@ impl Link {
         if std::mem::replace(&mut self.rotation.step, Step::Serving) != Step::Serving && !alone {
             self.outputs.push_back(Output::DropNext);
         }
+    }
+
+    /// Whether what comes of a connection is of the one that was parted with: the next one is not in its place yet.
+    pub(super) fn is_of_the_parted(&self) -> bool {
+        self.outputs.iter().any(|output| matches!(output, Output::Swap))
     }
 
     /// The connection in use rests: the next one is not needed, but parameters that it was to have are.
@@ -321,9 +347,9 @@ impl Link {
     /// The next connection takes over. `answered`: the one before has said all about what it was sent.
     fn swap(&mut self, answered: bool, now: Instant) {
         let State::Open(connection) = &self.state else { return };
-        let from = if answered { connection.sent_end() } else { self.replay_from() };
+        // What it was sent last may be from before what is final, for the words to be known by.
+        let from = if answered { connection.sent_end().max(self.finalized) } else { self.replay_from() };
         self.rotation.swaps += 1;
-        self.rotation.backoff.reset();
         self.timers.clear_connection();
         if std::mem::take(&mut self.rotation.alone) {
             return self.dial_in_its_place(now);

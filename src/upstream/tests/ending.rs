@@ -48,6 +48,57 @@ fn a_missing_last_word_is_asked_for_again_before_the_open_interim_is_promoted() 
 }
 
 #[test]
+fn a_service_that_is_behind_with_its_work_is_waited_for_as_long_as_it_gets_on() {
+    let mut rig = Rig::open();
+    rig.talk(90_000);
+    rig.quietly().hang_up();
+    for from in (0..84).step_by(4) {
+        rig.wait(4_000);
+        rig.final_words("and so on", f64::from(from) + 1.0, f64::from(from) + 3.0);
+    }
+    assert!(rig.totals.is_none() && rig.said("reconnecting").is_empty(), "{:?}", rig.log);
+    rig.wait(4_000);
+    rig.last();
+    assert!(rig.totals.is_some_and(|totals| totals.complete && totals.reconnects == 0));
+}
+
+#[test]
+fn a_service_that_only_repeats_itself_is_not_waited_for_longer_than_after_a_loss() {
+    let mut rig = Rig::open();
+    rig.talk(9_000);
+    rig.quietly().hang_up();
+    for _ in 0..16 {
+        rig.interim("and so on");
+        rig.wait(4_000);
+    }
+    assert_eq!(rig.when("reconnecting"), Some(9_000 + 60_000), "{:?}", rig.log);
+}
+
+#[test]
+fn what_a_service_has_not_got_to_is_left_over_though_it_said_finals_behind_the_end() {
+    let mut rig = Rig::open();
+    rig.talk(20_040);
+    rig.hang_up();
+    unanswered(&mut rig, |rig| rig.final_words("one", 0.5, 0.9));
+    assert_eq!((rig.said("left"), rig.totals.unwrap().complete), (vec!["left 900..20040"], false), "{:?}", rig.log);
+}
+
+#[test]
+fn a_farewell_that_got_on_does_not_count() {
+    let mut rig = Rig::open();
+    rig.talk(30_000);
+    rig.hang_up();
+    // From the third final on it gets no further.
+    let finals = std::cell::RefCell::new([(1.0, 2.0), (5.0, 6.0), (9.0, 10.0)].into_iter());
+    unanswered(&mut rig, |rig| {
+        if let Some((from, to)) = finals.borrow_mut().next() {
+            rig.final_words("and so on", from, to);
+        }
+    });
+    assert_eq!((rig.said("left"), rig.totals.unwrap().reconnects), (vec!["left 10000..30000"], 5), "{:?}", rig.log);
+}
+
+#[test]
 fn a_missing_last_word_alone_is_no_gap() {
     let mut rig = Rig::open();
     rig.talk(1_020);
@@ -248,7 +299,7 @@ fn nothing_wakes_or_moves_a_closed_link() {
 
 /// The service never says its last word: not on this connection, and not on any that follows. On each it says so much.
 fn unanswered(rig: &mut Rig, says: impl Fn(&mut Rig)) {
-    for _ in 0..5 {
+    for _ in 0..8 {
         let (dials, closes) = (rig.said("dial").len(), rig.said("{").len());
         says(rig);
         for _ in 0..100 {

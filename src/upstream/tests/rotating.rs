@@ -1,5 +1,7 @@
 //! The replacement of a connection before its time is over, and by one with other parameters.
 
+mod taking_over;
+
 use super::*;
 use crate::upstream::Parameters;
 
