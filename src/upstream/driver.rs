@@ -172,7 +172,7 @@ async fn stream(
                 Output::Report(report) => {
                     way.heard(&report, &upstream.metrics);
                     turn.note(&report);
-                    waiting.push_back(*report);
+                    wait(&mut waiting, *report);
                 }
                 Output::Hangup => way = Way::Idle,
                 Output::Dial => way = set_out(upstream, &external_session_id, &turn, &mut link),
@@ -226,6 +226,9 @@ async fn stream(
             () = alarm.as_mut(), if deadline.is_some() => {
                 // What came while this task was not run came before its deadlines: silence is told by what did not come.
                 take_waiting(&mut commands, &mut link, &mut next);
+                if waiting.len() >= MAX_WAITING_REPORTS {
+                    link.handle_unread(clock::now());
+                }
                 link.handle_timeout(clock::now(), chance());
             }
         }
@@ -251,6 +254,14 @@ async fn leave(key: TrackKey, waiting: VecDeque<Report>, reports: &mpsc::Sender<
         if reports.send((key, report)).await.is_err() {
             return;
         }
+    }
+}
+
+/// Puts a report behind those that wait for the session. Where a link is that is behind is told by the last of such reports in a row.
+fn wait(waiting: &mut VecDeque<Report>, report: Report) {
+    match (waiting.back_mut(), report) {
+        (Some(Report::Behind { sent_ms }), Report::Behind { sent_ms: newer }) => *sent_ms = newer,
+        (_, report) => waiting.push_back(report),
     }
 }
 

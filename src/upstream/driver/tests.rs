@@ -2,6 +2,7 @@
 
 mod refused;
 mod spooled;
+mod stalled;
 
 use bytes::Bytes;
 use tokio::{

@@ -174,3 +174,21 @@ fn a_service_that_lets_in_and_dies_keeps_no_sender_waiting_for_ever() {
     }
     assert!(rig.link.is_listening());
 }
+
+#[test]
+fn the_silence_of_a_service_that_is_not_read_is_no_word_against_it() {
+    let mut rig = Rig::open();
+    rig.pongs = false;
+    for _ in 0..30 {
+        rig.talk(960);
+        rig.link.handle_unread(rig.now);
+    }
+    rig.hang_up();
+    for _ in 0..10 {
+        rig.wait(1_000);
+        rig.link.handle_unread(rig.now);
+    }
+    assert!(rig.said("hangup").is_empty() && rig.totals.is_none());
+    rig.wait(6_000);
+    assert_eq!(rig.said("hangup"), ["hangup"], "once it is read again, as ever");
+}
