@@ -315,6 +315,9 @@ impl Link {
             wire::Message::Unknown => {}
             wire::Message::Malformed => self.malformed += 1,
         }
+        if self.finalize_wanted {
+            self.flush(now);
+        }
     }
 
     /// A deadline of [`Link::poll_timeout`] has come.
@@ -322,7 +325,7 @@ impl Link {
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
                 Timer::Retry => self.retry(chance, now),
-                Timer::Pace | Timer::Fetch => self.flush(now),
+                Timer::Pace | Timer::Fetch | Timer::Finalize => self.flush(now),
                 Timer::Keepalive => self.keep_alive(now),
                 Timer::Ping => self.ping(chance, now),
                 Timer::Look => self.look_out(chance, now),
