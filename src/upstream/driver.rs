@@ -207,6 +207,7 @@ async fn stream(
                     command.give(&mut link, &mut next);
                 } else {
                     more_audio = false;
+                    link.handle_spooled(spool.end(), clock::now());
                     link.handle_audio_ended(clock::now());
                 }
             }

@@ -194,6 +194,14 @@ impl Link {
         self.flush(now);
     }
 
+    /// The spool was handed audio up to `end`, before the audio's end is told: what the link's queue had no room for is fetched from there.
+    pub fn handle_spooled(&mut self, end: Offset, now: Instant) {
+        if !self.ended && !self.is_closed() && self.backlog.extend(end) {
+            self.wake();
+            self.flush(now);
+        }
+    }
+
     /// No more audio will come: the rest is sent, then `close_stream`, then `is_last` awaited.
     pub fn handle_audio_ended(&mut self, now: Instant) {
         if self.ended || self.is_closed() {
