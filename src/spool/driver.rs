@@ -65,6 +65,8 @@ struct Shared {
     key: TrackKey,
     data_key: DataKey,
     covered: AtomicU64,
+    /// Behind the last audio that was taken.
+    end: AtomicU64,
     /// Its files on disk, by offset; written by the writer, so that a read need not list the folder.
     files: Mutex<VecDeque<SpoolFile>>,
 }
@@ -182,6 +184,7 @@ impl Spool {
             key,
             data_key: data_key.clone(),
             covered: AtomicU64::new(0),
+            end: AtomicU64::new(0),
             files: Mutex::new(files),
         };
         SpoolTrack { spool: self.clone(), shared: Arc::new(shared) }
@@ -260,6 +263,7 @@ impl SpoolTrack {
         let fits = counters.waiting_bytes.fetch_add(cost, Ordering::Relaxed) + cost <= WAITING_MAX_BYTES;
         let command = Command::Append(self.shared.clone(), chunk.clone());
         if fits && chunk.audio.len() <= FRAME_MAX_BYTES && self.spool.0.commands.send(command).is_ok() {
+            self.shared.end.fetch_max(chunk.end().0, Ordering::Release);
             return Ok(());
         }
         counters.waiting_bytes.fetch_sub(cost, Ordering::Relaxed);
@@ -276,6 +280,12 @@ impl SpoolTrack {
     #[must_use]
     pub fn mark(&self) -> Offset {
         Offset(self.shared.covered.load(Ordering::Relaxed))
+    }
+
+    /// Behind the last audio that was taken in this life of the session; it may still be on its way to the disk.
+    #[must_use]
+    pub fn end(&self) -> Offset {
+        Offset(self.shared.end.load(Ordering::Acquire))
     }
 
     /// As [`Spool::flush`].

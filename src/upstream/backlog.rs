@@ -144,6 +144,15 @@ impl Backlog {
         self.forget_most();
     }
 
+    /// Audio up to `end` is on the spool only. Says whether that is news.
+    pub fn extend(&mut self, end: Offset) -> bool {
+        let is_news = self.begun && end > self.end;
+        if is_news {
+            self.end = end;
+        }
+        is_news
+    }
+
     /// The next chunk for the current connection; none where it has to be fetched first, or there is nothing more.
     #[must_use]
     pub fn next_unsent(&self) -> Option<&Chunk> {

@@ -40,6 +40,8 @@ pub(super) struct Connection {
     pub(super) close_by: Option<Instant>,
     /// What had been sent when `finalize` was, until its answer is history.
     pub(super) finalize_at: Option<Offset>,
+    /// When another `finalize` waits no longer for the answer to the one that was sent at that point.
+    pub(super) finalize_expiry: Option<(Offset, Instant)>,
     /// A keepalive is the last thing that was said to the service.
     pub(super) kept_alive: bool,
     /// When something was last sent, keepalives included.
@@ -70,6 +72,7 @@ impl Connection {
             closing: false,
             close_by: None,
             finalize_at: None,
+            finalize_expiry: None,
             kept_alive: false,
             last_sent: now,
             last_audio: now,

@@ -10,19 +10,13 @@ mod fetch;
 mod next;
 mod probe;
 mod turn;
+mod way;
 
-use std::{
-    collections::VecDeque,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, sync::Arc};
 
-use futures_util::{SinkExt, StreamExt};
 use secrecy::SecretString;
 use tokio::sync::{mpsc, oneshot};
-use tokio_tungstenite::{WebSocketStream, tungstenite};
+use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
 use tungstenite::Message;
 use url::Url;
@@ -32,11 +26,11 @@ use next::Next;
 pub use probe::{Probe, Unopened, probe};
 pub use turn::{Overlap, Turn, Turns};
 
-use self::fetch::Fetch;
-use super::{
-    Control, Link, LinkSettings, Lost, Output, Parameters, Protocol, Reason, Refusal, Remains, Report, Stretch, Totals, Tuned,
-    protocol::Frame,
+use self::{
+    fetch::Fetch,
+    way::{Event, FirstWritten, Socket, Way, said},
 };
+use super::{Link, LinkSettings, Output, Parameters, Remains, Report, Stretch, Totals, Tuned};
 use crate::{
     clock,
     media::{Chunk, Offset},
@@ -51,8 +45,6 @@ use crate::{
 pub const QUEUE_MS: u64 = 15_000;
 /// Reports that may wait for the session before the socket is not read any further.
 const MAX_WAITING_REPORTS: usize = 256;
-/// A farewell is a courtesy and does not take longer.
-const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Where the speech service is and how to speak to it.
 #[derive(Clone)]
@@ -162,17 +154,17 @@ async fn stream(
     let mut way = Way::Idle;
     let mut next = Next::new(external_session_id.clone(), upstream.settings.protocol);
     let mut waiting = VecDeque::new();
-    let (mut left, mut open, mut last_word) = (Vec::new(), None, None);
+    let mut end = End::default();
     let mut more_audio = true;
     let mut alarm = Box::pin(tokio::time::sleep_until(clock::now().into()));
     loop {
         while let Some(output) = link.poll_output() {
+            let Some(output) = end.keep(output, upstream.batch.is_some()) else { continue };
             match output {
-                Output::Report(report) if let Report::Done(totals) = *report => last_word = Some(totals),
                 Output::Report(report) => {
                     way.heard(&report, &upstream.metrics);
                     turn.note(&report);
-                    waiting.push_back(*report);
+                    wait(&mut waiting, *report);
                 }
                 Output::Hangup => way = Way::Idle,
                 Output::Dial => way = set_out(upstream, &external_session_id, &mut turn, &mut link),
@@ -182,8 +174,6 @@ async fn stream(
                 }
                 Output::Control(control) => way.say(control, &mut link, &upstream.settings).await,
                 Output::Fetch { from } => fetch.ask(from),
-                Output::Open(heard) => open = Some(*heard),
-                Output::Leftover(stretches) if upstream.batch.is_some() => left = stretches,
                 Output::Leftover(stretches) => waiting.extend(stretches.iter().map(Stretch::given_up)),
                 Output::Ping => way.write(Message::Ping(bytes::Bytes::new()), &mut link, &upstream.settings).await,
                 of_the_next => next.perform(of_the_next, &mut way, &turn, upstream),
@@ -193,20 +183,19 @@ async fn stream(
             leave(key, waiting, reports).await;
             return None;
         }
-        if let Some(totals) = last_word.filter(|_| waiting.is_empty()) {
+        if let Some(totals) = end.totals.filter(|_| waiting.is_empty()) {
             tokio::join!(way.farewell(), next.farewell());
-            return Some((left, open, totals));
+            return Some((end.left, end.open, totals));
         }
         let deadline = link.poll_timeout();
-        if let Some(deadline) = deadline.filter(|deadline| alarm.deadline() != (*deadline).into()) {
-            alarm.as_mut().reset(deadline.into());
-        }
+        wind(&mut alarm, deadline);
         tokio::select! {
             command = commands.recv(), if more_audio && link.is_listening() => {
                 if let Some(command) = command {
                     command.give(&mut link, &mut next);
                 } else {
                     more_audio = false;
+                    link.handle_spooled(spool.end(), clock::now());
                     link.handle_audio_ended(clock::now());
                 }
             }
@@ -226,10 +215,45 @@ async fn stream(
             () = alarm.as_mut(), if deadline.is_some() => {
                 // What came while this task was not run came before its deadlines: silence is told by what did not come.
                 take_waiting(&mut commands, &mut link, &mut next);
-                link.handle_timeout(clock::now(), chance());
+                look_at_the_clock(&mut link, waiting.len() < MAX_WAITING_REPORTS);
             }
         }
     }
+}
+
+/// What a link says last, for when everything before is told.
+#[derive(Default)]
+struct End {
+    left: Vec<Stretch>,
+    open: Option<Heard>,
+    totals: Option<Totals>,
+}
+
+impl End {
+    /// Keeps what is for the end, and gives back the rest. Without a batch endpoint nothing is left for it.
+    fn keep(&mut self, output: Output, has_batch: bool) -> Option<Output> {
+        match output {
+            Output::Report(report) if let Report::Done(totals) = *report => self.totals = Some(totals),
+            Output::Open(heard) => self.open = Some(*heard),
+            Output::Leftover(stretches) if has_batch => self.left = stretches,
+            other => return Some(other),
+        }
+        None
+    }
+}
+
+fn wind(alarm: &mut Pin<Box<tokio::time::Sleep>>, deadline: Option<Instant>) {
+    if let Some(deadline) = deadline.filter(|deadline| alarm.deadline() != (*deadline).into()) {
+        alarm.as_mut().reset(deadline.into());
+    }
+}
+
+/// Lets happen what is due. Where nothing of the service is read, its silence means nothing.
+fn look_at_the_clock(link: &mut Link, is_read: bool) {
+    if !is_read {
+        link.handle_unread(clock::now());
+    }
+    link.handle_timeout(clock::now(), chance());
 }
 
 /// Dials where there is a session slot, else waits for one.
@@ -255,6 +279,14 @@ async fn leave(key: TrackKey, waiting: VecDeque<Report>, reports: &mpsc::Sender<
     }
 }
 
+/// Puts a report behind those that wait for the session. Where a link is that is behind is told by the last of such reports in a row.
+fn wait(waiting: &mut VecDeque<Report>, report: Report) {
+    match (waiting.back_mut(), report) {
+        (Some(Report::Behind { sent_ms }), Report::Behind { sent_ms: newer }) => *sent_ms = newer,
+        (_, report) => waiting.push_back(report),
+    }
+}
+
 /// Hands in the audio that waits, as far as the link will have it.
 fn take_waiting(commands: &mut mpsc::Receiver<Command>, link: &mut Link, next: &mut Next) {
     while link.is_listening()
@@ -264,137 +296,8 @@ fn take_waiting(commands: &mut mpsc::Receiver<Command>, link: &mut Link, next: &
     }
 }
 
-/// A control as this service takes it, if it does.
-fn said(control: Control, protocol: Protocol) -> Option<Message> {
-    Some(match protocol.frame(control)? {
-        Frame::Text(text) => Message::text(text),
-        Frame::Empty => Message::Binary(bytes::Bytes::new()),
-    })
-}
-
 fn chance() -> u32 {
     u32::from_ne_bytes(clock::random())
-}
-
-type Socket = WebSocketStream<dial::Lent>;
-
-/// The way to the service.
-enum Way {
-    Idle,
-    /// There is no session slot yet.
-    Queued(Pin<Box<dyn Future<Output = ()> + Send>>),
-    Dialling(Pin<Box<dyn Future<Output = Result<Socket, Refusal>> + Send>>),
-    /// With the time of the first chunk that was written, until something is heard.
-    Open(Box<Socket>, FirstWritten, Option<turn::Open>),
-}
-
-/// When a connection's first chunk was written, as long as nothing was heard on it.
-#[derive(Clone, Copy)]
-enum FirstWritten {
-    NotYet,
-    At(Instant),
-    Answered,
-}
-
-enum Event {
-    Granted,
-    Dialled(Result<Box<Socket>, Refusal>),
-    Message(Message),
-    Lost(Lost),
-}
-
-impl Way {
-    /// What happens next. Safe to drop and ask again.
-    async fn next(&mut self) -> Event {
-        match self {
-            Self::Idle => std::future::pending().await,
-            Self::Queued(granted) => {
-                granted.await;
-                Event::Granted
-            }
-            Self::Dialling(dial) => Event::Dialled(dial.await.map(Box::new)),
-            Self::Open(socket, ..) => match socket.next().await {
-                Some(Ok(Message::Close(frame))) => Event::Lost(Lost::Closed {
-                    code: frame.as_ref().map(|frame| u16::from(frame.code)),
-                    reason: frame.map(|frame| Reason::in_a_call(frame.reason.as_str())).unwrap_or_default(),
-                }),
-                Some(Ok(message)) => Event::Message(message),
-                Some(Err(_)) | None => Event::Lost(Lost::Broken),
-            },
-        }
-    }
-
-    async fn say(&mut self, control: Control, link: &mut Link, settings: &LinkSettings) {
-        if let Some(message) = said(control, settings.protocol) {
-            self.write(message, link, settings).await;
-        }
-    }
-
-    async fn write(&mut self, message: Message, link: &mut Link, settings: &LinkSettings) {
-        let Self::Open(socket, ..) = self else { return };
-        let lost = match tokio::time::timeout(settings.write_deadline, socket.send(message)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(_)) => self.last_words(link).await,
-            Err(_) => Lost::Stalled,
-        };
-        *self = Self::Idle;
-        link.handle_lost(lost, chance(), clock::now());
-    }
-
-    /// A chunk has left, if the connection is still there; `received` is when its last byte came, the first time that it is sent.
-    fn wrote(&mut self, received: Option<Instant>, metrics: &Metrics) {
-        let Self::Open(_, first, _) = self else { return };
-        let now = clock::now();
-        if let FirstWritten::NotYet = first {
-            *first = FirstWritten::At(now);
-        }
-        if let Some(received) = received {
-            metrics.chunk_written(now.saturating_duration_since(received));
-        }
-    }
-
-    /// Something is reported; maybe it was heard.
-    fn heard(&mut self, report: &Report, metrics: &Metrics) {
-        if let Report::Interim(_) | Report::Final(_) = report
-            && let Self::Open(_, first, _) = self
-            && let FirstWritten::At(written) = std::mem::replace(first, FirstWritten::Answered)
-        {
-            metrics.first_transcript(clock::now().saturating_duration_since(written));
-        }
-    }
-
-    /// A write failed: what the service said before that, and why it closed, may still be read.
-    async fn last_words(&mut self, link: &mut Link) -> Lost {
-        let closing = async {
-            loop {
-                match self.next().await {
-                    Event::Lost(lost) => return lost,
-                    Event::Message(Message::Text(text)) => link.handle_message(text.as_str(), clock::now()),
-                    Event::Message(_) | Event::Dialled(_) | Event::Granted => {}
-                }
-            }
-        };
-        tokio::time::timeout(FAREWELL, closing).await.unwrap_or(Lost::Broken)
-    }
-
-    /// Lets the answer to a close frame out, which tungstenite has made but not sent.
-    async fn answer_close(&mut self) {
-        if let Self::Open(socket, ..) = self {
-            let _ = tokio::time::timeout(FAREWELL, socket.flush()).await;
-        }
-    }
-
-    /// Closes politely, if the service will have it.
-    async fn farewell(self) {
-        if let Self::Open(mut socket, _, mut open) = self {
-            open.iter_mut().for_each(turn::Open::ends_well);
-            let parting = async {
-                let _ = WebSocketStream::close(&mut socket, None).await;
-                while let Some(Ok(_)) = socket.next().await {}
-            };
-            let _ = tokio::time::timeout(FAREWELL, parting).await;
-        }
-    }
 }
 
 async fn take(event: Event, way: &mut Way, turn: &mut Turn, link: &mut Link) {

@@ -197,6 +197,14 @@ impl Link {
         self.flush(now);
     }
 
+    /// The spool was handed audio up to `end`, before the audio's end is told: what the link's queue had no room for is fetched from there.
+    pub fn handle_spooled(&mut self, end: Offset, now: Instant) {
+        if !self.ended && !self.is_closed() && self.backlog.extend(end) {
+            self.wake();
+            self.flush(now);
+        }
+    }
+
     /// No more audio will come: the rest is sent, then `close_stream`, then `is_last` awaited.
     pub fn handle_audio_ended(&mut self, now: Instant) {
         if self.ended || self.is_closed() {
@@ -330,6 +338,9 @@ impl Link {
         if is_transcript {
             self.put_off_the_close(finalized, now);
         }
+        if self.finalize_wanted {
+            self.flush(now);
+        }
     }
 
     /// A deadline of [`Link::poll_timeout`] has come.
@@ -337,7 +348,7 @@ impl Link {
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
                 Timer::Retry => self.retry(chance, now),
-                Timer::Pace | Timer::Fetch => self.flush(now),
+                Timer::Pace | Timer::Fetch | Timer::Finalize => self.flush(now),
                 Timer::Keepalive => self.keep_alive(now),
                 Timer::Ping => self.ping(chance, now),
                 Timer::Look => self.look_out(chance, now),

@@ -19,6 +19,8 @@ pub(super) enum Timer {
     Look,
     /// Audio has stopped under an open interim.
     Stall,
+    /// The answer to `finalize` is overdue, and another one waits for it.
+    Finalize,
     /// The answer to `close_stream` is overdue.
     Close,
     /// No slot came about soon enough after the end of the audio.
@@ -34,13 +36,14 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Retry,
         Self::Pace,
         Self::Keepalive,
         Self::Ping,
         Self::Look,
         Self::Stall,
+        Self::Finalize,
         Self::Close,
         Self::SlotWait,
         Self::Fetch,
@@ -49,8 +52,17 @@ impl Timer {
         Self::Rotate,
     ];
     /// Those that mean something only while a connection is open.
-    const OF_A_CONNECTION: [Self; 8] =
-        [Self::Pace, Self::Keepalive, Self::Ping, Self::Look, Self::Stall, Self::Close, Self::Fetch, Self::Rotate];
+    const OF_A_CONNECTION: [Self; 9] = [
+        Self::Pace,
+        Self::Keepalive,
+        Self::Ping,
+        Self::Look,
+        Self::Stall,
+        Self::Finalize,
+        Self::Close,
+        Self::Fetch,
+        Self::Rotate,
+    ];
 }
 
 /// The table.

@@ -15,7 +15,7 @@ const PAUSE_MS: u64 = 1_500;
 /// Less voice than this is a click, in milliseconds.
 const CLICK_MS: u64 = 300;
 /// A service that answers `finalize` has answered by then.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// An interim that has not changed for so long, with a pause behind it, waits for a final that will not come by itself.
 const STUCK: Duration = Duration::from_secs(5);
 /// Audio behind the last final after which a final is asked for in a pause, in milliseconds.

@@ -1,7 +1,8 @@
 //! Reading a track's audio back while it is written, a few seconds at a time.
 //!
 //! Promises: reading on costs what is read, not what came before; memory is bounded by [`WINDOW_BYTES`] beside what is asked for; a frame
-//! that is half written is not there yet; what is damaged or does not open is left out, and the offsets show the hole.
+//! that is half written is not there yet; what is damaged or does not open is left out, and the offsets show the hole;
+//! a file that cannot be read is never passed over, unless it is gone.
 
 use std::{
     fs::File,
@@ -55,7 +56,7 @@ impl Reader {
     /// where the spool ends; a hole shows in the offsets. Safe to drop half way.
     ///
     /// # Errors
-    /// If a file cannot be read and nothing behind it can.
+    /// If a file cannot be read and nothing before it was: what lies behind it is not given in its place, as the next try may succeed.
     pub async fn read(&mut self, from: Offset, bytes: u64) -> io::Result<Vec<Frame>> {
         let (shared, place) = (Arc::clone(&self.shared), self.place.take());
         let (place, frames) = blocking(move || read(&shared, place, from, bytes)).await?;
@@ -65,7 +66,7 @@ impl Reader {
 }
 
 fn read(shared: &Shared, mut place: Option<Place>, from: Offset, bytes: u64) -> io::Result<(Option<Place>, Vec<Frame>)> {
-    let (mut frames, mut outcome) = (Vec::new(), Ok(()));
+    let mut frames = Vec::new();
     let mut window = vec![0; WINDOW_BYTES];
     let mut file = shared.file_at(from);
     while let Some(current) = file {
@@ -82,12 +83,10 @@ fn read(shared: &Shared, mut place: Option<Place>, from: Offset, bytes: u64) -> 
             Ok(Some((opened, End::Over))) => place = Some(opened),
             // It is looked for again from the file's beginning: what is torn may have been cut off meanwhile.
             Ok(Some((_, End::Torn)) | None) => {}
-            Err(why) => outcome = Err(why),
+            Err(why) if frames.is_empty() => return Err(why),
+            Err(_) => return Ok((None, frames)),
         }
         file = next;
-    }
-    if frames.is_empty() {
-        outcome?;
     }
     Ok((place, frames))
 }

@@ -183,6 +183,18 @@ async fn a_failed_write_is_undone_and_its_file_goes_on() {
 }
 
 #[tokio::test]
+async fn a_track_knows_where_the_audio_ends_that_it_was_handed() {
+    let (spool, _folder, session, key) = open();
+    let track = spool.track(&session, INBOUND, &key);
+    assert_eq!(track.end(), Offset(0));
+    track.append(&chunk(0)).unwrap();
+    track.append(&chunk(1)).unwrap();
+    let too_long = Chunk { audio: vec![0; FRAME_MAX_BYTES + 1].into(), ..chunk(2) };
+    assert!(track.append(&too_long).is_err());
+    assert_eq!(track.end(), chunk(1).end(), "what was not taken is not there");
+}
+
+#[tokio::test]
 async fn files_are_for_their_owner_alone_and_hold_no_audio_in_the_clear() {
     use std::os::unix::fs::PermissionsExt;
     let (spool, folder, session, key) = open();

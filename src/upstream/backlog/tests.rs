@@ -89,6 +89,29 @@ fn what_is_not_written_yet_is_asked_for_again_a_bounded_number_of_times() {
 }
 
 #[test]
+fn a_spool_that_does_not_answer_costs_a_minute_at_a_time_and_not_the_whole_hole() {
+    let mut backlog = Backlog::new(10_000);
+    backlog.push(chunk(0, 480));
+    let hour = ms_to_bytes(3_600_000);
+    backlog.push(chunk(hour, 480));
+    send_all(&mut backlog);
+    let minute = ms_to_bytes(60_000);
+    for round in 0..2 {
+        let from = 480 + round * minute;
+        assert_eq!(backlog.poll_fetch(), Some(Offset(from)));
+        while !backlog.fetched([]) {
+            assert_eq!(backlog.poll_fetch(), Some(Offset(from)));
+        }
+        let lost = Some((Offset(from), Offset(from + minute), GapReason::UpstreamLost));
+        assert_eq!((backlog.take_lost(Offset(0)), backlog.take_lost(Offset(0))), (lost, None));
+    }
+    let rest = 480 + 2 * minute;
+    assert_eq!(backlog.poll_fetch(), Some(Offset(rest)));
+    assert!(backlog.fetched([chunk(rest, 480)]));
+    assert_eq!(send_all(&mut backlog), [(rest, rest + 480)], "what the spool has again is sent");
+}
+
+#[test]
 fn an_answer_that_a_new_connection_has_no_use_for_is_not_taken_for_its_own() {
     let mut backlog = Backlog::new(100);
     (0..10).for_each(|n| backlog.push(chunk(n * 400, 400)));

@@ -3,14 +3,18 @@
 mod refused;
 mod retuned;
 mod spooled;
+mod stalled;
 mod turns;
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
 };
-use tokio_tungstenite::accept_hdr_async;
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use tokio_util::sync::CancellationToken;
 use tungstenite::{
     handshake::server::{ErrorResponse, Request, Response},
@@ -23,7 +27,7 @@ use crate::{
     net::Reach,
     spool::{Spool, seal::DataKey},
     store::driver::tests::Folder,
-    upstream::LinkState,
+    upstream::{LinkState, Refusal},
 };
 
 const KEY: TrackKey = TrackKey { stream: 0, track: Track::Inbound };

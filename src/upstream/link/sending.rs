@@ -1,7 +1,7 @@
 //! What goes out on a connection: audio at its pace, what memory has not fetched before, and what keeps the connection up.
 
 use super::{Chunk, Control, Instant, Link, Output, Refusal, Report, State, Timer};
-use crate::upstream::backlog::FETCH_AGAIN;
+use crate::upstream::{backlog::FETCH_AGAIN, watch::ANSWER};
 
 impl Link {
     /// Sends what may be sent now, and behind the last of it what was waiting for that.
@@ -40,11 +40,27 @@ impl Link {
             self.outputs.push_back(Output::Control(Control::CloseStream));
             self.timers.set(Timer::Close, now + self.settings.close_deadline);
         } else if self.finalize_wanted && !connection.closing {
-            self.finalize_wanted = false;
-            connection.finalize_at = Some(connection.sent_end());
-            self.outputs.push_back(Output::Control(Control::Finalize));
+            self.finalize(now);
         }
         self.look_for_silence(now);
+    }
+
+    /// Asks for a final. While one `finalize` is unanswered, nothing tells its answer from that of a second one: that waits, but not for ever.
+    fn finalize(&mut self, now: Instant) {
+        let State::Open(connection) = &mut self.state else { return };
+        if let Some(asked) = connection.finalize_at {
+            // Where it was not asked for here, it was lately.
+            let known = connection.finalize_expiry.filter(|(of, _)| *of == asked);
+            let (_, expiry) = *connection.finalize_expiry.insert(known.unwrap_or((asked, now + ANSWER)));
+            if now < expiry {
+                return self.timers.set(Timer::Finalize, expiry);
+            }
+        }
+        self.finalize_wanted = false;
+        self.timers.clear(Timer::Finalize);
+        let asked = connection.sent_end();
+        (connection.finalize_at, connection.finalize_expiry) = (Some(asked), Some((asked, now + ANSWER)));
+        self.outputs.push_back(Output::Control(Control::Finalize));
     }
 
     /// Asks for what is to be sent soon and memory has not.
@@ -90,5 +106,14 @@ impl Link {
         connection.unanswered_pings += 1;
         self.outputs.push_back(Output::Ping);
         self.timers.set(Timer::Ping, now + self.settings.ping);
+    }
+    /// What the service says is not being read: its silence is no word against it, and its goodbye cannot be heard.
+    pub fn handle_unread(&mut self, now: Instant) {
+        let State::Open(connection) = &mut self.state else { return };
+        connection.unanswered_pings = 0;
+        connection.watch.handle_heard(now);
+        if connection.closing {
+            self.timers.set(Timer::Close, now + self.settings.close_deadline);
+        }
     }
 }

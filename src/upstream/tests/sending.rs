@@ -174,3 +174,41 @@ fn a_service_that_lets_in_and_dies_keeps_no_sender_waiting_for_ever() {
     }
     assert!(rig.link.is_listening());
 }
+
+#[test]
+fn a_finalize_waits_until_the_one_before_is_answered_or_has_had_its_time() {
+    let mut rig = Rig::patient();
+    for _ in 0..2 {
+        rig.talk(600);
+        rig.link.handle_finalize(rig.now);
+        rig.drain();
+    }
+    let asked = |rig: &Rig| rig.said(r#"{"type":"finalize"}"#).len();
+    assert_eq!(asked(&rig), 1);
+    rig.hear(r#"{"transcript":"","is_final":true,"from_finalize":true}"#);
+    assert_eq!((rig.said("covered"), asked(&rig)), (vec!["covered 600"], 2), "no more than was sent before the first");
+    rig.talk(600);
+    rig.link.handle_finalize(rig.now);
+    rig.wait(4_300);
+    assert_eq!(asked(&rig), 2);
+    rig.wait(200);
+    assert_eq!(asked(&rig), 3, "a service that never answers does not hold it up for ever");
+}
+
+#[test]
+fn the_silence_of_a_service_that_is_not_read_is_no_word_against_it() {
+    let mut rig = Rig::open();
+    rig.pongs = false;
+    for _ in 0..30 {
+        rig.talk(960);
+        rig.link.handle_unread(rig.now);
+    }
+    rig.hang_up();
+    for _ in 0..10 {
+        rig.wait(1_000);
+        rig.link.handle_unread(rig.now);
+    }
+    assert!(rig.said("hangup").is_empty() && rig.totals.is_none());
+    rig.wait(6_000);
+    assert_eq!(rig.said("hangup"), ["hangup"], "once it is read again, as ever");
+}

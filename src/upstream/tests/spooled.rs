@@ -44,6 +44,26 @@ fn a_stretch_that_never_reached_the_link_is_fetched() {
 }
 
 #[test]
+fn the_last_audio_is_fetched_where_it_never_reached_the_link() {
+    let mut rig = Rig::patient();
+    rig.talk(600);
+    rig.miss(300);
+    rig.link.handle_spooled(Offset(rig.offset), rig.now);
+    rig.hang_up();
+    assert_eq!(rig.sent(), samples(0..7_200));
+    rig.last();
+    let totals = rig.totals.unwrap();
+    assert!(totals.complete && totals.finalized_ms == 900);
+    let mut refused = Rig::new();
+    refused.talk(600);
+    refused.refuse(Refusal::BadKey { reason: Reason::default() });
+    refused.miss(300);
+    refused.link.handle_spooled(Offset(refused.offset), refused.now);
+    refused.hang_up();
+    assert_eq!(refused.said("left"), ["left 0..900"]);
+}
+
+#[test]
 fn a_stretch_that_the_spool_has_not_either_is_a_gap_told_once() {
     let mut rig = Rig::patient();
     rig.talk(600);

@@ -37,3 +37,18 @@ async fn a_link_without_a_connection_is_left_when_the_bridge_stops_and_one_with_
     connected.until(|report| matches!(report, Report::Left).then_some(())).await;
     within(&mut connected.task).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_last_audio_that_the_links_queue_had_no_room_for_is_sent_from_the_spool() {
+    let mut rig = Rig::new(fast());
+    let mut service = rig.accept().await;
+    rig.talk(2).await;
+    let audio = (960..1_440).map(sample).collect();
+    rig.spool.append(&Chunk { offset: Offset(960), at_ms: 120, audio, received: crate::clock::now() }).unwrap();
+    rig.hang_up();
+    service.hear(1_440).await;
+    assert_eq!(service.audio, samples(0..1_440));
+    service.end().await;
+    let totals = rig.totals().await;
+    assert_eq!((totals.complete, totals.finalized_ms), (true, 180));
+}
