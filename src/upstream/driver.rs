@@ -12,7 +12,7 @@ mod probe;
 mod turn;
 mod way;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Instant};
 
 use secrecy::SecretString;
 use tokio::sync::{mpsc, oneshot};
