@@ -132,7 +132,7 @@ pub struct NewSession {
     pub started_wall_ms: u64,
     /// Its data key under the master key.
     pub key: WrappedKey,
-    /// What the call needs to go on after a restart; nothing unredacted.
+    /// What the call needs to go on after a restart: what the operator wants listened for, nothing that was said.
     pub context: serde_json::Value,
 }
 
