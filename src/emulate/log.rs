@@ -158,7 +158,7 @@ impl HeardLog {
         let path = request.path.to_owned();
         let (at_ms, route) = (request.at_ms, request.route);
         let rest = ConnectionLog::default();
-        let shown = ConnectionLog { number, at_ms, asked_ms, attempt, route, path, query, headers, key, ..rest };
+        let shown = ConnectionLog { number, at_ms, attempt, route, path, query, headers, key, asked_ms, ..rest };
         entries.push(Entry { shown, is_batch: request.is_batch, audio: Sha256::new() });
         (number, attempt)
     }

@@ -10,19 +10,13 @@ mod fetch;
 mod next;
 mod probe;
 mod turn;
+mod way;
 
-use std::{
-    collections::VecDeque,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, sync::Arc};
 
-use futures_util::{SinkExt, StreamExt};
 use secrecy::SecretString;
 use tokio::sync::{mpsc, oneshot};
-use tokio_tungstenite::{WebSocketStream, tungstenite};
+use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
 use tungstenite::Message;
 use url::Url;
@@ -31,11 +25,11 @@ pub use batch::BatchEndpoint;
 use next::Next;
 pub use probe::{Probe, Unopened, probe};
 pub use turn::{Overlap, Turn, Turns};
+use way::{Event, FirstWritten, Socket, Way, take};
 
 use self::fetch::Fetch;
 use super::{
-    Control, Link, LinkSettings, Lost, Output, Parameters, Protocol, Reason, Refusal, Remains, Report, Stretch, Totals, Tuned,
-    protocol::Frame,
+    Control, Link, LinkSettings, Output, Parameters, Protocol, Remains, Report, Stretch, Totals, Tuned, protocol::Frame,
 };
 use crate::{
     clock,
@@ -51,8 +45,6 @@ use crate::{
 pub const QUEUE_MS: u64 = 15_000;
 /// Reports that may wait for the session before the socket is not read any further.
 const MAX_WAITING_REPORTS: usize = 256;
-/// A farewell is a courtesy and does not take longer.
-const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Where the speech service is and how to speak to it.
 #[derive(Clone)]
@@ -203,12 +195,8 @@ async fn stream(
         }
         tokio::select! {
             command = commands.recv(), if more_audio && link.is_listening() => {
-                if let Some(command) = command {
-                    command.give(&mut link, &mut next);
-                } else {
-                    more_audio = false;
-                    link.handle_audio_ended(clock::now());
-                }
+                more_audio = command.is_some();
+                obey(command, &mut link, &mut next);
             }
             () = upstream.leaving.unconnected.cancelled(), if !upstream.leaving.unconnected.is_cancelled() => {}
             () = upstream.leaving.all.cancelled(), if !link.is_closed() => {}
@@ -255,6 +243,14 @@ async fn leave(key: TrackKey, waiting: VecDeque<Report>, reports: &mpsc::Sender<
     }
 }
 
+/// Does as told; there is no more audio where nothing is.
+fn obey(command: Option<Command>, link: &mut Link, next: &mut Next) {
+    match command {
+        Some(command) => command.give(link, next),
+        None => link.handle_audio_ended(clock::now()),
+    }
+}
+
 /// Hands in the audio that waits, as far as the link will have it.
 fn take_waiting(commands: &mut mpsc::Receiver<Command>, link: &mut Link, next: &mut Next) {
     while link.is_listening()
@@ -274,155 +270,6 @@ fn said(control: Control, protocol: Protocol) -> Option<Message> {
 
 fn chance() -> u32 {
     u32::from_ne_bytes(clock::random())
-}
-
-type Socket = WebSocketStream<dial::Lent>;
-
-/// The way to the service.
-enum Way {
-    Idle,
-    /// There is no session slot yet.
-    Queued(Pin<Box<dyn Future<Output = ()> + Send>>),
-    Dialling(Pin<Box<dyn Future<Output = Result<Socket, Refusal>> + Send>>),
-    /// With the time of the first chunk that was written, until something is heard.
-    Open(Box<Socket>, FirstWritten, Option<turn::Open>),
-}
-
-/// When a connection's first chunk was written, as long as nothing was heard on it.
-#[derive(Clone, Copy)]
-enum FirstWritten {
-    NotYet,
-    At(Instant),
-    Answered,
-}
-
-enum Event {
-    Granted,
-    Dialled(Result<Box<Socket>, Refusal>),
-    Message(Message),
-    Lost(Lost),
-}
-
-impl Way {
-    /// What happens next. Safe to drop and ask again.
-    async fn next(&mut self) -> Event {
-        match self {
-            Self::Idle => std::future::pending().await,
-            Self::Queued(granted) => {
-                granted.await;
-                Event::Granted
-            }
-            Self::Dialling(dial) => Event::Dialled(dial.await.map(Box::new)),
-            Self::Open(socket, ..) => match socket.next().await {
-                Some(Ok(Message::Close(frame))) => Event::Lost(Lost::Closed {
-                    code: frame.as_ref().map(|frame| u16::from(frame.code)),
-                    reason: frame.map(|frame| Reason::in_a_call(frame.reason.as_str())).unwrap_or_default(),
-                }),
-                Some(Ok(message)) => Event::Message(message),
-                Some(Err(_)) | None => Event::Lost(Lost::Broken),
-            },
-        }
-    }
-
-    async fn say(&mut self, control: Control, link: &mut Link, settings: &LinkSettings) {
-        if let Some(message) = said(control, settings.protocol) {
-            self.write(message, link, settings).await;
-        }
-    }
-
-    async fn write(&mut self, message: Message, link: &mut Link, settings: &LinkSettings) {
-        let Self::Open(socket, ..) = self else { return };
-        let lost = match tokio::time::timeout(settings.write_deadline, socket.send(message)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(_)) => self.last_words(link).await,
-            Err(_) => Lost::Stalled,
-        };
-        *self = Self::Idle;
-        link.handle_lost(lost, chance(), clock::now());
-    }
-
-    /// A chunk has left, if the connection is still there; `received` is when its last byte came, the first time that it is sent.
-    fn wrote(&mut self, received: Option<Instant>, metrics: &Metrics) {
-        let Self::Open(_, first, _) = self else { return };
-        let now = clock::now();
-        if let FirstWritten::NotYet = first {
-            *first = FirstWritten::At(now);
-        }
-        if let Some(received) = received {
-            metrics.chunk_written(now.saturating_duration_since(received));
-        }
-    }
-
-    /// Something is reported; maybe it was heard.
-    fn heard(&mut self, report: &Report, metrics: &Metrics) {
-        if let Report::Interim(_) | Report::Final(_) = report
-            && let Self::Open(_, first, _) = self
-            && let FirstWritten::At(written) = std::mem::replace(first, FirstWritten::Answered)
-        {
-            metrics.first_transcript(clock::now().saturating_duration_since(written));
-        }
-    }
-
-    /// A write failed: what the service said before that, and why it closed, may still be read.
-    async fn last_words(&mut self, link: &mut Link) -> Lost {
-        let closing = async {
-            loop {
-                match self.next().await {
-                    Event::Lost(lost) => return lost,
-                    Event::Message(Message::Text(text)) => link.handle_message(text.as_str(), clock::now()),
-                    Event::Message(_) | Event::Dialled(_) | Event::Granted => {}
-                }
-            }
-        };
-        tokio::time::timeout(FAREWELL, closing).await.unwrap_or(Lost::Broken)
-    }
-
-    /// Lets the answer to a close frame out, which tungstenite has made but not sent.
-    async fn answer_close(&mut self) {
-        if let Self::Open(socket, ..) = self {
-            let _ = tokio::time::timeout(FAREWELL, socket.flush()).await;
-        }
-    }
-
-    /// Closes politely, if the service will have it.
-    async fn farewell(self) {
-        if let Self::Open(mut socket, _, mut open) = self {
-            open.iter_mut().for_each(turn::Open::ends_well);
-            let parting = async {
-                let _ = WebSocketStream::close(&mut socket, None).await;
-                while let Some(Ok(_)) = socket.next().await {}
-            };
-            let _ = tokio::time::timeout(FAREWELL, parting).await;
-        }
-    }
-}
-
-async fn take(event: Event, way: &mut Way, turn: &mut Turn, link: &mut Link) {
-    let now = clock::now();
-    match event {
-        Event::Granted => {
-            *way = Way::Idle;
-            turn.say_granted();
-            link.handle_granted(now);
-        }
-        Event::Dialled(Ok(socket)) => {
-            *way = Way::Open(socket, FirstWritten::NotYet, Some(turn.opened()));
-            link.handle_connected(now);
-        }
-        Event::Dialled(Err(refusal)) => {
-            *way = Way::Idle;
-            link.handle_refused(refusal, chance(), now);
-        }
-        Event::Message(Message::Text(text)) => link.handle_message(text.as_str(), now),
-        Event::Message(Message::Pong(_)) => link.handle_pong(now),
-        // tungstenite answers pings itself; the service has no reason to send binary frames.
-        Event::Message(Message::Ping(_) | Message::Binary(_) | Message::Frame(_) | Message::Close(_)) => {}
-        Event::Lost(lost) => {
-            way.answer_close().await;
-            *way = Way::Idle;
-            link.handle_lost(lost, chance(), now);
-        }
-    }
 }
 
 #[cfg(test)]

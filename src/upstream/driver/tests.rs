@@ -4,12 +4,15 @@ mod refused;
 mod spooled;
 mod turns;
 
+use std::{future::Future, time::Duration};
+
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
 };
-use tokio_tungstenite::accept_hdr_async;
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use tokio_util::sync::CancellationToken;
 use tungstenite::{
     handshake::server::{ErrorResponse, Request, Response},
@@ -22,7 +25,7 @@ use crate::{
     net::Reach,
     spool::{Spool, seal::DataKey},
     store::driver::tests::Folder,
-    upstream::LinkState,
+    upstream::{LinkState, Refusal},
 };
 
 const KEY: TrackKey = TrackKey { stream: 0, track: Track::Inbound };

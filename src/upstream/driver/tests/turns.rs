@@ -22,7 +22,7 @@ impl Rig {
         let wanted = Fill { in_use, limit, waiting: 0 };
         let filled = async {
             while self.turns.fill() != wanted {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
         };
         within(filled).await;
