@@ -16,10 +16,10 @@ fn upstream() -> Upstream {
     }
 }
 
-fn in_language(language: &str) -> Option<Arc<Parameters>> {
+fn in_language(language: &str) -> Arc<Parameters> {
     let mut parameters = Parameters::default();
     parameters.set("language", language).unwrap();
-    Some(Arc::new(parameters))
+    Arc::new(parameters)
 }
 
 #[tokio::test]
@@ -32,11 +32,11 @@ async fn the_way_back_leads_to_the_parameters_under_which_the_service_last_spoke
         outputs.into_iter().for_each(|output| next.perform(output, &mut way, &turn, &mut upstream));
         upstream.parameters.get("language").map(str::to_owned)
     };
-    let tune = |language| Output::Tune(in_language(language));
+    let tune = |language| Output::Tune(Some(in_language(language)));
     assert_eq!(language_after(vec![tune("es"), tune("fr")]).as_deref(), Some("fr"));
     assert_eq!(language_after(vec![Output::Tune(None)]), usual, "behind both");
     assert_eq!(language_after(vec![tune("es"), Output::Proven, tune("fr"), Output::Tune(None)]).as_deref(), Some("es"));
-    let taken_over = vec![tune("fr"), Output::DialNext(in_language("de")), Output::Swap];
+    let taken_over = vec![tune("fr"), Output::DialNext(Some(in_language("de"))), Output::Swap];
     assert_eq!(language_after(taken_over).as_deref(), Some("de"));
     assert_eq!(language_after(vec![Output::Tune(None)]).as_deref(), Some("es"));
 }
