@@ -210,7 +210,7 @@ pub const KEYS: &[Key] = &[
     key("upstream.connects_per_second", Kind::Int(1, 10_000), "20", "Connects to the speech service, all calls together, behind the first 100; one that lives 5 s does not count."),
     key("upstream.replay_speed", Kind::Int(1, 16), "2", "How many times as fast as speech audio goes out that had to wait: after a reconnect, or from a recording that is played fast."),
     key("upstream.session_limit", Kind::Span(SEC, DAY), "1 h", "How long the service lets a session last, which is the operator's to find out: from nine tenths of it on, another connection takes over at the next silence."),
-    key("upstream.close_deadline", Kind::Span(SEC, LONGEST_CLOSE), "5 s", "How long the last words of a call are waited for after its end."),
+    key("upstream.close_deadline", Kind::Span(SEC, LONGEST_CLOSE), "5 s", "How long the last words of a call are waited for after its end, counted anew with each that comes as long as the service gets on."),
     key("upstream.catch_up", Kind::Span(SEC, LONGEST_CATCH_UP), "60 s", "How long after a call's end a lost connection to the speech service is tried again, counted from its loss or the hang-up, whichever is later; one that gets on is never cut off."),
 
     parameter("upstream.model", Kind::Choice(&["pulse"]), "pulse", "Pulse model."),

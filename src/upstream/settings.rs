@@ -34,7 +34,7 @@ pub struct LinkSettings {
     /// Audio that stops for this long under an open interim is flushed, so that the last words before a silence that the
     /// phone does not send are not stuck.
     pub stall: Duration,
-    /// Wait for `is_last` after `close_stream`.
+    /// Wait for `is_last` after `close_stream`, counted anew with each transcript.
     pub close_deadline: Duration,
     /// Without a connection for this long, a sender that is faster than speech is not kept waiting any more.
     pub patience: Duration,

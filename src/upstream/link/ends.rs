@@ -122,7 +122,7 @@ impl Link {
         }
         // Nothing is said to it behind `close_stream`, however long that takes.
         self.timers.clear(Timer::Keepalive);
-        let by = *connection.close_by.get_or_insert(now + self.settings.catch_up);
+        let by = *connection.close_by.get_or_insert(now + self.settings.catch_up.max(self.settings.close_deadline));
         self.timers.set(Timer::Close, by.min(now + self.settings.close_deadline));
     }
 
