@@ -195,13 +195,8 @@ async fn stream(
         }
         tokio::select! {
             command = commands.recv(), if more_audio && link.is_listening() => {
-                if let Some(command) = command {
-                    command.give(&mut link, &mut next);
-                } else {
-                    more_audio = false;
-                    link.handle_spooled(spool.end(), clock::now());
-                    link.handle_audio_ended(clock::now());
-                }
+                more_audio = command.is_some();
+                hand_in(command, &spool, &mut link, &mut next);
             }
             () = upstream.leaving.unconnected.cancelled(), if !upstream.leaving.unconnected.is_cancelled() => {}
             () = upstream.leaving.all.cancelled(), if !link.is_closed() => {}
@@ -219,13 +214,27 @@ async fn stream(
             () = alarm.as_mut(), if deadline.is_some() => {
                 // What came while this task was not run came before its deadlines: silence is told by what did not come.
                 take_waiting(&mut commands, &mut link, &mut next);
-                if waiting.len() >= MAX_WAITING_REPORTS {
-                    link.handle_unread(clock::now());
-                }
-                link.handle_timeout(clock::now(), chance());
+                wake(&mut link, waiting.len() < MAX_WAITING_REPORTS);
             }
         }
     }
+}
+
+/// The next command, or the end of the audio.
+fn hand_in(command: Option<Command>, spool: &SpoolTrack, link: &mut Link, next: &mut Next) {
+    let Some(command) = command else {
+        link.handle_spooled(spool.end(), clock::now());
+        return link.handle_audio_ended(clock::now());
+    };
+    command.give(link, next);
+}
+
+/// A deadline has come. `is_read` is whether the service's words are.
+fn wake(link: &mut Link, is_read: bool) {
+    if !is_read {
+        link.handle_unread(clock::now());
+    }
+    link.handle_timeout(clock::now(), chance());
 }
 
 /// Dials where there is a session slot, else waits for one.
