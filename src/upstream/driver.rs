@@ -191,13 +191,8 @@ async fn stream(
         wind(&mut alarm, deadline);
         tokio::select! {
             command = commands.recv(), if more_audio && link.is_listening() => {
-                if let Some(command) = command {
-                    command.give(&mut link, &mut next);
-                } else {
-                    more_audio = false;
-                    link.handle_spooled(spool.end(), clock::now());
-                    link.handle_audio_ended(clock::now());
-                }
+                more_audio = command.is_some();
+                hand_in(command, &spool, &mut link, &mut next);
             }
             () = upstream.leaving.unconnected.cancelled(), if !upstream.leaving.unconnected.is_cancelled() => {}
             () = upstream.leaving.all.cancelled(), if !link.is_closed() => {}
@@ -215,7 +210,7 @@ async fn stream(
             () = alarm.as_mut(), if deadline.is_some() => {
                 // What came while this task was not run came before its deadlines: silence is told by what did not come.
                 take_waiting(&mut commands, &mut link, &mut next);
-                look_at_the_clock(&mut link, waiting.len() < MAX_WAITING_REPORTS);
+                wake(&mut link, waiting.len() < MAX_WAITING_REPORTS);
             }
         }
     }
@@ -248,8 +243,17 @@ fn wind(alarm: &mut Pin<Box<tokio::time::Sleep>>, deadline: Option<Instant>) {
     }
 }
 
-/// Lets happen what is due. Where nothing of the service is read, its silence means nothing.
-fn look_at_the_clock(link: &mut Link, is_read: bool) {
+/// The next command, or the end of the audio.
+fn hand_in(command: Option<Command>, spool: &SpoolTrack, link: &mut Link, next: &mut Next) {
+    let Some(command) = command else {
+        link.handle_spooled(spool.end(), clock::now());
+        return link.handle_audio_ended(clock::now());
+    };
+    command.give(link, next);
+}
+
+/// A deadline has come. `is_read` is whether the service's words are.
+fn wake(link: &mut Link, is_read: bool) {
     if !is_read {
         link.handle_unread(clock::now());
     }

@@ -15,10 +15,12 @@ pub(super) const AHEAD_BYTES: u64 = ms_to_bytes(4_000);
 /// Reads that found nothing, one [`FETCH_AGAIN`] after the other, until the first part of what they looked for is lost. What the writer has not yet written
 /// takes milliseconds; a disk that stalls, seconds.
 const FETCH_TRIES: u32 = 20;
+/// So many of them are enough for the next part, until something is found again: a bound on how long a link goes on without its spool.
+const FURTHER_TRIES: u32 = 3;
 /// Wait before a read that found nothing is asked for again.
 pub(in crate::upstream) const FETCH_AGAIN: Duration = Duration::from_millis(500);
-/// The most that is given up at once, where the spool is full and where it does not answer: as much as one of its files holds.
-const GIVEN_UP_BYTES: u64 = ms_to_bytes(60_000);
+/// What is given up at once where the spool is full: as much as one of its files holds.
+const SHED_BYTES: u64 = ms_to_bytes(60_000);
 
 impl Backlog {
     /// What the spool is to be asked for now, if anything: what is missing behind the audio that is ready. Each is answered once by [`Backlog::fetched`].
@@ -50,21 +52,22 @@ impl Backlog {
         }
         let found = at > from;
         self.tries = if found { 0 } else { self.tries + 1 };
-        if self.tries >= FETCH_TRIES {
-            self.tries = 0;
-            // What lies further behind may be there by the time that it is asked for.
-            self.gone.lose(from, to.min(from.plus(GIVEN_UP_BYTES)), GapReason::UpstreamLost);
+        let gives_up = self.tries >= FETCH_TRIES;
+        if gives_up {
+            // What lies further behind may be there by the time that it is asked for, and in another file.
+            self.tries = FETCH_TRIES - FURTHER_TRIES;
+            self.gone.lose(from, to.min(from.plus(FETCH_BYTES)), GapReason::UpstreamLost);
         }
         self.settle();
         self.forget_most();
-        found || self.tries == 0
+        found || gives_up
     }
 
     /// Gives up the oldest audio behind `from` where more than `bound` bytes lie there; to be told by [`Backlog::take_lost`].
     pub fn shed(&mut self, from: Offset, bound: u64) {
         let from = self.gone.behind(from.max(self.mark));
         if self.end.since(from) > bound {
-            self.gone.lose(from, from.plus(GIVEN_UP_BYTES.min(bound / 2)), GapReason::SpoolFull);
+            self.gone.lose(from, from.plus(SHED_BYTES.min(bound / 2)), GapReason::SpoolFull);
             self.settle();
         }
     }

@@ -89,26 +89,26 @@ fn what_is_not_written_yet_is_asked_for_again_a_bounded_number_of_times() {
 }
 
 #[test]
-fn a_spool_that_does_not_answer_costs_a_minute_at_a_time_and_not_the_whole_hole() {
+fn a_spool_that_does_not_answer_costs_seconds_at_a_time_and_not_the_whole_hole() {
     let mut backlog = Backlog::new(10_000);
     backlog.push(chunk(0, 480));
-    let hour = ms_to_bytes(3_600_000);
-    backlog.push(chunk(hour, 480));
+    backlog.push(chunk(ms_to_bytes(3_600_000), 480));
     send_all(&mut backlog);
-    let minute = ms_to_bytes(60_000);
-    for round in 0..2 {
-        let from = 480 + round * minute;
-        assert_eq!(backlog.poll_fetch(), Some(Offset(from)));
-        while !backlog.fetched([]) {
+    for (round, reads) in [(0, 20), (1, 3), (2, 3)] {
+        let from = 480 + round * FETCH_BYTES;
+        for read in 1..=reads {
             assert_eq!(backlog.poll_fetch(), Some(Offset(from)));
+            assert_eq!((backlog.fetched([]), read), (read == reads, read));
         }
-        let lost = Some((Offset(from), Offset(from + minute), GapReason::UpstreamLost));
+        let lost = Some((Offset(from), Offset(from + FETCH_BYTES), GapReason::UpstreamLost));
         assert_eq!((backlog.take_lost(Offset(0)), backlog.take_lost(Offset(0))), (lost, None));
     }
-    let rest = 480 + 2 * minute;
+    let rest = 480 + 3 * FETCH_BYTES;
     assert_eq!(backlog.poll_fetch(), Some(Offset(rest)));
     assert!(backlog.fetched([chunk(rest, 480)]));
     assert_eq!(send_all(&mut backlog), [(rest, rest + 480)], "what the spool has again is sent");
+    assert_eq!(backlog.poll_fetch(), Some(Offset(rest + 480)));
+    assert!(!backlog.fetched([]) && backlog.tries == 1, "and it is patient again");
 }
 
 #[test]
