@@ -54,6 +54,9 @@ fn no_schedule_of_faults_loses_or_doubles_a_word() {
     for (seed, failures) in &failed {
         rules.entry(failures[0].rule).or_insert((0, *seed)).0 += 1;
     }
+    if !failed.is_empty() {
+        println!("failing seeds: {:?}", failed.iter().map(|(seed, _)| *seed).collect::<Vec<_>>());
+    }
     for (rule, (count, seed)) in rules {
         println!("{count} failed: {rule} (first {seed})");
     }
