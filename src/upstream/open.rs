@@ -116,7 +116,12 @@ impl Runs {
         for (at, run) in self.open.drain(..).enumerate() {
             let words = run.words();
             let is_enough = heard_ms >= if run.is_partly_known() { LEAST_REST_MS } else { LEAST_VOICE_MS };
-            match is_enough && is_of_it(&run) && words.0.len() >= LEAST_WORDS && is_before(at, &run) && !said.says_before(&words, &own_words) {
+            match is_enough
+                && is_of_it(&run)
+                && words.0.len() >= LEAST_WORDS
+                && is_before(at, &run)
+                && !said.says_before(&words, &own_words)
+            {
                 true => missed.push(run),
                 false => open.push_back(run),
             }
@@ -280,6 +285,28 @@ mod tests {
         let interims = [("my number is", 1_000), ("what is", 4_000)];
         assert_eq!(after(&interims, "What is yours?", (3_500, 4_200)), (NONE, vec!["my number is".to_owned()]));
         assert_eq!(after(&[("my number is", 1_000)], "What is yours?", (3_500, 4_200)).1, ["my number is"]);
+    }
+
+    #[test]
+    fn what_was_shown_before_the_finals_own_words_is_missing_however_late_it_was_shown() {
+        let late = [("my number is five", 6_000), ("what is yours", 6_500)];
+        assert_eq!(after(&late, "What is yours?", (3_000, 4_800)), (NONE, vec!["my number is five".to_owned()]));
+        let alike = [("yellow coffee chair", 6_000), ("yellow candle coffee morning", 6_500)];
+        assert_eq!(after(&alike, "yellow candle coffee morning", (3_000, 4_800)).1, ["yellow coffee chair"]);
+    }
+
+    #[test]
+    fn a_final_closes_no_segment_of_which_it_says_nothing_and_that_went_on_behind_it() {
+        let interims = [("basket table", 2_500), ("basket table chair water", 4_000)];
+        assert_eq!(after(&interims, "right river bridge", (400, 2_400)), (vec!["basket table chair water".to_owned()], NONE));
+    }
+
+    #[test]
+    fn an_interim_that_its_final_overtook_opens_nothing() {
+        let mut runs = Runs::default();
+        runs.handle_told(&Unredacted::new("How are you?"));
+        runs.handle_interim(Unredacted::new("how are you"), &heard("how are you", 0, 0), at(900));
+        assert!(runs.is_empty());
     }
 
     #[test]

@@ -60,7 +60,8 @@ impl Link {
         let (finalized, recovered, memory) = (self.finalized, self.recovered, &mut self.hearing.memory);
         let mut ear = Ear { connection, backlog: &self.backlog, finalized, recovered, memory, now };
         let LastWord { heard, span, extent, told } = ear.last_word(transcript);
-        let is_answer = connection.finalize_at.is_some_and(|asked| from_finalize || heard.covers >= self.backlog.quiet_before(asked));
+        let is_answer =
+            connection.finalize_at.is_some_and(|asked| from_finalize || heard.covers >= self.backlog.quiet_before(asked));
         let number = connection.number;
         let closing = Closing { text: &text, connection: number, span };
         let misses = !has_text || span.is_some() && !heard.text.is_blank();
