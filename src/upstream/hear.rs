@@ -232,7 +232,7 @@ impl Ear<'_> {
             let end = self.connection.place(heard.end).unwrap_or(start).max(start);
             cursor = end;
             let (start, end) = self.connection.span((start, end));
-            Placed { start, end, heard }
+            Placed { heard, start, end }
         };
         words.into_iter().map(place).collect()
     }
