@@ -291,7 +291,7 @@ mod tests {
     fn what_was_shown_before_the_finals_own_words_is_missing_however_late_it_was_shown() {
         let late = [("my number is five", 6_000), ("what is yours", 6_500)];
         assert_eq!(after(&late, "What is yours?", (3_000, 4_800)), (NONE, vec!["my number is five".to_owned()]));
-        let alike = [("yellow coffee chair", 6_000), ("yellow candle coffee morning", 6_500)];
+        let alike = [("yellow coffee chair", 6_000), ("yellow candle", 6_300), ("yellow candle coffee morning", 6_500)];
         assert_eq!(after(&alike, "yellow candle coffee morning", (3_000, 4_800)).1, ["yellow coffee chair"]);
     }
 
