@@ -125,9 +125,11 @@ impl Connection {
         Offset(self.route.map(bytes))
     }
 
-    /// The offset of something that ends after so many bytes of this connection.
-    pub(super) fn end(&self, bytes: u64) -> Offset {
-        Offset(self.route.map_end(bytes))
+    /// From where to where something is that was said between so many bytes of this connection: nobody says a word over a splice in the audio, and
+    /// a service may be a little wrong.
+    pub(super) fn span(&self, bytes: (u64, u64)) -> (Offset, Offset) {
+        let (start, end) = self.route.map_within(bytes);
+        (Offset(start), Offset(end))
     }
 }
 
@@ -150,7 +152,8 @@ mod tests {
         let begin = |seconds| connection.place(Some(seconds)).map(|bytes| connection.begin(bytes).0);
         assert_eq!(begin(0.5), Some(12_000));
         assert_eq!(begin(1.0), Some(80_000));
-        assert_eq!(connection.place(Some(1.0)).map(|bytes| connection.end(bytes).0), Some(16_000));
+        assert_eq!(connection.span((7_000, 8_100)), (Offset(15_000), Offset(16_000)));
+        assert_eq!(connection.span((7_900, 8_400)), (Offset(80_000), Offset(80_400)), "of another side by its beginning only");
         assert_eq!(begin(-3.0), Some(8_000));
         assert_eq!(begin(1e300), Some(88_000));
         assert_eq!(connection.place(None), None);

@@ -4,7 +4,10 @@
 //! connection was opened, or had told it there; every time lies within the audio sent, and no end before its beginning; speaker
 //! numbers become the link's own voices.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use super::{
     backlog::Backlog,
@@ -228,8 +231,8 @@ impl Ear<'_> {
             let start = self.connection.place(heard.start).unwrap_or(cursor);
             let end = self.connection.place(heard.end).unwrap_or(start).max(start);
             cursor = end;
-            let start = self.connection.begin(start);
-            Placed { start, end: self.connection.end(end).max(start), heard }
+            let (start, end) = self.connection.span((start, end));
+            Placed { heard, start, end }
         };
         words.into_iter().map(place).collect()
     }
@@ -249,12 +252,21 @@ impl Ear<'_> {
         let asked = self.connection.finalize_at.filter(|_| transcript.from_finalize || was_blank);
         match (asked, spoken_until) {
             _ if transcript.is_last && self.connection.closing => sent,
-            (Some(asked), spoken) => asked.max(spoken.unwrap_or_default()),
+            // It may have come in the middle of a word, which is said whole only on the connection that hears it whole.
+            (Some(asked), spoken) => self.backlog.quiet_before(asked).max(spoken.unwrap_or_default()),
             (None, Some(spoken)) => spoken,
             // It ends the stream without having been asked to: nothing says how much of it was decoded.
             (None, None) if was_blank && transcript.is_last => self.finalized,
-            (None, None) => Offset(sent.0.saturating_sub(ms_to_bytes(UNDECODED_MS))),
+            (None, None) => Offset(sent.0.saturating_sub(ms_to_bytes(UNDECODED_MS))).min(self.long_sent()),
         }
+    }
+
+    /// Behind what was sent so long ago that it must have been decoded, where audio is sent faster than it is spoken.
+    fn long_sent(&self) -> Offset {
+        if !self.connection.pace.is_behind() {
+            return self.connection.sent_end();
+        }
+        self.now.checked_sub(Duration::from_millis(UNDECODED_MS)).map_or(self.finalized, |at| self.backlog.sent_until(at))
     }
 
     fn heard(

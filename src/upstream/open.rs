@@ -13,13 +13,17 @@ use crate::{
 };
 
 /// Most segments without a final; the oldest goes first.
-const MAX_RUNS: usize = 4;
+const MAX_RUNS: usize = 16;
+/// Finals of a connection whose interims may still come, behind them.
+const MAX_TOLD: usize = 4;
 /// Most words of a text that are compared.
 const MAX_COMPARED: usize = 64;
 /// An interim of fewer words may be a noise that the service thought better of.
 const LEAST_WORDS: usize = 2;
 /// The least voice in a stretch that is worth hearing it again, in milliseconds.
-pub(super) const LEAST_VOICE_MS: u64 = 600;
+const LEAST_VOICE_MS: u64 = 600;
+/// The same where some of the segment was told before.
+const LEAST_REST_MS: u64 = 100;
 /// What was spoken so shortly before an interim came is not in it, in bytes: the service decodes it first.
 const DECODING: u64 = ms_to_bytes(600);
 
@@ -39,6 +43,16 @@ impl Run {
     fn words(&self) -> Words {
         Words::of(&self.said)
     }
+
+    /// Whether some of it was told before: then it is no noise.
+    fn is_partly_known(&self) -> bool {
+        Words::of(&self.last.text).0.len() < self.words().0.len()
+    }
+
+    /// Its words were said before this.
+    fn spoken_until(&self) -> Offset {
+        Offset(self.first.0.saturating_sub(DECODING))
+    }
 }
 
 /// What a final says about the segments that are open.
@@ -49,72 +63,126 @@ pub(super) struct Closing<'a> {
     pub(super) span: Option<(Offset, Offset)>,
 }
 
-/// The open segments of one link, oldest first.
+/// The open segments of one link.
 #[derive(Default)]
-pub(super) struct Runs(VecDeque<Run>);
+pub(super) struct Runs {
+    /// Oldest first.
+    open: VecDeque<Run>,
+    /// The latest finals of this connection.
+    told: VecDeque<Words>,
+}
 
 impl Runs {
     /// An interim came when the audio up to `sent` had been sent: what the service `said`, and what of it was new.
     pub(super) fn handle_interim(&mut self, said: Unredacted, heard: &Heard, sent: Offset) {
-        self.0.retain(|run| run.last.connection == heard.connection);
+        self.open.retain(|run| run.last.connection == heard.connection);
         let words = Words::of(&said);
+        if words.0.len() >= LEAST_WORDS && self.told.contains(&words) {
+            // It was overtaken by its final.
+            return;
+        }
         let new = Run { first: sent, said, last: heard.clone(), upto: sent };
-        match self.0.back_mut() {
+        match self.open.back_mut() {
             Some(run) if words.continues(&run.words()) => *run = Run { first: run.first, ..new },
             // One word alone is replaced, not kept beside what may be the same word heard better.
             Some(run) if run.words().0.len() < LEAST_WORDS => *run = new,
-            _ => self.0.push_back(new),
+            _ => self.open.push_back(new),
         }
-        self.0.drain(..self.0.len().saturating_sub(MAX_RUNS));
+        self.open.drain(..self.open.len().saturating_sub(MAX_RUNS));
     }
 
-    /// Takes the segments that were over before `from` and that a final which begins there says nothing of: theirs will not come.
-    pub(super) fn take_missed(&mut self, closing: &Closing<'_>, from: Offset) -> Vec<Run> {
+    /// Takes the segments whose finals will not come: a final that begins at `from` says nothing of them, there is a voice behind what is `finalized` in
+    /// front of it, and they were shown before what it says, or are too long ago to be behind it. `voice_ms` measures the voice between two points.
+    pub(super) fn take_missed(
+        &mut self,
+        closing: &Closing<'_>,
+        (finalized, from): (Offset, Offset),
+        voice_ms: impl Fn(Offset, Offset) -> u64,
+    ) -> Vec<Run> {
         let said = Words::of(closing.text);
-        let is_missed = |run: &&Run| {
-            let words = run.words();
-            run.last.connection == closing.connection && run.first <= from && words.0.len() >= LEAST_WORDS && !said.says(&words)
+        let heard_ms = voice_ms(finalized, from);
+        if self.open.is_empty() || heard_ms < LEAST_REST_MS {
+            return Vec::new();
+        }
+        let is_of_it = |run: &Run| run.last.connection == closing.connection;
+        let own = self.open.iter().rposition(|run| is_of_it(run) && said.says(&run.words()));
+        let own_words = own.map_or(Words(Vec::new()), |own| self.open[own].words());
+        let is_before = |at: usize, run: &Run| match (own, closing.span) {
+            (Some(own), _) => at < own,
+            (None, Some((_, end))) => run.first <= from || voice_ms(end, run.spoken_until()) < LEAST_VOICE_MS,
+            (None, None) => run.first <= from,
         };
-        let missed = self.0.iter().take_while(is_missed).count();
-        self.0.drain(..missed).collect()
+        let (mut missed, mut open) = (Vec::new(), VecDeque::new());
+        for (at, run) in self.open.drain(..).enumerate() {
+            let words = run.words();
+            let is_enough = heard_ms >= if run.is_partly_known() { LEAST_REST_MS } else { LEAST_VOICE_MS };
+            match is_enough
+                && is_of_it(&run)
+                && words.0.len() >= LEAST_WORDS
+                && is_before(at, &run)
+                && !said.says_before(&words, &own_words)
+            {
+                true => missed.push(run),
+                false => open.push_back(run),
+            }
+        }
+        self.open = open;
+        missed
     }
 
     /// Puts back what [`Runs::take_missed`] took.
     pub(super) fn put_back(&mut self, runs: Vec<Run>) {
-        runs.into_iter().rev().for_each(|run| self.0.push_front(run));
+        runs.into_iter().rev().for_each(|run| self.open.push_front(run));
     }
 
-    /// A final came: what it says is not open any more. A segment stays that began after it in a voice of its own, which `voice_ms` measures.
+    /// A final came: what it says is not open any more, nor what was shown before that. A segment stays that was said after it in a voice of its
+    /// own, which `voice_ms` measures.
     pub(super) fn close(&mut self, closing: &Closing<'_>, voice_ms: impl Fn(Offset, Offset) -> u64) {
         let said = Words::of(closing.text);
-        let stays = |run: &Run| {
+        let own = self.open.iter().rposition(|run| run.last.connection == closing.connection && said.says(&run.words()));
+        self.open.drain(..own.map_or(0, |own| own + 1));
+        self.open.retain(|run| {
             let Some((_, end)) = closing.span.filter(|_| run.last.connection == closing.connection) else { return false };
-            let words = run.words();
-            let spoken_until = Offset(run.first.0.saturating_sub(DECODING));
-            words.0.len() >= LEAST_WORDS && !said.says(&words) && voice_ms(end, spoken_until) >= LEAST_VOICE_MS
-        };
-        let closed = self.0.iter().skip(1).take_while(|run| !stays(run)).count() + 1;
-        self.0.drain(..closed.min(self.0.len()));
+            let upto = Offset(run.upto.0.saturating_sub(DECODING));
+            run.words().0.len() >= LEAST_WORDS && voice_ms(end, upto) >= LEAST_VOICE_MS
+        });
     }
 
-    /// Forgets everything.
+    /// A final came on this connection, and told this.
+    pub(super) fn handle_told(&mut self, text: &Unredacted) {
+        self.told.push_back(Words::of(text));
+        self.told.drain(..self.told.len().saturating_sub(MAX_TOLD));
+    }
+
+    /// A new connection has told nothing yet.
+    pub(super) fn handle_connected(&mut self) {
+        self.told.clear();
+    }
+
+    /// What was being said turns out to be something that was told before.
+    pub(super) fn withdraw(&mut self, said: &Unredacted) {
+        self.open.pop_back_if(|run| Words::of(said).continues(&run.words()));
+    }
+
+    /// Forgets what is open.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.open.clear();
     }
 
     /// All but the one that is being said.
     pub(super) fn take_earlier(&mut self) -> Vec<Run> {
-        let earlier = self.0.len().saturating_sub(1);
-        self.0.drain(..earlier).collect()
+        let earlier = self.open.len().saturating_sub(1);
+        self.open.drain(..earlier).collect()
     }
 
     /// Whether nothing is open.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.open.is_empty()
     }
 }
 
 /// Words of a text as they are compared; wiped when dropped.
+#[derive(PartialEq)]
 struct Words(Vec<Unredacted>);
 
 impl Words {
@@ -133,6 +201,12 @@ impl Words {
     /// Whether most of these words are among what is said here, in order.
     fn says(&self, shown: &Self) -> bool {
         self.common(shown) * 2 > shown.0.len()
+    }
+
+    /// As [`Words::says`], beside what is said of `next`, which was shown behind it.
+    fn says_before(&self, shown: &Self, next: &Self) -> bool {
+        let both = Self(shown.0.iter().chain(&next.0).cloned().collect());
+        (self.common(&both) - self.common(next)) * 2 > shown.0.len()
     }
 
     /// The longest run of words of `other`, holes allowed, that is here in the same order.
@@ -176,9 +250,10 @@ mod tests {
         let mut runs = shown(interims);
         let text = Unredacted::new(text);
         let closing = Closing { text: &text, connection: 0, span: Some((at(from), at(to))) };
-        let missed = texts(runs.take_missed(&closing, at(from)));
+        let voice = |from: Offset, to: Offset| to.since(from) / 8;
+        let missed = texts(runs.take_missed(&closing, (at(0), at(from)), voice));
         runs.close(&closing, |from, to| to.since(from) / 8);
-        (texts(runs.0), missed)
+        (texts(runs.open), missed)
     }
 
     const NONE: Vec<String> = Vec::new();
@@ -193,9 +268,9 @@ mod tests {
             &["how are you doing", "how are"],
         ] {
             let interims: Vec<(&str, u64)> = growing.iter().map(|text| (*text, 100)).collect();
-            assert_eq!(shown(&interims).0.len(), 1, "{growing:?}");
+            assert_eq!(shown(&interims).open.len(), 1, "{growing:?}");
         }
-        assert_eq!(texts(shown(&[("I would like", 100), ("I think so too", 900)]).0), ["I would like", "I think so too"]);
+        assert_eq!(texts(shown(&[("I would like", 100), ("I think so too", 900)]).open), ["I would like", "I think so too"]);
     }
 
     #[test]
@@ -210,6 +285,28 @@ mod tests {
         let interims = [("my number is", 1_000), ("what is", 4_000)];
         assert_eq!(after(&interims, "What is yours?", (3_500, 4_200)), (NONE, vec!["my number is".to_owned()]));
         assert_eq!(after(&[("my number is", 1_000)], "What is yours?", (3_500, 4_200)).1, ["my number is"]);
+    }
+
+    #[test]
+    fn what_was_shown_before_the_finals_own_words_is_missing_however_late_it_was_shown() {
+        let late = [("my number is five", 6_000), ("what is yours", 6_500)];
+        assert_eq!(after(&late, "What is yours?", (3_000, 4_800)), (NONE, vec!["my number is five".to_owned()]));
+        let alike = [("yellow coffee chair", 6_000), ("yellow candle", 6_300), ("yellow candle coffee morning", 6_500)];
+        assert_eq!(after(&alike, "yellow candle coffee morning", (3_000, 4_800)).1, ["yellow coffee chair"]);
+    }
+
+    #[test]
+    fn a_final_closes_no_segment_of_which_it_says_nothing_and_that_went_on_behind_it() {
+        let interims = [("basket table", 2_500), ("basket table chair water", 4_000)];
+        assert_eq!(after(&interims, "right river bridge", (400, 2_400)), (vec!["basket table chair water".to_owned()], NONE));
+    }
+
+    #[test]
+    fn an_interim_that_its_final_overtook_opens_nothing() {
+        let mut runs = Runs::default();
+        runs.handle_told(&Unredacted::new("How are you?"));
+        runs.handle_interim(Unredacted::new("how are you"), &heard("how are you", 0, 0), at(900));
+        assert!(runs.is_empty());
     }
 
     #[test]
@@ -230,6 +327,6 @@ mod tests {
     fn open_segments_are_bounded() {
         let texts: Vec<String> = (0..100).map(|n| format!("a{n} b{n} c{n}")).collect();
         let interims: Vec<(&str, u64)> = texts.iter().map(|text| (text.as_str(), 100)).collect();
-        assert_eq!(shown(&interims).0.len(), MAX_RUNS);
+        assert_eq!(shown(&interims).open.len(), MAX_RUNS);
     }
 }

@@ -144,7 +144,9 @@ impl Told {
     /// Whether a word lies where this one did.
     fn is_at(&self, word: &Spoken<'_>) -> bool {
         let either = self.start.0.abs_diff(word.start.0).min(self.end.0.abs_diff(word.end.0));
-        either <= SAME && word.start < self.end.plus(SAME) && self.start < word.end.plus(SAME)
+        let overlap = self.end.min(word.end).since(self.start.max(word.start));
+        let shorter = self.end.since(self.start).min(word.end.since(word.start));
+        either <= SAME && overlap * 3 >= shorter && word.start < self.end.plus(SAME) && self.start < word.end.plus(SAME)
     }
 
     /// One was cut in two where the other was not, at the end of what is known: the part that is known, or is not.
@@ -225,6 +227,12 @@ mod tests {
             [Verdict::New],
             "the first one's audio is not sent again"
         );
+    }
+
+    #[test]
+    fn the_same_word_right_behind_the_border_is_another_one() {
+        let told = [("winter", 1_000, 1_220)];
+        assert_eq!(verdicts(&told, (0, 1_220), &[("winter", 1_225, 1_335)]), [Verdict::New], "they hardly lie over each other");
     }
 
     #[test]

@@ -66,6 +66,15 @@ impl Ruler {
         self.by_point(self.points.partition_point(|point| point.0 < from), from)
     }
 
+    /// The part of `(from, to)` that lies on the same side of every jump as its middle, with its place.
+    pub(super) fn map_within(&self, (from, to): (u64, u64)) -> (u64, u64) {
+        let behind = self.points.partition_point(|point| point.0 <= from.midpoint(to));
+        let side = |at: u64| self.by_point(behind, at);
+        let first = behind.checked_sub(1).map_or(from, |at| from.max(self.points[at].0));
+        let last = self.points.get(behind).map_or(to, |next| to.min(next.0));
+        (side(first), side(last))
+    }
+
     /// Nothing before `from` will be asked for any more.
     pub(super) fn forget_before(&mut self, from: u64) {
         while self.points.get(1).is_some_and(|second| second.0 <= from) {
@@ -96,6 +105,18 @@ mod tests {
         assert_eq!(ruler.points.len(), 2, "a point that says nothing new is not kept");
         assert_eq!([ruler.map(0), ruler.map(959), ruler.map(960), ruler.map(1_000)], [1_000, 1_959, 9_000, 9_040]);
         assert_eq!(ruler.map_end(960), 1_960, "what ends at the jump ends before it");
+    }
+
+    #[test]
+    fn what_lies_over_a_jump_belongs_to_the_side_of_its_middle() {
+        let mut ruler = Ruler::new(0);
+        ruler.note(0, 1_000);
+        ruler.note(960, 9_000);
+        assert_eq!(ruler.map_within((900, 950)), (1_900, 1_950));
+        assert_eq!(ruler.map_within((940, 970)), (1_940, 1_960));
+        assert_eq!(ruler.map_within((950, 1_100)), (9_000, 9_140));
+        assert_eq!(ruler.map_within((960, 960)), (9_000, 9_000));
+        assert_eq!(Ruler::new(0).map_within((3, 7)), (3, 7));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod world;
 
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     panic,
     sync::atomic::{AtomicU64, Ordering},
     thread,
@@ -49,10 +50,20 @@ fn no_schedule_of_faults_loses_or_doubles_a_word() {
     let began = pulse_bridge::clock::now();
     let (failed, tally) = all(from, count);
     let took = (pulse_bridge::clock::now() - began).as_secs();
-    println!("{count} runs from {from}: {} s of calls in {took} s; {tally:?}", tally.seconds);
+    // Not captured: whoever reads the log of a green run sees what it did.
+    let _ = writeln!(
+        std::io::stderr(),
+        "{count} seeds from {from} in {took} s: {} words, {} reconnects, {} s of calls; {tally:?}",
+        tally.words,
+        tally.reconnects,
+        tally.seconds
+    );
     let mut rules: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for (seed, failures) in &failed {
         rules.entry(failures[0].rule).or_insert((0, *seed)).0 += 1;
+    }
+    if !failed.is_empty() {
+        println!("failing seeds: {:?}", failed.iter().map(|(seed, _)| *seed).collect::<Vec<_>>());
     }
     for (rule, (count, seed)) in rules {
         println!("{count} failed: {rule} (first {seed})");

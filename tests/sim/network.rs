@@ -10,7 +10,7 @@ use crate::{
     chance::Chance,
     clock::{Clock, Happening},
     plan::{Harm, MILLI, NEVER, Network, Plan, SECOND},
-    service::{Say, Session, Speech},
+    service::{Order, Say, Session, Speech},
 };
 
 /// What a link writes.
@@ -169,11 +169,15 @@ impl Connection {
         let says: Vec<Say> = self.session.says().collect();
         for say in says {
             let at = clock.now + say.after;
-            let at = if say.is_final { at.max(self.final_at) } else { at.max(self.said_at) };
-            if say.is_final {
-                self.final_at = at;
-            } else {
-                self.said_at = at;
+            let at = match say.order {
+                Order::Final => at.max(self.final_at),
+                Order::Shown => at.max(self.said_at),
+                Order::Late => at,
+            };
+            match say.order {
+                Order::Final => self.final_at = at,
+                Order::Shown => self.said_at = at,
+                Order::Late => {}
             }
             let behind = self.sends.partition_point(|(other, _)| *other <= at);
             self.sends.insert(behind, (at, say.what));

@@ -1,5 +1,8 @@
 //! The speech service on one connection (protocols/pulse.md sections 5 to 7): it hears a word only if all of the word's audio
 //! came on this connection in one piece, counts time from the connection's first byte, and numbers speakers as they appear.
+//!
+//! Bounds: what was shown goes out no later than the finals of what was said behind it, as nobody could know of a final that is missing if
+//! nothing had shown it by then; only an interim that its own final overtook comes alone and late. A missing final has three words and 0.8 s of voice.
 
 use crate::{
     chance::Chance,
@@ -23,8 +26,18 @@ pub(crate) struct Say {
     /// So long from now.
     pub(crate) after: u64,
     pub(crate) what: Speech,
-    /// Finals keep their order among themselves, everything else keeps its own.
-    pub(crate) is_final: bool,
+    pub(crate) order: Order,
+}
+
+/// What keeps its order with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Finals, and the end.
+    Final,
+    /// Interims and answers.
+    Shown,
+    /// It comes when it comes, and keeps nothing back.
+    Late,
 }
 
 pub(crate) enum Speech {
@@ -140,7 +153,7 @@ impl Session {
             self.tell_final(truth, &[], false, true);
         }
         self.closed = true;
-        self.say(Speech::Close(Some(1000)), self.habits.decoding + 10 * MILLI, true);
+        self.say(Speech::Close(Some(1000)), self.habits.decoding + 10 * MILLI, Order::Final);
     }
 
     pub(crate) fn keepalive(&mut self) {
@@ -148,7 +161,7 @@ impl Session {
             true => r#"{"type":"error","message":"unknown message type"}"#,
             false => r#"{"type":"pong"}"#,
         };
-        self.say(Speech::Text(text.to_owned()), MILLI, false);
+        self.say(Speech::Text(text.to_owned()), MILLI, Order::Shown);
     }
 
     /// Words whose audio is here, and so much more.
@@ -206,7 +219,7 @@ impl Session {
             let half = truth.words.get(self.next).filter(|word| self.habits.half_words && (word.start + 100) * MS < upto);
             let text = self.text(truth, half);
             if !text.is_empty() {
-                self.say(Speech::Text(interim(&text)), self.habits.decoding, false);
+                self.say(Speech::Text(interim(&text)), self.habits.decoding, Order::Shown);
             }
         }
     }
@@ -227,7 +240,7 @@ impl Session {
         let is_blank = words.is_empty();
         if is_worth_missing(truth, words) && self.chance.percent(self.habits.missing) {
             let text = words.iter().map(|said| truth.words[said.word].text).collect::<Vec<_>>().join(" ");
-            self.say(Speech::Text(interim(&text)), self.habits.decoding, false);
+            self.say(Speech::Text(interim(&text)), self.habits.decoding, Order::Shown);
             if !last {
                 return;
             }
@@ -250,18 +263,18 @@ impl Session {
         let after = self.habits.decoding + late;
         if !is_blank && self.chance.percent(self.habits.doubled) {
             let again = after + self.chance.of(0..1_500) * MILLI;
-            self.say(Speech::Text(text.clone()), again, true);
+            self.say(Speech::Text(text.clone()), again, Order::Final);
         }
         if !is_blank && self.chance.percent(self.habits.stale) {
             let text = words.iter().map(|said| truth.words[said.word].text).collect::<Vec<_>>().join(" ");
             let behind = after + self.chance.of(1..900) * MILLI;
-            self.say(Speech::Text(interim(&text)), behind, false);
+            self.say(Speech::Text(interim(&text)), behind, Order::Late);
         }
-        self.say(Speech::Text(text), after, true);
+        self.say(Speech::Text(text), after, Order::Final);
     }
 
-    fn say(&mut self, what: Speech, after: u64, is_final: bool) {
-        self.says.push(Say { after, what, is_final });
+    fn say(&mut self, what: Speech, after: u64, order: Order) {
+        self.says.push(Say { after, what, order });
     }
 }
 

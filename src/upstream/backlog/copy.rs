@@ -1,7 +1,10 @@
 //! Audio that is still held, for whoever wants to keep it for longer.
 
 use super::{Backlog, is_quiet};
-use crate::media::{Chunk, Offset, bytes_to_ms};
+use crate::media::{Chunk, Offset, bytes_to_ms, ms_to_bytes};
+
+/// Longest word, in bytes: one that is being said began at the earliest so much before.
+const LONGEST_WORD: u64 = ms_to_bytes(2_000);
 
 impl Backlog {
     /// What is held of the audio between two offsets, in order; shared, not copied.
@@ -19,6 +22,14 @@ impl Backlog {
         let voice = held.iter().filter(|chunk| !is_quiet(chunk)).map(|chunk| chunk.audio.len() as u64).sum::<u64>();
         let forgotten = self.unheard.map_or(0, |(start, end)| end.min(to).since(start.max(from)));
         bytes_to_ms(voice + forgotten)
+    }
+
+    /// The last place at or before `at` in which nobody was in the middle of a word.
+    #[must_use]
+    pub fn quiet_before(&self, at: Offset) -> Offset {
+        let earliest = Offset(at.0.saturating_sub(LONGEST_WORD));
+        let quiet = self.copy(earliest, at).into_iter().rev().find(is_quiet);
+        quiet.map_or(earliest, |chunk| chunk.end())
     }
 }
 

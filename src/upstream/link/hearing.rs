@@ -9,7 +9,7 @@ use crate::{
     upstream::{
         Cause,
         hear::{self, Ear, LastWord, Memory},
-        open::{Closing, LEAST_VOICE_MS, Run, Runs},
+        open::{Closing, Run, Runs},
         wire,
     },
 };
@@ -42,6 +42,7 @@ impl Hearing {
     /// A new connection has said nothing yet.
     pub(super) fn handle_connected(&mut self) {
         self.last = None;
+        self.runs.handle_connected();
     }
 }
 
@@ -50,12 +51,17 @@ impl Link {
         let State::Open(connection) = &mut self.state else { return };
         connection.watch.handle_heard(now);
         let (is_last, has_text, asked) = (transcript.is_last, !transcript.text.is_blank(), connection.closing);
+        if !has_text && !is_last && connection.finalize_at.is_none() && !self.hearing.runs.is_empty() {
+            // Silence that nobody asked about lies before what is open, or it came late: nothing says where it ends.
+            return;
+        }
         let timed = !transcript.words.is_empty() || !transcript.utterances.is_empty();
         let (text, from_finalize) = (transcript.text.clone(), transcript.from_finalize);
         let (finalized, recovered, memory) = (self.finalized, self.recovered, &mut self.hearing.memory);
         let mut ear = Ear { connection, backlog: &self.backlog, finalized, recovered, memory, now };
         let LastWord { heard, span, extent, told } = ear.last_word(transcript);
-        let is_answer = connection.finalize_at.is_some_and(|asked| heard.covers >= asked);
+        let is_answer =
+            connection.finalize_at.is_some_and(|asked| from_finalize || heard.covers >= self.backlog.quiet_before(asked));
         let number = connection.number;
         let closing = Closing { text: &text, connection: number, span };
         let misses = !has_text || span.is_some() && !heard.text.is_blank();
@@ -102,8 +108,9 @@ impl Link {
     /// What interims showed before `from` and no final says. Its audio is sent again; where that was no use, it is told as it was shown.
     /// Says whether the final that showed it may be told.
     fn accept_missing(&mut self, closing: &Closing<'_>, from: Offset, now: Instant) -> bool {
-        let missed = self.hearing.runs.take_missed(closing, from);
-        if missed.is_empty() || self.backlog.voice_between_ms(self.finalized, from) < LEAST_VOICE_MS {
+        let voice_ms = |from, to| self.backlog.voice_between_ms(from, to);
+        let missed = self.hearing.runs.take_missed(closing, (self.finalized, from), voice_ms);
+        if missed.is_empty() {
             return true;
         }
         let tries = self.hearing.missing.filter(|(at, _)| *at == self.finalized).map_or(0, |(_, tries)| tries);
@@ -145,6 +152,7 @@ impl Link {
                 return;
             }
             self.hearing.runs.close(closing, |from, to| self.backlog.voice_between_ms(from, to));
+            self.hearing.runs.handle_told(closing.text);
         } else {
             self.hearing.runs.clear();
         }
@@ -170,9 +178,15 @@ impl Link {
         }
         if transcript.text.is_blank() {
             // Nothing new on this connection is no word against what was open on the one before.
-            if self.interim.as_ref().is_some_and(|(open, _)| open.connection == connection.number) {
+            if self.interim.as_ref().is_none_or(|(open, _)| open.connection != connection.number) {
+                return;
+            }
+            match said.is_blank() {
+                true => self.hearing.runs.clear(),
+                false => self.hearing.runs.withdraw(&said),
+            }
+            if self.hearing.runs.is_empty() {
                 self.interim = None;
-                self.hearing.runs.clear();
                 self.timers.clear(Timer::Stall);
             }
             return;

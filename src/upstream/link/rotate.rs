@@ -235,10 +235,13 @@ impl Link {
     /// A final was heard: whether it was what the connection had left to say.
     pub(super) fn look_for_answer(&mut self, now: Instant) {
         let (State::Open(connection), Step::Parting { asked }) = (&self.state, self.rotation.step) else { return };
-        if self.finalized >= connection.sent_end() {
-            self.swap(true, now);
-        } else if !asked && connection.finalize_at.is_none() {
-            self.ask();
+        let has_all = self.finalized >= connection.sent_end();
+        match (asked, connection.finalize_at) {
+            _ if has_all => self.swap(true, now),
+            // The answer leaves open what was being said when it was asked for.
+            (true, None) => self.swap(false, now),
+            (false, None) => self.ask(),
+            _ => {}
         }
     }
 

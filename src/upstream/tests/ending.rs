@@ -237,7 +237,8 @@ fn a_link_that_never_got_audio_ends_at_once_and_complete() {
 #[test]
 fn a_drop_with_everything_final_ends_at_once() {
     let mut rig = Rig::open();
-    rig.talk(3_000);
+    rig.talk(2_400);
+    rig.silence(600);
     rig.link.handle_finalize(rig.now);
     rig.drain();
     rig.hear(&final_of("Good bye.", 1.0, 2.0, r#","from_finalize":true"#));

@@ -92,18 +92,41 @@ fn an_empty_final_covers_only_what_the_service_must_have_decoded() {
     rig.talk(6_000);
     rig.hear(r#"{"transcript":" ","is_final":true}"#);
     assert_eq!(rig.said("covered"), ["covered 4000"]);
+    rig.silence(600);
     rig.link.handle_finalize(rig.now);
     rig.talk(600);
     rig.hear(r#"{"transcript":"","is_final":true,"from_finalize":true}"#);
-    assert_eq!(rig.said("covered"), ["covered 4000", "covered 6000"], "the answer to finalize covers what was sent before it");
+    assert_eq!(rig.said("covered"), ["covered 4000", "covered 6600"], "the answer to finalize covers what was sent before it");
     rig.hear(r#"{"transcript":"","is_final":true}"#);
     assert_eq!(rig.said("covered").len(), 2, "nothing new");
 }
 
 #[test]
+fn an_answer_in_the_middle_of_a_word_covers_up_to_the_quiet_before_it() {
+    for (voice, covered) in [(600, "covered 3000"), (6_000, "covered 7000")] {
+        let mut rig = Rig::open();
+        rig.silence(3_000);
+        rig.talk(voice);
+        rig.link.handle_finalize(rig.now);
+        rig.hear(r#"{"transcript":"","is_final":true,"from_finalize":true}"#);
+        assert_eq!(rig.said("covered"), [covered]);
+    }
+}
+
+#[test]
+fn silence_that_is_told_while_words_are_open_covers_nothing() {
+    let mut rig = Rig::open();
+    rig.talk(6_000);
+    rig.interim("how are");
+    rig.hear(r#"{"transcript":"","is_final":true}"#);
+    assert!(rig.said("covered").is_empty(), "it may be late");
+}
+
+#[test]
 fn a_final_that_answers_finalize_says_that_it_may_be_a_double() {
     let mut rig = Rig::open();
-    rig.talk(3_000);
+    rig.talk(2_400);
+    rig.silence(600);
     rig.link.handle_finalize(rig.now);
     rig.drain();
     rig.final_words("One two.", 1.0, 2.0);
