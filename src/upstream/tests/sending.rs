@@ -179,14 +179,14 @@ fn a_service_that_lets_in_and_dies_keeps_no_sender_waiting_for_ever() {
 fn a_finalize_waits_until_the_one_before_is_answered_or_has_had_its_time() {
     let mut rig = Rig::patient();
     for _ in 0..2 {
-        rig.talk(600);
+        rig.talk(3_000);
         rig.link.handle_finalize(rig.now);
         rig.drain();
     }
     let asked = |rig: &Rig| rig.said(r#"{"type":"finalize"}"#).len();
     assert_eq!(asked(&rig), 1);
     rig.hear(r#"{"transcript":"","is_final":true,"from_finalize":true}"#);
-    assert_eq!((rig.said("covered"), asked(&rig)), (vec!["covered 600"], 2), "no more than was sent before the first");
+    assert_eq!((rig.said("covered"), asked(&rig)), (vec!["covered 1000"], 2), "no more than was sent before the first");
     rig.talk(600);
     rig.link.handle_finalize(rig.now);
     rig.wait(4_300);
