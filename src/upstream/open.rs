@@ -105,7 +105,9 @@ impl Runs {
             return Vec::new();
         }
         let is_of_it = |run: &Run| run.last.connection == closing.connection;
-        let own = self.open.iter().rposition(|run| is_of_it(run) && said.says(&run.words()));
+        let is_begun = |run: &Run| is_of_it(run) && said.begins_with(&run.words());
+        let own = self.open.iter().position(is_begun);
+        let own = own.or_else(|| self.open.iter().rposition(|run| is_of_it(run) && said.says(&run.words())));
         let own_words = own.map_or(Words(Vec::new()), |own| self.open[own].words());
         let is_before = |at: usize, run: &Run| match (own, closing.span) {
             (Some(own), _) => at < own,
@@ -196,6 +198,12 @@ impl Words {
         let common = self.common(before);
         let (len, before) = (self.0.len(), before.0.len());
         common * 2 >= before.max(1) || (common == len && len * 2 >= before)
+    }
+
+    /// Whether these words, the last one maybe not to its end, are the first ones here: at least two.
+    fn begins_with(&self, shown: &Self) -> bool {
+        let Some((last, first)) = shown.0.split_last().filter(|(_, first)| !first.is_empty()) else { return false };
+        self.0.starts_with(first) && self.0.get(first.len()).is_some_and(|word| word.expose().starts_with(last.expose()))
     }
 
     /// Whether most of these words are among what is said here, in order.
@@ -293,6 +301,9 @@ mod tests {
         assert_eq!(after(&late, "What is yours?", (3_000, 4_800)), (NONE, vec!["my number is five".to_owned()]));
         let alike = [("yellow coffee chair", 6_000), ("yellow candle", 6_300), ("yellow candle coffee morning", 6_500)];
         assert_eq!(after(&alike, "yellow candle coffee morning", (3_000, 4_800)).1, ["yellow coffee chair"]);
+        // Shown once more behind what comes later, it is still the one that this final ends.
+        let again = [("island chair mou", 6_000), ("train forest yellow", 6_300), ("island chair mountain", 6_500)];
+        assert_eq!(after(&again, "island chair mountain", (3_000, 4_800)).1, NONE);
     }
 
     #[test]

@@ -17,7 +17,7 @@ const ON_THE_WAY: Duration = Duration::from_millis(500);
 /// that got on.
 const FAREWELLS: u8 = 3;
 /// Less sound than this is a click, not a voice, in milliseconds.
-pub(super) const LEAST_VOICE_MS: u64 = 300;
+const LEAST_VOICE_MS: u64 = 120;
 
 impl Link {
     /// The connection (or the attempt) is gone; whatever was meant for it goes with it.

@@ -142,6 +142,7 @@ impl Link {
     fn close_runs(&mut self, closing: &Closing<'_>, has_text: bool, is_new: bool) {
         // Words heard on a connection before this one stay open if this final only repeats what was known.
         if self.interim.as_ref().is_some_and(|(open, _)| open.connection != closing.connection && !is_new) {
+            self.hearing.runs.handle_told(closing.text);
             return;
         }
         let last = (closing.text.clone(), closing.span);

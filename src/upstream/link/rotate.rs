@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Backoff, Chunk, Control, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, ends::LEAST_VOICE_MS};
+use super::{Backoff, Chunk, Control, Link, LinkState, Offset, Output, Refusal, Report, State, Timer};
 use crate::{
     media::bytes_to_ms,
     upstream::{Parameters, backlog::is_quiet},
@@ -24,6 +24,8 @@ const LATEST_AT: (u32, u32) = (98, 100);
 const RETUNE_LATEST: Duration = Duration::from_secs(3);
 /// So much audio without a voice is a silence, as is so long without audio.
 const SILENCE: Duration = Duration::from_millis(600);
+/// So much sound in what an empty answer covers may be a word that it says nothing of, in milliseconds.
+const DOUBTED_MS: u64 = 300;
 /// Wait for the answer to the `finalize` that ends a connection's part.
 const PARTING: Duration = Duration::from_secs(2);
 /// Longest wait between two tries to open the next connection.
@@ -248,7 +250,7 @@ impl Link {
     /// A final without words was heard. Where it does not say that it is the answer to `finalize`, it may be about something before, and tell nothing
     /// of the voice that was sent: the next connection is sent that again. Says whether it is.
     pub(super) fn doubts_the_answer(&mut self, covers: Offset, now: Instant) -> bool {
-        let doubts = self.rotation.holds_back() && self.backlog.voice_between_ms(self.finalized, covers) >= LEAST_VOICE_MS;
+        let doubts = self.rotation.holds_back() && self.backlog.voice_between_ms(self.finalized, covers) >= DOUBTED_MS;
         if doubts {
             self.swap(false, now);
         }
