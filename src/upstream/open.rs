@@ -105,7 +105,7 @@ impl Runs {
             return Vec::new();
         }
         let is_of_it = |run: &Run| run.last.connection == closing.connection;
-        let own = self.open.iter().rposition(|run| is_of_it(run) && said.says(&run.words()));
+        let own = self.own(&said, closing.connection);
         let own_words = own.map_or(Words(Vec::new()), |own| self.open[own].words());
         let is_before = |at: usize, run: &Run| match (own, closing.span) {
             (Some(own), _) => at < own,
@@ -130,6 +130,13 @@ impl Runs {
         missed
     }
 
+    /// The segment of which a final says most, the latest of several.
+    fn own(&self, said: &Words, connection: u32) -> Option<usize> {
+        let shown = self.open.iter().enumerate().map(|(at, run)| (at, run, run.words()));
+        let of_it = shown.filter(|(_, run, words)| run.last.connection == connection && said.says(words));
+        of_it.max_by_key(|(.., words)| said.common(words)).map(|(at, ..)| at)
+    }
+
     /// Puts back what [`Runs::take_missed`] took.
     pub(super) fn put_back(&mut self, runs: Vec<Run>) {
         runs.into_iter().rev().for_each(|run| self.open.push_front(run));
@@ -139,7 +146,7 @@ impl Runs {
     /// own, which `voice_ms` measures.
     pub(super) fn close(&mut self, closing: &Closing<'_>, voice_ms: impl Fn(Offset, Offset) -> u64) {
         let said = Words::of(closing.text);
-        let own = self.open.iter().rposition(|run| run.last.connection == closing.connection && said.says(&run.words()));
+        let own = self.own(&said, closing.connection);
         self.open.drain(..own.map_or(0, |own| own + 1));
         self.open.retain(|run| {
             let Some((_, end)) = closing.span.filter(|_| run.last.connection == closing.connection) else { return false };
