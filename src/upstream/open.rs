@@ -22,6 +22,10 @@ const MAX_COMPARED: usize = 64;
 const LEAST_WORDS: usize = 2;
 /// The least voice in a stretch that is worth hearing it again, in milliseconds.
 const LEAST_VOICE_MS: u64 = 600;
+/// The same for a segment of [`SURE_WORDS`], some of which may have been told before.
+const LEAST_SURE_MS: u64 = 300;
+/// An interim of so many words is no noise.
+const SURE_WORDS: usize = 3;
 /// The same where some of the segment was told before.
 const LEAST_REST_MS: u64 = 100;
 /// What was spoken so shortly before an interim came is not in it, in bytes: the service decodes it first.
@@ -115,7 +119,12 @@ impl Runs {
         let (mut missed, mut open) = (Vec::new(), VecDeque::new());
         for (at, run) in self.open.drain(..).enumerate() {
             let words = run.words();
-            let is_enough = heard_ms >= if run.is_partly_known() { LEAST_REST_MS } else { LEAST_VOICE_MS };
+            let least_ms = match words.0.len() {
+                _ if run.is_partly_known() => LEAST_REST_MS,
+                SURE_WORDS.. => LEAST_SURE_MS,
+                _ => LEAST_VOICE_MS,
+            };
+            let is_enough = heard_ms >= least_ms;
             match is_enough
                 && is_of_it(&run)
                 && words.0.len() >= LEAST_WORDS
@@ -306,6 +315,20 @@ mod tests {
     fn a_final_closes_no_segment_of_which_it_says_nothing_and_that_went_on_behind_it() {
         let interims = [("basket table", 2_500), ("basket table chair water", 4_000)];
         assert_eq!(after(&interims, "right river bridge", (400, 2_400)), (vec!["basket table chair water".to_owned()], NONE));
+    }
+
+    #[test]
+    fn one_word_of_a_later_segment_does_not_make_a_final_that_segments() {
+        let interims = [("paper sugar", 2_000), ("right stone winter yes", 4_000), ("sugar", 5_000)];
+        let open = vec!["right stone winter yes".to_owned()];
+        assert_eq!(after(&interims, "paper sugar mountain chair", (400, 2_400)), (open, NONE));
+    }
+
+    #[test]
+    fn one_new_word_behind_words_that_were_told_is_missed() {
+        let interims = [("mountain island basket ticket", 900), ("market river basket", 1_900)];
+        let missed = vec!["mountain island basket ticket".to_owned()];
+        assert_eq!(after(&interims, "market river basket", (400, 1_300)), (NONE, missed));
     }
 
     #[test]
