@@ -22,6 +22,10 @@ const MAX_COMPARED: usize = 64;
 const LEAST_WORDS: usize = 2;
 /// The least voice in a stretch that is worth hearing it again, in milliseconds.
 const LEAST_VOICE_MS: u64 = 600;
+/// The same for a segment of [`SURE_WORDS`], some of which may have been told before.
+const LEAST_SURE_MS: u64 = 300;
+/// An interim of so many words is no noise.
+const SURE_WORDS: usize = 3;
 /// The same where some of the segment was told before.
 const LEAST_REST_MS: u64 = 100;
 /// What was spoken so shortly before an interim came is not in it, in bytes: the service decodes it first.
@@ -107,7 +111,7 @@ impl Runs {
         let is_of_it = |run: &Run| run.last.connection == closing.connection;
         let is_begun = |run: &Run| is_of_it(run) && said.begins_with(&run.words());
         let own = self.open.iter().position(is_begun);
-        let own = own.or_else(|| self.open.iter().rposition(|run| is_of_it(run) && said.says(&run.words())));
+        let own = own.or_else(|| self.own(&said, closing.connection));
         let own_words = own.map_or(Words(Vec::new()), |own| self.open[own].words());
         let is_before = |at: usize, run: &Run| match (own, closing.span) {
             (Some(own), _) => at < own,
@@ -117,7 +121,12 @@ impl Runs {
         let (mut missed, mut open) = (Vec::new(), VecDeque::new());
         for (at, run) in self.open.drain(..).enumerate() {
             let words = run.words();
-            let is_enough = heard_ms >= if run.is_partly_known() { LEAST_REST_MS } else { LEAST_VOICE_MS };
+            let least_ms = match words.0.len() {
+                _ if run.is_partly_known() => LEAST_REST_MS,
+                SURE_WORDS.. => LEAST_SURE_MS,
+                _ => LEAST_VOICE_MS,
+            };
+            let is_enough = heard_ms >= least_ms;
             match is_enough
                 && is_of_it(&run)
                 && words.0.len() >= LEAST_WORDS
@@ -132,6 +141,13 @@ impl Runs {
         missed
     }
 
+    /// The segment of which a final says most, the latest of several.
+    fn own(&self, said: &Words, connection: u32) -> Option<usize> {
+        let shown = self.open.iter().enumerate().map(|(at, run)| (at, run, run.words()));
+        let of_it = shown.filter(|(_, run, words)| run.last.connection == connection && said.says(words));
+        of_it.max_by_key(|(.., words)| said.common(words)).map(|(at, ..)| at)
+    }
+
     /// Puts back what [`Runs::take_missed`] took.
     pub(super) fn put_back(&mut self, runs: Vec<Run>) {
         runs.into_iter().rev().for_each(|run| self.open.push_front(run));
@@ -141,7 +157,7 @@ impl Runs {
     /// own, which `voice_ms` measures.
     pub(super) fn close(&mut self, closing: &Closing<'_>, voice_ms: impl Fn(Offset, Offset) -> u64) {
         let said = Words::of(closing.text);
-        let own = self.open.iter().rposition(|run| run.last.connection == closing.connection && said.says(&run.words()));
+        let own = self.own(&said, closing.connection);
         self.open.drain(..own.map_or(0, |own| own + 1));
         self.open.retain(|run| {
             let Some((_, end)) = closing.span.filter(|_| run.last.connection == closing.connection) else { return false };
@@ -310,6 +326,20 @@ mod tests {
     fn a_final_closes_no_segment_of_which_it_says_nothing_and_that_went_on_behind_it() {
         let interims = [("basket table", 2_500), ("basket table chair water", 4_000)];
         assert_eq!(after(&interims, "right river bridge", (400, 2_400)), (vec!["basket table chair water".to_owned()], NONE));
+    }
+
+    #[test]
+    fn one_word_of_a_later_segment_does_not_make_a_final_that_segments() {
+        let interims = [("paper sugar", 2_000), ("right stone winter yes", 4_000), ("sugar", 5_000)];
+        let open = vec!["right stone winter yes".to_owned()];
+        assert_eq!(after(&interims, "paper sugar mountain chair", (400, 2_400)), (open, NONE));
+    }
+
+    #[test]
+    fn one_new_word_behind_words_that_were_told_is_missed() {
+        let interims = [("mountain island basket ticket", 900), ("market river basket", 1_900)];
+        let missed = vec!["mountain island basket ticket".to_owned()];
+        assert_eq!(after(&interims, "market river basket", (400, 1_300)), (NONE, missed));
     }
 
     #[test]
