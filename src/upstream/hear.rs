@@ -58,6 +58,14 @@ impl Memory {
         behind(self.recall.awaited(), text, is_replaying)
     }
 
+    /// What of an interim was not told before.
+    pub(super) fn behind_interim(&self, text: &Unredacted, is_replaying: bool) -> Unredacted {
+        if is_replaying && is_part(self.recall.awaited(), text) {
+            return Unredacted::new("");
+        }
+        self.behind(text, is_replaying)
+    }
+
     /// Where the last of what was told ended.
     pub(super) const fn until(&self) -> Offset {
         self.recall.until()
@@ -330,6 +338,14 @@ fn behind<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unredacted, is_
     Unredacted::new(rest.join(" "))
 }
 
+/// Whether an interim says nothing but words that were `told`: its last one may be cut short, by the interim or by the end of a piece of audio.
+fn is_part<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unredacted) -> bool {
+    let told: Vec<&str> = told.map(Unredacted::expose).collect();
+    let heard: Vec<String> = said.expose().split_whitespace().map(letters).collect();
+    let Some((last, before)) = heard.split_last().filter(|(last, _)| !last.is_empty()) else { return false };
+    told.windows(heard.len()).any(|known| known[..before.len()] == *before && known[before.len()].starts_with(last.as_str()))
+}
+
 /// Leaves of the sentences what the words that are left say.
 fn cut(utterances: &mut Vec<Placed>, words: &[Placed], language: Option<&str>) {
     utterances.retain_mut(|utterance| {
@@ -373,4 +389,19 @@ fn same_words(one: &Unredacted, other: &Unredacted) -> bool {
 
 fn joined(words: &[Placed], language: Option<&str>) -> Unredacted {
     Unredacted::new(join(words.iter().map(|word| word.heard.text.expose()), language))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interim_that_ends_inside_a_word_that_was_told_says_nothing_new() {
+        let told = ["blanket", "maybe", "music"].map(Unredacted::new);
+        let is_part = |said: &str| is_part(told.iter(), &Unredacted::new(said));
+        assert!(is_part("may") && is_part("Maybe mus") && is_part("blanket maybe music"));
+        assert!(
+            !is_part("mus may") && !is_part("maybe muse") && !is_part("may music") && !is_part("") && !is_part("maybe music x")
+        );
+    }
 }
