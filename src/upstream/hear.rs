@@ -14,7 +14,7 @@ use super::{
     connection::Connection,
     join::join,
     reach::Reach,
-    recall::{Recall, Spoken, Verdict, letters, rest},
+    recall::{Recall, Spoken, Verdict, is_part, letters, rest},
     voices::Voices,
     wire,
 };
@@ -336,14 +336,6 @@ fn behind<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unredacted, is_
     let same = (1..=heard.len().min(told.len())).rev().find(|count| told[told.len() - count..] == heard[..*count]);
     let rest: Vec<&str> = said.expose().split_whitespace().skip(same.unwrap_or(0)).collect();
     Unredacted::new(rest.join(" "))
-}
-
-/// Whether an interim says nothing but words that were `told`: its last one may be cut short, by the interim or by the end of a piece of audio.
-fn is_part<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unredacted) -> bool {
-    let told: Vec<&str> = told.map(Unredacted::expose).collect();
-    let heard: Vec<String> = said.expose().split_whitespace().map(letters).collect();
-    let Some((last, before)) = heard.split_last().filter(|(last, _)| !last.is_empty()) else { return false };
-    told.windows(heard.len()).any(|known| known[..before.len()] == *before && known[before.len()].starts_with(last.as_str()))
 }
 
 /// Leaves of the sentences what the words that are left say.
