@@ -14,7 +14,7 @@ use super::{
     connection::Connection,
     join::join,
     reach::Reach,
-    recall::{Recall, Spoken, Verdict, letters, rest},
+    recall::{Recall, Spoken, Verdict, is_part, letters, rest},
     voices::Voices,
     wire,
 };
@@ -56,6 +56,14 @@ impl Memory {
     /// What of a text without times was not told before.
     pub(super) fn behind(&self, text: &Unredacted, is_replaying: bool) -> Unredacted {
         behind(self.recall.awaited(), text, is_replaying)
+    }
+
+    /// What of an interim was not told before.
+    pub(super) fn behind_interim(&self, text: &Unredacted, is_replaying: bool) -> Unredacted {
+        if is_replaying && is_part(self.recall.awaited(), text) {
+            return Unredacted::new("");
+        }
+        self.behind(text, is_replaying)
     }
 
     /// Where the last of what was told ended.
@@ -373,4 +381,19 @@ fn same_words(one: &Unredacted, other: &Unredacted) -> bool {
 
 fn joined(words: &[Placed], language: Option<&str>) -> Unredacted {
     Unredacted::new(join(words.iter().map(|word| word.heard.text.expose()), language))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interim_that_ends_inside_a_word_that_was_told_says_nothing_new() {
+        let told = ["blanket", "maybe", "music"].map(Unredacted::new);
+        let is_part = |said: &str| is_part(told.iter(), &Unredacted::new(said));
+        assert!(is_part("may") && is_part("Maybe mus") && is_part("blanket maybe music"));
+        assert!(
+            !is_part("mus may") && !is_part("maybe muse") && !is_part("may music") && !is_part("") && !is_part("maybe music x")
+        );
+    }
 }

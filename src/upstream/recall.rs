@@ -177,6 +177,14 @@ pub(super) fn rest(word: &str, mut known: usize) -> &str {
     })
 }
 
+/// Whether an interim says nothing but words that were `told`: its last one may be cut short, by the interim or by the end of a piece of audio.
+pub(super) fn is_part<'a>(told: impl Iterator<Item = &'a Unredacted>, said: &Unredacted) -> bool {
+    let told: Vec<&str> = told.map(Unredacted::expose).collect();
+    let heard: Vec<String> = said.expose().split_whitespace().map(letters).collect();
+    let Some((last, before)) = heard.split_last().filter(|(last, _)| !last.is_empty()) else { return false };
+    told.windows(heard.len()).any(|known| known[..before.len()] == *before && known[before.len()].starts_with(last.as_str()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -175,7 +175,7 @@ impl Link {
         }
         let said = transcript.text.clone();
         if connection.number > 0 {
-            transcript.text = self.hearing.memory.behind(&transcript.text, hear::is_replaying(connection));
+            transcript.text = self.hearing.memory.behind_interim(&transcript.text, hear::is_replaying(connection));
         }
         if transcript.text.is_blank() {
             // Nothing new on this connection is no word against what was open on the one before.
