@@ -22,7 +22,7 @@ const MAX_COMPARED: usize = 64;
 const LEAST_WORDS: usize = 2;
 /// The least voice in a stretch that is worth hearing it again, in milliseconds.
 const LEAST_VOICE_MS: u64 = 600;
-/// The same for a segment of [`SURE_WORDS`], some of which may have been told before.
+/// The same for a segment of [`SURE_WORDS`] that was shown before the final's own, some of which may have been told before.
 const LEAST_SURE_MS: u64 = 300;
 /// An interim of so many words is no noise.
 const SURE_WORDS: usize = 3;
@@ -123,7 +123,7 @@ impl Runs {
             let words = run.words();
             let least_ms = match words.0.len() {
                 _ if run.is_partly_known() => LEAST_REST_MS,
-                SURE_WORDS.. => LEAST_SURE_MS,
+                SURE_WORDS.. if own.is_some() => LEAST_SURE_MS,
                 _ => LEAST_VOICE_MS,
             };
             let is_enough = heard_ms >= least_ms;
