@@ -30,7 +30,7 @@ const HOLD_LIMIT: Duration = Duration::from_secs(2);
 /// The same for what a recording that is played faster than speech brings before its links were even connected.
 const RUSHED_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time that a final with a number in it waits for a track that has lost its link: without the question every number is masked.
-const AWAY_LIMIT: Duration = Duration::from_secs(10);
+const AWAY_LIMIT: Duration = Duration::from_secs(20);
 /// What lies further ahead of the time since the call began comes from a sender that is faster than speech.
 const LEAD_MS: u64 = 1_500;
 /// Most that waits; above it the oldest goes.

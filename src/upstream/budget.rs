@@ -1,7 +1,7 @@
 //! How often the whole process may connect to the speech service: a token bucket that healthy connections fill again.
 //!
 //! Promises: never more than the burst at once and `rate` a second beside what healthy connections gave back; who waits is served in order,
-//! links that have been live before new ones; new ones leave a [quarter](KEPT) of the bucket to them.
+//! links that have been live before new ones; new ones leave a quarter of the bucket to them.
 //!
 //! The caller drains [`Budget::poll_output`] after every `handle_*`.
 

@@ -33,7 +33,7 @@ impl Backlog {
     }
 
     /// What the spool had behind the point that it was asked for, in order. Says whether that helped; if not, it is to be asked again after
-    /// [`FETCH_AGAIN`].
+    /// `FETCH_AGAIN`.
     pub fn fetched(&mut self, chunks: impl IntoIterator<Item = Chunk>) -> bool {
         let asked = self.asked.take();
         // A new connection may have begun elsewhere meanwhile.
