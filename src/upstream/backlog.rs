@@ -64,6 +64,8 @@ pub struct Backlog {
     cursor: Offset,
     bytes: u64,
     limit: u64,
+    /// Nothing of the track lies before it.
+    first: Offset,
     mark: Offset,
     end: Offset,
     begun: bool,
@@ -92,6 +94,7 @@ impl Backlog {
             cursor: Offset(0),
             bytes: 0,
             limit: ms_to_bytes(memory_ms),
+            first: Offset(0),
             mark: Offset(0),
             end: Offset(0),
             begun: false,
@@ -120,6 +123,7 @@ impl Backlog {
 
     fn begin(&mut self, at: Offset) {
         self.begun = true;
+        self.first = at;
         (self.mark, self.end, self.first_sent, self.cursor, self.ready_end) = (at, at, at, at, at);
     }
 
@@ -205,8 +209,9 @@ impl Backlog {
         self.mark = to;
         self.trim();
         self.unheard = self.unheard.and_then(|range| after(range, to));
-        self.gone.forget_before(to);
-        self.clock.forget_before(to.0.saturating_sub(ms_to_bytes(KEPT_MS)));
+        let kept = Offset(to.0.saturating_sub(ms_to_bytes(KEPT_MS)));
+        self.gone.forget_before(kept);
+        self.clock.forget_before(kept.0);
     }
 
     /// A new connection: it is sent everything from `from` on.

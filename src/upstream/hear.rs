@@ -48,6 +48,11 @@ impl Memory {
         prelude
     }
 
+    /// Whether a connection that is sent the audio from `to` on hears all between these two before it in any case.
+    pub(super) fn leads(&self, from: Offset, to: Offset) -> bool {
+        self.reach.leads(from, to)
+    }
+
     /// The service has got to this point: it will not say any more what was told before it.
     pub(super) fn pass(&mut self, to: Offset) {
         self.recall.pass(to);

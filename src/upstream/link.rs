@@ -13,9 +13,12 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    media::{Chunk, Gap, GapReason, Offset, bytes_to_ms},
+    media::{Chunk, Gap, GapReason, Offset, bytes_to_ms, ms_to_bytes},
     segment::Heard,
 };
+
+/// A word may have begun so much before the end of the one before it as a final gives that, in bytes: twice as wrong as the times of words are taken to be.
+const LEAD: u64 = ms_to_bytes(160);
 
 enum State {
     /// A dial is under way.
@@ -252,9 +255,16 @@ impl Link {
         self.flush(now);
     }
 
-    /// From where on a connection that was lost has to be made up for.
+    /// From where on a connection that was lost has to be made up for. The times of words may be a little late, so the first that no final has told may
+    /// have begun before the mark: it is to be heard whole, and so is what is known before it, to be known again.
     fn replay_from(&self) -> Offset {
-        self.backlog.worth_sending(if self.timed { self.backlog.mark() } else { self.finalized })
+        if !self.timed {
+            return self.backlog.worth_sending(self.finalized);
+        }
+        let from = self.backlog.worth_sending(self.backlog.mark());
+        let doubtful = Offset(self.finalized.0.saturating_sub(LEAD));
+        let is_heard = from <= doubtful || from > self.finalized || self.hearing.memory.leads(doubtful, from);
+        if is_heard { from } else { self.backlog.quiet_before(doubtful) }
     }
 
     /// A new connection is there, which gets the audio from `from` on.

@@ -74,6 +74,12 @@ impl Reach {
         kept.into_iter().filter_map(once).collect()
     }
 
+    /// Whether all between two offsets would be heard before the audio from `to` on.
+    pub(super) fn leads(&self, from: Offset, to: Offset) -> bool {
+        let in_one_piece = |at: Offset, chunk: &Chunk| if chunk.end() == at { chunk.offset } else { at };
+        self.prelude(to).iter().rev().fold(to, in_one_piece) <= from
+    }
+
     /// Lets go of what of a voice is older than its latest [`REACH`].
     fn trim(&mut self, voice: u32) {
         let of_voice = self.pieces.iter().filter(|piece| piece.voice == voice);
@@ -138,6 +144,8 @@ mod tests {
         keep(&mut reach, 0, 20_000, 22_400);
         assert_eq!(stretches(&reach, 60_000), [(11_580, 12_750), (19_850, 22_550)], "the pieces lie over each other around 12 s");
         assert!(reach.has(Offset(12_000 * 8)) && !reach.has(Offset(15_000 * 8)));
+        let leads = |from_ms: u64, to_ms: u64| reach.leads(Offset(from_ms * 8), Offset(to_ms * 8));
+        assert!(leads(19_850, 22_550) && leads(21_000, 22_000) && !leads(19_840, 22_550) && !leads(22_000, 22_560));
     }
 
     #[test]

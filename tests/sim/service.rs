@@ -1,6 +1,5 @@
 //! The speech service on one connection (protocols/pulse.md sections 5 to 7): it hears a word only if all of the word's audio
-//! came on this connection in one piece (but for as much of its beginning as the service's own times may be wrong: a connection that begins
-//! where a final says that the word before ended must hear it), counts time from the connection's first byte, and numbers speakers as they appear.
+//! came on this connection in one piece, counts time from the connection's first byte, and numbers speakers as they appear.
 //!
 //! Bounds: what was shown goes out no later than the finals of what was said behind it, as nobody could know of a final that is missing if
 //! nothing had shown it by then; only an interim that its own final overtook comes alone and late. A missing final has three words and 0.8 s of voice.
@@ -115,7 +114,7 @@ impl Session {
         }
         if self.upto != Some(at) {
             self.base = (self.received, at);
-            self.next = truth.words.partition_point(|word| (word.start + self.habits.jitter_ms) * MS < at);
+            self.next = truth.words.partition_point(|word| word.start * MS < at);
             self.pieces.push((at, at));
         }
         self.received += bytes;

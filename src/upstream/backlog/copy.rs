@@ -24,10 +24,10 @@ impl Backlog {
         bytes_to_ms(voice + forgotten)
     }
 
-    /// The last place at or before `at` in which nobody was in the middle of a word.
+    /// The last place at or before `at` in which nobody was in the middle of a word; not before the track's beginning.
     #[must_use]
     pub fn quiet_before(&self, at: Offset) -> Offset {
-        let earliest = Offset(at.0.saturating_sub(LONGEST_WORD));
+        let earliest = Offset(at.0.saturating_sub(LONGEST_WORD)).max(self.first);
         let quiet = self.copy(earliest, at).into_iter().rev().find(is_quiet);
         quiet.map_or(earliest, |chunk| chunk.end())
     }

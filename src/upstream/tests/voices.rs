@@ -36,9 +36,10 @@ fn a_voice_that_has_been_silent_since_keeps_its_number_after_a_reconnect() {
     rig.covered(12_000);
     reconnect(&mut rig);
     rig.talk(6_000);
-    // From 150 ms before its first word to 150 ms behind its last one.
+    // From 150 ms before its first word to 150 ms behind its last one, and on from a little before the mark.
     assert_eq!(rig.sent()[..1_300 * 8], samples(850 * 8..2_150 * 8));
-    rig.hear(&words(&[("Hello", 0.15, 0.55, 3), ("there", 0.55, 1.15, 3), ("again", 2.3, 2.8, 3), ("me", 3.3, 3.5, 1)]));
+    assert!(rig.sent()[1_300 * 8..1_460 * 8].iter().all(|byte| *byte == 0xFF));
+    rig.hear(&words(&[("Hello", 0.15, 0.55, 3), ("there", 0.55, 1.15, 3), ("again", 2.46, 2.96, 3), ("me", 3.46, 3.66, 1)]));
     assert_eq!(rig.said("final"), ["final 13000..14200 again me"]);
     assert_eq!(voices(&rig), [Some(0), Some(1)], "the number without evidence is somebody new");
 }
@@ -92,14 +93,39 @@ fn what_is_sent_first_is_counted_as_sent_again_and_goes_at_the_same_pace() {
 }
 
 #[test]
-fn without_speakers_nothing_is_sent_that_was_told() {
+fn without_speakers_it_begins_at_the_silence_before_the_mark() {
     let mut rig = Rig::open();
-    rig.talk(3_000);
-    rig.hear(r#"{"transcript":"hello","is_final":true,"words":[{"word":"hello","start":1.0,"end":2.0}]}"#);
+    rig.talk(1_020);
+    rig.silence(480);
+    rig.talk(1_500);
+    rig.hear(r#"{"transcript":"hello","is_final":true,"words":[{"word":"hello","start":1.5,"end":2.0}]}"#);
     rig.covered(2_000);
     reconnect(&mut rig);
     rig.wait(2_000);
-    assert_eq!(rig.sent(), samples(2_000 * 8..3_000 * 8));
+    assert_eq!(rig.sent(), samples(1_500 * 8..3_000 * 8));
+    rig.hear(r#"{"transcript":"hello you","is_final":true,"words":[{"word":"hello","start":0.02,"end":0.46},{"word":"you","start":0.48,"end":0.9}]}"#);
+    assert_eq!(
+        rig.said("final"),
+        ["final 1980..2400 you"],
+        "what began before the mark is said whole, and what is known is not said again"
+    );
+}
+
+#[test]
+fn without_a_silence_it_begins_two_seconds_before_the_mark_but_not_before_the_track() {
+    for (mark_ms, from_ms) in [(4_160_u32, 2_000), (1_500, 0)] {
+        let mut rig = Rig::open();
+        rig.talk(6_000);
+        let end = f64::from(mark_ms) / 1_000.0;
+        rig.hear(&format!(
+            r#"{{"transcript":"hello","is_final":true,"words":[{{"word":"hello","start":{},"end":{end}}}]}}"#,
+            end - 0.5
+        ));
+        rig.covered(u64::from(mark_ms));
+        reconnect(&mut rig);
+        rig.wait(4_000);
+        assert_eq!(rig.sent(), samples(from_ms * 8..6_000 * 8));
+    }
 }
 
 #[test]
