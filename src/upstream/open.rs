@@ -154,15 +154,18 @@ impl Runs {
     }
 
     /// A final came: what it says is not open any more, nor what was shown before that. A segment stays that was said after it in a voice of its
-    /// own, which `voice_ms` measures.
+    /// own, which `voice_ms` measures; one word stays only behind such a segment, of which its final may say more.
     pub(super) fn close(&mut self, closing: &Closing<'_>, voice_ms: impl Fn(Offset, Offset) -> u64) {
         let said = Words::of(closing.text);
         let own = self.own(&said, closing.connection);
         self.open.drain(..own.map_or(0, |own| own + 1));
+        let mut is_behind = false;
         self.open.retain(|run| {
             let Some((_, end)) = closing.span.filter(|_| run.last.connection == closing.connection) else { return false };
             let upto = Offset(run.upto.0.saturating_sub(DECODING));
-            run.words().0.len() >= LEAST_WORDS && voice_ms(end, upto) >= LEAST_VOICE_MS
+            let is_shown = is_behind || run.words().0.len() >= LEAST_WORDS;
+            is_behind = is_shown && voice_ms(end, upto) >= LEAST_VOICE_MS;
+            is_behind
         });
     }
 
@@ -329,9 +332,19 @@ mod tests {
     }
 
     #[test]
+    fn one_word_alone_shows_by_its_final_that_what_was_shown_before_it_is_missing() {
+        let mut runs = shown(&[("bread bridge sure", 2_000), ("station bridge evening", 4_200), ("forest", 5_400)]);
+        let voice = |from: Offset, to: Offset| to.since(from) / 8;
+        let [first, second] = ["bread bridge sure island", "forest"].map(Unredacted::new);
+        runs.close(&Closing { text: &first, connection: 0, span: Some((at(0), at(1_400))) }, voice);
+        let closing = Closing { text: &second, connection: 0, span: Some((at(3_200), at(3_600))) };
+        assert_eq!(texts(runs.take_missed(&closing, (at(1_400), at(3_200)), voice)), ["station bridge evening"]);
+    }
+
+    #[test]
     fn one_word_of_a_later_segment_does_not_make_a_final_that_segments() {
         let interims = [("paper sugar", 2_000), ("right stone winter yes", 4_000), ("sugar", 5_000)];
-        let open = vec!["right stone winter yes".to_owned()];
+        let open = vec!["right stone winter yes".to_owned(), "sugar".to_owned()];
         assert_eq!(after(&interims, "paper sugar mountain chair", (400, 2_400)), (open, NONE));
     }
 

@@ -1,6 +1,6 @@
 //! What a seed means: what is said, how the service behaves, what the network does, and when all of that is over.
 
-use pulse_bridge::upstream::LinkSettings;
+use pulse_bridge::{spool::KEPT_MS, upstream::LinkSettings};
 
 use crate::{chance::Chance, truth::Truth};
 
@@ -79,7 +79,7 @@ pub(crate) struct Spool {
     pub(crate) written_after: u64,
     /// From the question to the answer, at most.
     pub(crate) read_after: u64,
-    /// Milliseconds of audio that are kept although a stored final covers them.
+    /// Milliseconds of audio that are kept although a stored final covers them: the spool promises [`KEPT_MS`].
     pub(crate) keeps_ms: u64,
 }
 
@@ -168,7 +168,7 @@ impl Plan {
             spool: Spool {
                 written_after: chance.pick(&[0, 20, 400]) * MILLI,
                 read_after: chance.pick(&[1, 20, 300]) * MILLI,
-                keeps_ms: chance.pick(&[0, 1_000, 60_000]),
+                keeps_ms: KEPT_MS + chance.pick(&[0, 1_000, 60_000]),
             },
             store: chance.pick(&[2, 20, 20, 800]) * MILLI,
             sabotage: None,
