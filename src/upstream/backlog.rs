@@ -29,6 +29,9 @@ use crate::{
     spool::KEPT_MS,
 };
 
+/// So much audio shows how fast it comes, in milliseconds: of less, a phone's may come at once.
+const TELLING_MS: u64 = 1_000;
+
 #[derive(Debug)]
 struct Held {
     chunk: Chunk,
@@ -286,13 +289,14 @@ impl Backlog {
     }
 
     /// Whether what is held came a quarter faster than it was spoken, or more: whoever sends it can wait, a phone cannot. Not at twice the
-    /// speed only, as a fast sender that is made to wait comes at just the speed at which the link sends.
+    /// speed only, as a fast sender that is made to wait comes at just the speed at which the link sends. A second of it has to say so.
     #[must_use]
     pub fn is_rushed(&self) -> bool {
         let first = self.held.iter().find(|held| !held.fetched);
         let (Some(first), Some(last)) = (first, self.held.back()) else { return false };
         let took = last.chunk.received.saturating_duration_since(first.chunk.received);
-        took.as_millis() * 5 < u128::from(bytes_to_ms(last.chunk.end().since(first.chunk.offset))) * 4
+        let came = bytes_to_ms(last.chunk.end().since(first.chunk.end()));
+        came >= TELLING_MS && took.as_millis() * 5 < u128::from(came) * 4
     }
 
     /// Behind the last audio that had been handed to the current connection by then, as far as that is still held.

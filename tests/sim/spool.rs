@@ -41,6 +41,11 @@ impl Spool {
         self.pieces.push_back(Piece { from, to, written, came: clock.now });
     }
 
+    /// Behind the last byte that came.
+    pub(crate) fn end(&self) -> Offset {
+        Offset(self.pieces.back().map_or(0, |piece| piece.to * MS))
+    }
+
     pub(crate) fn covered(&mut self, mark: Offset) {
         let kept = mark.0.saturating_sub(self.habits.keeps_ms * MS);
         while self.pieces.front().is_some_and(|piece| piece.to * MS <= kept) {

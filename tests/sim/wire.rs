@@ -318,6 +318,7 @@ impl Wire {
             Some(Command::Covered(mark)) => self.link.handle_covered(mark, now),
             None if self.hung_up && !self.end_told => {
                 self.end_told = true;
+                self.link.handle_spooled(self.spool.end(), now);
                 self.link.handle_audio_ended(now);
             }
             None => return false,

@@ -212,3 +212,19 @@ fn the_silence_of_a_service_that_is_not_read_is_no_word_against_it() {
     rig.wait(6_000);
     assert_eq!(rig.said("hangup"), ["hangup"], "once it is read again, as ever");
 }
+
+#[test]
+fn a_few_chunks_of_a_phone_do_not_make_a_fast_sender() {
+    let start = crate::clock::now();
+    let rushed = |chunks: u64, every_ms: u64| {
+        let mut backlog = Backlog::new(10_000);
+        for n in 0..chunks {
+            let received = start + Duration::from_millis(n * every_ms);
+            let audio = Bytes::from_static(&[0xFF; 480]);
+            backlog.push(Chunk { offset: Offset(n * 480), at_ms: n * 60, audio, received });
+        }
+        backlog.is_rushed()
+    };
+    assert_eq!([1, 2, 4, 17, 100].map(|chunks| rushed(chunks, 60)), [false; 5], "at the speed of speech");
+    assert_eq!([2, 16, 18, 100].map(|chunks| rushed(chunks, 40)), [false, false, true, true], "half as fast again");
+}
