@@ -111,7 +111,7 @@ impl Runs {
         let is_of_it = |run: &Run| run.last.connection == closing.connection;
         let is_begun = |run: &Run| is_of_it(run) && said.begins_with(&run.words());
         let own = self.open.iter().position(is_begun);
-        let own = own.or_else(|| self.own(&said, closing.connection));
+        let own = own.or_else(|| self.own(&said, closing, &voice_ms));
         let own_words = own.map_or(Words(Vec::new()), |own| self.open[own].words());
         let is_before = |at: usize, run: &Run| match (own, closing.span) {
             (Some(own), _) => at < own,
@@ -141,10 +141,13 @@ impl Runs {
         missed
     }
 
-    /// The segment of which a final says most, the latest of several.
-    fn own(&self, said: &Words, connection: u32) -> Option<usize> {
+    /// The segment of which a final says most, the latest of several. One word may be in any final: it is of this one only if it was not shown long behind it.
+    fn own(&self, said: &Words, closing: &Closing<'_>, voice_ms: impl Fn(Offset, Offset) -> u64) -> Option<usize> {
+        let is_near = |run: &Run| closing.span.is_none_or(|(_, end)| voice_ms(end, run.spoken_until()) < LEAST_VOICE_MS);
         let shown = self.open.iter().enumerate().map(|(at, run)| (at, run, run.words()));
-        let of_it = shown.filter(|(_, run, words)| run.last.connection == connection && said.says(words));
+        let of_it = shown.filter(|(_, run, words)| {
+            run.last.connection == closing.connection && said.says(words) && (words.0.len() >= LEAST_WORDS || is_near(run))
+        });
         of_it.max_by_key(|(.., words)| said.common(words)).map(|(at, ..)| at)
     }
 
@@ -157,7 +160,7 @@ impl Runs {
     /// own, which `voice_ms` measures; one word stays only behind such a segment, of which its final may say more.
     pub(super) fn close(&mut self, closing: &Closing<'_>, voice_ms: impl Fn(Offset, Offset) -> u64) {
         let said = Words::of(closing.text);
-        let own = self.own(&said, closing.connection);
+        let own = self.own(&said, closing, &voice_ms);
         self.open.drain(..own.map_or(0, |own| own + 1));
         let mut is_behind = false;
         self.open.retain(|run| {
@@ -346,6 +349,14 @@ mod tests {
         let interims = [("paper sugar", 2_000), ("right stone winter yes", 4_000), ("sugar", 5_000)];
         let open = vec!["right stone winter yes".to_owned(), "sugar".to_owned()];
         assert_eq!(after(&interims, "paper sugar mountain chair", (400, 2_400)), (open, NONE));
+    }
+
+    #[test]
+    fn one_word_shown_long_behind_a_final_that_has_it_too_is_not_of_it() {
+        let interims = [("candle basket mountain", 4_000), ("cof", 8_000)];
+        let open = vec!["candle basket mountain".to_owned(), "cof".to_owned()];
+        assert_eq!(after(&interims, "blanket coffee market purple", (400, 1_800)), (open, NONE));
+        assert_eq!(after(&[("cof", 1_200)], "coffee garden", (400, 1_400)), (NONE, NONE));
     }
 
     #[test]

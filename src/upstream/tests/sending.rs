@@ -217,7 +217,7 @@ fn the_silence_of_a_service_that_is_not_read_is_no_word_against_it() {
 fn a_few_chunks_of_a_phone_do_not_make_a_fast_sender() {
     let start = crate::clock::now();
     let rushed = |chunks: u64, every_ms: u64| {
-        let mut backlog = Backlog::new(10_000);
+        let mut backlog = crate::upstream::Backlog::new(10_000);
         for n in 0..chunks {
             let received = start + Duration::from_millis(n * every_ms);
             let audio = Bytes::from_static(&[0xFF; 480]);
