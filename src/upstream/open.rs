@@ -109,7 +109,7 @@ impl Runs {
             return Vec::new();
         }
         let is_of_it = |run: &Run| run.last.connection == closing.connection;
-        let is_begun = |run: &Run| is_of_it(run) && said.begins_with(&run.words());
+        let is_begun = |run: &Run| is_of_it(run) && run.words().0.len() >= LEAST_WORDS && said.begins_with(&run.words());
         let own = self.open.iter().position(is_begun);
         let own = own.or_else(|| self.own(&said, closing, &voice_ms));
         let own_words = own.map_or(Words(Vec::new()), |own| self.open[own].words());
@@ -141,13 +141,14 @@ impl Runs {
         missed
     }
 
-    /// The segment of which a final says most, the latest of several. One word may be in any final: it is of this one only if it was not shown long behind it.
+    /// The segment of which a final says most, the latest of several. One word may be in any final: it is of this one only if that begins with it, or if
+    /// it was not shown long behind it.
     fn own(&self, said: &Words, closing: &Closing<'_>, voice_ms: impl Fn(Offset, Offset) -> u64) -> Option<usize> {
         let is_near = |run: &Run| closing.span.is_none_or(|(_, end)| voice_ms(end, run.spoken_until()) < LEAST_VOICE_MS);
+        let is_told = |run: &Run, words: &Words| words.0.len() >= LEAST_WORDS || said.begins_with(words) || is_near(run);
         let shown = self.open.iter().enumerate().map(|(at, run)| (at, run, run.words()));
-        let of_it = shown.filter(|(_, run, words)| {
-            run.last.connection == closing.connection && said.says(words) && (words.0.len() >= LEAST_WORDS || is_near(run))
-        });
+        let of_it =
+            shown.filter(|(_, run, words)| run.last.connection == closing.connection && said.says(words) && is_told(run, words));
         of_it.max_by_key(|(.., words)| said.common(words)).map(|(at, ..)| at)
     }
 
@@ -222,9 +223,9 @@ impl Words {
         common * 2 >= before.max(1) || (common == len && len * 2 >= before)
     }
 
-    /// Whether these words, the last one maybe not to its end, are the first ones here: at least two.
+    /// Whether these words, the last one maybe not to its end, are the first ones here.
     fn begins_with(&self, shown: &Self) -> bool {
-        let Some((last, first)) = shown.0.split_last().filter(|(_, first)| !first.is_empty()) else { return false };
+        let Some((last, first)) = shown.0.split_last() else { return false };
         self.0.starts_with(first) && self.0.get(first.len()).is_some_and(|word| word.expose().starts_with(last.expose()))
     }
 
