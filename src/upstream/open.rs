@@ -65,6 +65,8 @@ pub(super) struct Closing<'a> {
     pub(super) connection: u32,
     /// From its first to its last word; none where nothing says when.
     pub(super) span: Option<(Offset, Offset)>,
+    /// Some of it was not told before.
+    pub(super) is_new: bool,
 }
 
 /// The open segments of one link.
@@ -141,11 +143,12 @@ impl Runs {
         missed
     }
 
-    /// The segment of which a final says most, the latest of several. One word may be in any final: it is of this one only if that begins with it, or if
-    /// it was not shown long behind it.
+    /// The segment of which a final says most, the latest of several. One word may be in any final: shown long behind it, it is of it only if it is the
+    /// first of something new.
     fn own(&self, said: &Words, closing: &Closing<'_>, voice_ms: impl Fn(Offset, Offset) -> u64) -> Option<usize> {
         let is_near = |run: &Run| closing.span.is_none_or(|(_, end)| voice_ms(end, run.spoken_until()) < LEAST_VOICE_MS);
-        let is_told = |run: &Run, words: &Words| words.0.len() >= LEAST_WORDS || said.begins_with(words) || is_near(run);
+        let is_told =
+            |run: &Run, words: &Words| words.0.len() >= LEAST_WORDS || closing.is_new && said.begins_with(words) || is_near(run);
         let shown = self.open.iter().enumerate().map(|(at, run)| (at, run, run.words()));
         let of_it =
             shown.filter(|(_, run, words)| run.last.connection == closing.connection && said.says(words) && is_told(run, words));
@@ -280,7 +283,7 @@ mod tests {
     fn after(interims: &[(&str, u64)], text: &str, (from, to): (u64, u64)) -> (Vec<String>, Vec<String>) {
         let mut runs = shown(interims);
         let text = Unredacted::new(text);
-        let closing = Closing { text: &text, connection: 0, span: Some((at(from), at(to))) };
+        let closing = Closing { text: &text, connection: 0, span: Some((at(from), at(to))), is_new: true };
         let voice = |from: Offset, to: Offset| to.since(from) / 8;
         let missed = texts(runs.take_missed(&closing, (at(0), at(from)), voice));
         runs.close(&closing, |from, to| to.since(from) / 8);
@@ -340,8 +343,8 @@ mod tests {
         let mut runs = shown(&[("bread bridge sure", 2_000), ("station bridge evening", 4_200), ("forest", 5_400)]);
         let voice = |from: Offset, to: Offset| to.since(from) / 8;
         let [first, second] = ["bread bridge sure island", "forest"].map(Unredacted::new);
-        runs.close(&Closing { text: &first, connection: 0, span: Some((at(0), at(1_400))) }, voice);
-        let closing = Closing { text: &second, connection: 0, span: Some((at(3_200), at(3_600))) };
+        runs.close(&Closing { text: &first, connection: 0, span: Some((at(0), at(1_400))), is_new: true }, voice);
+        let closing = Closing { text: &second, connection: 0, span: Some((at(3_200), at(3_600))), is_new: true };
         assert_eq!(texts(runs.take_missed(&closing, (at(1_400), at(3_200)), voice)), ["station bridge evening"]);
     }
 

@@ -63,7 +63,7 @@ impl Link {
         let is_answer =
             connection.finalize_at.is_some_and(|asked| from_finalize || heard.covers >= self.backlog.quiet_before(asked));
         let number = connection.number;
-        let closing = Closing { text: &text, connection: number, span };
+        let closing = Closing { text: &text, connection: number, span, is_new: !heard.text.is_blank() };
         let misses = !has_text || span.is_some() && !heard.text.is_blank();
         let from = if has_text { extent.0 } else { heard.covers };
         if misses && !self.accept_missing(&closing, from, now) {
@@ -81,7 +81,7 @@ impl Link {
             self.timed = timed;
         }
         self.hearing.memory.tell(&told, number, &self.backlog);
-        self.close_runs(&closing, has_text, !heard.text.is_blank());
+        self.close_runs(&closing, has_text);
         let covers = heard.covers;
         if covers > self.finalized || !heard.text.is_blank() {
             self.hearing.patience = None;
@@ -139,9 +139,9 @@ impl Link {
     }
 
     /// What a final says is not open any more.
-    fn close_runs(&mut self, closing: &Closing<'_>, has_text: bool, is_new: bool) {
+    fn close_runs(&mut self, closing: &Closing<'_>, has_text: bool) {
         // Words heard on a connection before this one stay open if this final only repeats what was known.
-        if self.interim.as_ref().is_some_and(|(open, _)| open.connection != closing.connection && !is_new) {
+        if self.interim.as_ref().is_some_and(|(open, _)| open.connection != closing.connection && !closing.is_new) {
             self.hearing.runs.handle_told(closing.text);
             return;
         }
