@@ -49,7 +49,8 @@ impl Next {
             Output::DialNext(parameters) => {
                 self.tuned = parameters.map(|parameters| tuned(upstream, &parameters));
                 let with = Arc::clone(self.tuned.as_ref().unwrap_or(upstream));
-                self.slot = turn.overlap();
+                // One that it replaces leaves it its session.
+                self.slot = self.slot.take().or_else(|| turn.overlap());
                 let (has_slot, may_connect, id) = (self.slot.is_some(), turn.may_connect(), self.external_session_id.clone());
                 self.way = Way::Dialling(Box::pin(async move {
                     if !has_slot {
