@@ -140,7 +140,7 @@ pub async fn run(
 }
 
 /// Runs the link; gives what it left over for the batch endpoint, if there is one, and the link's last word, which is not said yet. `None` if
-/// nobody listens any more.
+/// nobody listens any more, or it is left for the next start.
 async fn stream(
     upstream: &mut Arc<Upstream>,
     mut turn: Turn,
@@ -257,7 +257,7 @@ fn wake(link: &mut Link, is_read: bool) {
     if !is_read {
         link.handle_unread(clock::now());
     }
-    link.handle_timeout(clock::now(), chance());
+    link.handle_timeout(clock::now(), clock::chance());
 }
 
 /// Dials where there is a session slot, else waits for one.
@@ -300,10 +300,6 @@ fn take_waiting(commands: &mut mpsc::Receiver<Command>, link: &mut Link, next: &
     }
 }
 
-fn chance() -> u32 {
-    u32::from_ne_bytes(clock::random())
-}
-
 async fn take(event: Event, way: &mut Way, turn: &mut Turn, link: &mut Link) {
     let now = clock::now();
     match event {
@@ -318,7 +314,7 @@ async fn take(event: Event, way: &mut Way, turn: &mut Turn, link: &mut Link) {
         }
         Event::Dialled(Err(refusal)) => {
             *way = Way::Idle;
-            link.handle_refused(refusal, chance(), now);
+            link.handle_refused(refusal, clock::chance(), now);
         }
         Event::Message(Message::Text(text)) => link.handle_message(text.as_str(), now),
         Event::Message(Message::Pong(_)) => link.handle_pong(now),
@@ -327,7 +323,7 @@ async fn take(event: Event, way: &mut Way, turn: &mut Turn, link: &mut Link) {
         Event::Lost(lost) => {
             way.answer_close().await;
             *way = Way::Idle;
-            link.handle_lost(lost, chance(), now);
+            link.handle_lost(lost, clock::chance(), now);
         }
     }
 }

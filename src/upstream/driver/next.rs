@@ -8,7 +8,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::oneshot;
 
-use super::{Event, FirstWritten, Overlap, Socket, Turn, Upstream, Way, chance, dial, probe, said};
+use super::{Event, FirstWritten, Overlap, Socket, Turn, Upstream, Way, dial, probe, said};
 use crate::{
     clock,
     upstream::{Control, Link, Output, Parameters, Protocol, Refusal, Tuned},
@@ -147,7 +147,7 @@ impl Next {
         if refusal.is_quota() {
             turn.next_refused(refusal.retry_after());
         }
-        link.handle_next_refused(refusal, chance(), clock::now());
+        link.handle_next_refused(refusal, clock::chance(), clock::now());
     }
 
     /// Lets the connection that was parted with have its time.
