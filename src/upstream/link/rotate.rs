@@ -293,7 +293,13 @@ impl Link {
         let _ = self.backoff.fail(chance);
         self.report(Report::State(LinkState::Reconnecting { tries: self.backoff.failures(), cause: cause.clone() }));
         self.outputs.push_back(Output::Swap);
-        self.rotation.unproven |= self.rotation.wanted.take().is_some();
+        if self.rotation.wanted.take().is_some() {
+            self.rotation.unproven = true;
+            // One that was open was told of already.
+            if step == Step::Dialling {
+                self.outputs.push_back(Output::Tuned(Tuned::Later));
+            }
+        }
         self.state = State::Connecting;
         if step == Step::Dialling {
             self.be_patient(now);
