@@ -272,15 +272,6 @@ impl Link {
         self.outputs.iter().any(|output| matches!(output, Output::Swap))
     }
 
-    /// The connection in use rests: the next one is not needed, but parameters that it was to have are.
-    pub(super) fn rest_from_rotating(&mut self) {
-        let wanted = self.rotation.wanted.take();
-        self.stop_rotating();
-        if let Some(parameters) = wanted {
-            self.tune(parameters);
-        }
-    }
-
     /// The connection in use is lost; whether the next one, open or still being opened, takes its place.
     pub(super) fn take_next(&mut self, cause: &Refusal, chance: u32, now: Instant) -> bool {
         let step = std::mem::replace(&mut self.rotation.step, Step::Serving);
