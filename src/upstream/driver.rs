@@ -77,6 +77,11 @@ pub struct Leaving {
 }
 
 impl Leaving {
+    /// The same for one link: waiting for it takes no lock which another link takes.
+    fn for_one(&self) -> Self {
+        Self { unconnected: self.unconnected.child_token(), all: self.all.child_token() }
+    }
+
     fn takes(&self, link: &Link) -> bool {
         !link.is_closed() && (self.all.is_cancelled() || self.unconnected.is_cancelled() && !link.is_connected())
     }
@@ -149,6 +154,7 @@ async fn stream(
     reports: &mpsc::Sender<(TrackKey, Report)>,
 ) -> Option<(Vec<Stretch>, Option<Heard>, Totals)> {
     let LinkTrack { key, external_session_id, spool, remains } = track;
+    let leaving = upstream.leaving.for_one();
     let mut link = turn.link(&upstream.settings, remains.as_ref());
     let mut fetch = Fetch::new(spool.reader());
     let mut way = Way::Idle;
@@ -179,7 +185,7 @@ async fn stream(
                 of_the_next => next.perform(of_the_next, &mut way, &turn, upstream),
             }
         }
-        if upstream.leaving.takes(&link) {
+        if leaving.takes(&link) {
             leave(key, waiting, reports).await;
             return None;
         }
@@ -194,8 +200,8 @@ async fn stream(
                 more_audio = command.is_some();
                 hand_in(command, &spool, &mut link, &mut next);
             }
-            () = upstream.leaving.unconnected.cancelled(), if !upstream.leaving.unconnected.is_cancelled() => {}
-            () = upstream.leaving.all.cancelled(), if !link.is_closed() => {}
+            () = leaving.unconnected.cancelled(), if !leaving.unconnected.is_cancelled() => {}
+            () = leaving.all.cancelled(), if !link.is_closed() => {}
             chunks = fetch.next() => link.handle_fetched(chunks, clock::now()),
             event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => {
                 // Behind the end of the audio nobody tells the link; a connection that begins anew has to know.
