@@ -39,6 +39,15 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// A number for the jitter of a wait, any of them as likely as any other.
+///
+/// # Panics
+/// As [`random`].
+#[must_use]
+pub fn chance() -> u32 {
+    u32::from_ne_bytes(random())
+}
+
 /// A new sortable id: 48 bits of time, 80 bits of chance.
 #[must_use]
 pub fn ulid() -> Ulid {

@@ -11,6 +11,7 @@ pub const JOIN_WINDOW: Duration = Duration::from_secs(10);
 pub const DRAIN_LIMIT: Duration = Duration::from_mins(40);
 /// The same for the whole wait, whatever they say; above what the largest spool takes at the speed of speech.
 pub const LONGEST_DRAIN: Duration = Duration::from_hours(24);
+
 /// Where a session stands.
 pub(super) enum Phase {
     /// At least one stream is there.
@@ -34,7 +35,7 @@ impl Phase {
     pub(super) fn drained_at(&self) -> Option<Instant> {
         match self {
             Self::Draining { since, heard, .. } => Some((*heard + DRAIN_LIMIT).min(*since + LONGEST_DRAIN)),
-            _ => None,
+            Self::Live | Self::Waiting { .. } | Self::Concluding { .. } | Self::Ended => None,
         }
     }
 }

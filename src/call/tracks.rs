@@ -121,7 +121,9 @@ impl Tracks {
             let length_ms = state.received.received_ms + state.received.filled_ms;
             let from_ms = state.received.end_ms.saturating_sub(length_ms.saturating_sub(finalized_ms));
             lost.push((key.track, Gap { from_ms, to_ms: state.received.end_ms, reason: GapReason::UpstreamLost }));
-            state.totals = Some(Totals { sent_ms: finalized_ms, finalized_ms, ..Totals::default() });
+            // What an earlier life did is counted already.
+            let done_ms = finalized_ms.saturating_sub(state.before_ms);
+            state.totals = Some(Totals { sent_ms: done_ms, finalized_ms: done_ms, ..Totals::default() });
         }
         lost
     }

@@ -149,7 +149,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         let attempt = self.poster.post(endpoint, &event_id, body).await;
         let wall_ms = clock::wall_ms();
         let verdict = verdict::judge(&attempt.outcome, wall_ms);
-        let next = schedule::next(begin.used, verdict, u32::from_le_bytes(clock::random()));
+        let next = schedule::next(begin.used, verdict, clock::chance());
         let word = if next == Next::Parked { "parked" } else { verdict.as_str() };
         let reason = verdict::reason(&attempt.outcome);
         let observed = Observed { took: attempt.took, ..Self::observed(&begin.endpoint, word, event_wall_ms) };

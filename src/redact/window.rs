@@ -317,11 +317,12 @@ fn holds(finding: &Finding, turn: usize) -> bool {
     finding.state != State::Closed && finding.spans.iter().any(|(in_turn, ..)| *in_turn == turn)
 }
 
-/// Whether a token of an interim may be a part of a number.
+/// Whether a digit or a number word is said in a text.
 pub(super) fn bears_number(text: &str) -> bool {
     Turn::new(Party(Track::Mixed, None), 0, 0, text).tokens.iter().any(says_number)
 }
 
+/// Whether a token may be a part of a number.
 fn says_number(token: &Token) -> bool {
     token.unit.is_digit()
         || matches!(

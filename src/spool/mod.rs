@@ -73,7 +73,7 @@ impl Frame {
 pub struct Scan {
     /// The frames in order.
     pub frames: Vec<Frame>,
-    /// How many bytes from the beginning are whole frames; what follows was torn off while writing.
+    /// How many bytes from the beginning are frames, whole or damaged; what follows was torn off while writing.
     pub whole_bytes: usize,
     /// Whole frames that do not open under the key: set aside. Where they lay is not sealed.
     pub unreadable: Vec<Run>,

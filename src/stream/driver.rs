@@ -120,7 +120,7 @@ pub async fn run<C: Calls>(
     let mut wires = Wires::new(socket, &shutdown, &peer.place);
     let mut door = Door::Shut;
     let (mut call, mut closing, mut ended) = (None, None, None);
-    while ended.is_none() {
+    let reason = loop {
         while let Some(output) = stream.poll_output() {
             match output {
                 Output::Start(mut start) => {
@@ -135,8 +135,8 @@ pub async fn run<C: Calls>(
                 Output::Ended(reason) => ended = Some(reason),
             }
         }
-        if ended.is_some() {
-            break;
+        if let Some(reason) = ended {
+            break reason;
         }
         door.make_room().await;
         let event = poll_fn(|cx| wires.poll_event(cx, &mut door, stream.poll_timeout())).await;
@@ -168,20 +168,23 @@ pub async fn run<C: Calls>(
             Event::Shutdown => stream.handle_shutdown(now),
             Event::Timeout => stream.handle_timeout(now),
         }
-    }
-    let reason = ended.unwrap_or(EndReason::Disconnect);
+    };
     let totals = stream.totals();
     let (code, why) = closing.map_or((1005, "closed by the peer"), |Closing { code, reason, .. }| (code, reason));
-    if let Some(call) = call.as_ref().filter(|_| door.is_open()) {
-        info!(peer = %peer.addr, %call, code, why, end = reason.as_str(), "stream ended");
-    } else {
-        calls.never_started(&peer, why, &totals);
-    }
     debug!(?totals, "stream counters");
     if let Some(closing) = closing {
         calls.closed(closing);
     }
-    tokio::join!(wires.close(closing), door.finish(reason, totals));
+    let leaving = async {
+        door.settle().await;
+        if let Some(call) = call.as_ref().filter(|_| door.is_open()) {
+            info!(peer = %peer.addr, %call, code, why, end = reason.as_str(), "stream ended");
+        } else {
+            calls.never_started(&peer, why, &totals);
+        }
+        door.finish(reason, totals).await;
+    };
+    tokio::join!(wires.close(closing), leaving);
 }
 
 /// A name for a call whose peer gives it none (contract, Events).

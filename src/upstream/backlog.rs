@@ -372,7 +372,7 @@ impl Backlog {
     /// Makes two chunks of one, so that a connection can begin in its middle.
     fn split(&mut self, index: usize, cut: u64) {
         let Some(held) = self.held.get_mut(index) else { return };
-        let Some(second) = behind(held.chunk.clone(), held.chunk.offset.plus(cut)) else { return };
+        let Some(second) = part(&held.chunk, held.chunk.offset.plus(cut), held.chunk.end()) else { return };
         held.chunk.audio.truncate(held.chunk.audio.len() - second.audio.len());
         let (sent, fetched) = (held.sent, held.fetched);
         self.held.insert(index + 1, Held { chunk: second, sent, fetched });
@@ -380,17 +380,9 @@ impl Backlog {
 }
 
 /// The part of a chunk behind `from`.
-pub(super) fn behind(mut chunk: Chunk, from: Offset) -> Option<Chunk> {
-    let known = usize::try_from(from.since(chunk.offset)).unwrap_or(usize::MAX);
-    if known >= chunk.audio.len() {
-        return None;
-    }
-    if known > 0 {
-        chunk.audio = chunk.audio.slice(known..);
-        chunk.at_ms += bytes_to_ms(known as u64);
-        chunk.offset = chunk.offset.plus(known as u64);
-    }
-    Some(chunk)
+pub(super) fn behind(chunk: Chunk, from: Offset) -> Option<Chunk> {
+    let is_whole = from <= chunk.offset && !chunk.audio.is_empty();
+    if is_whole { Some(chunk) } else { part(&chunk, from, chunk.end()) }
 }
 
 #[cfg(test)]

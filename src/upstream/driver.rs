@@ -77,6 +77,11 @@ pub struct Leaving {
 }
 
 impl Leaving {
+    /// The same for one link: waiting for it takes no lock which another link takes.
+    fn for_one(&self) -> Self {
+        Self { unconnected: self.unconnected.child_token(), all: self.all.child_token() }
+    }
+
     fn takes(&self, link: &Link) -> bool {
         !link.is_closed() && (self.all.is_cancelled() || self.unconnected.is_cancelled() && !link.is_connected())
     }
@@ -140,7 +145,7 @@ pub async fn run(
 }
 
 /// Runs the link; gives what it left over for the batch endpoint, if there is one, and the link's last word, which is not said yet. `None` if
-/// nobody listens any more.
+/// nobody listens any more, or it is left for the next start.
 async fn stream(
     upstream: &mut Arc<Upstream>,
     mut turn: Turn,
@@ -149,6 +154,7 @@ async fn stream(
     reports: &mpsc::Sender<(TrackKey, Report)>,
 ) -> Option<(Vec<Stretch>, Option<Heard>, Totals)> {
     let LinkTrack { key, external_session_id, spool, remains } = track;
+    let leaving = upstream.leaving.for_one();
     let mut link = turn.link(&upstream.settings, remains.as_ref());
     let mut fetch = Fetch::new(spool.reader());
     let mut way = Way::Idle;
@@ -179,7 +185,7 @@ async fn stream(
                 of_the_next => next.perform(of_the_next, &mut way, &turn, upstream),
             }
         }
-        if upstream.leaving.takes(&link) {
+        if leaving.takes(&link) {
             leave(key, waiting, reports).await;
             return None;
         }
@@ -194,8 +200,8 @@ async fn stream(
                 more_audio = command.is_some();
                 hand_in(command, &spool, &mut link, &mut next);
             }
-            () = upstream.leaving.unconnected.cancelled(), if !upstream.leaving.unconnected.is_cancelled() => {}
-            () = upstream.leaving.all.cancelled(), if !link.is_closed() => {}
+            () = leaving.unconnected.cancelled(), if !leaving.unconnected.is_cancelled() => {}
+            () = leaving.all.cancelled(), if !link.is_closed() => {}
             chunks = fetch.next() => link.handle_fetched(chunks, clock::now()),
             event = way.next(), if waiting.len() < MAX_WAITING_REPORTS => {
                 // Behind the end of the audio nobody tells the link; a connection that begins anew has to know.
@@ -257,7 +263,7 @@ fn wake(link: &mut Link, is_read: bool) {
     if !is_read {
         link.handle_unread(clock::now());
     }
-    link.handle_timeout(clock::now(), chance());
+    link.handle_timeout(clock::now(), clock::chance());
 }
 
 /// Dials where there is a session slot, else waits for one.
@@ -300,10 +306,6 @@ fn take_waiting(commands: &mut mpsc::Receiver<Command>, link: &mut Link, next: &
     }
 }
 
-fn chance() -> u32 {
-    u32::from_ne_bytes(clock::random())
-}
-
 async fn take(event: Event, way: &mut Way, turn: &mut Turn, link: &mut Link) {
     let now = clock::now();
     match event {
@@ -318,7 +320,7 @@ async fn take(event: Event, way: &mut Way, turn: &mut Turn, link: &mut Link) {
         }
         Event::Dialled(Err(refusal)) => {
             *way = Way::Idle;
-            link.handle_refused(refusal, chance(), now);
+            link.handle_refused(refusal, clock::chance(), now);
         }
         Event::Message(Message::Text(text)) => link.handle_message(text.as_str(), now),
         Event::Message(Message::Pong(_)) => link.handle_pong(now),
@@ -327,7 +329,7 @@ async fn take(event: Event, way: &mut Way, turn: &mut Turn, link: &mut Link) {
         Event::Lost(lost) => {
             way.answer_close().await;
             *way = Way::Idle;
-            link.handle_lost(lost, chance(), now);
+            link.handle_lost(lost, clock::chance(), now);
         }
     }
 }

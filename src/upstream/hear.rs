@@ -79,12 +79,9 @@ impl Memory {
     /// A final was told on this connection: its words, and the audio of each voice in it, are kept in mind.
     pub(super) fn tell(&mut self, told: &[Told], connection: u32, backlog: &Backlog) {
         for turn in told.chunk_by(|one, next| one.voice == next.voice) {
-            if let [first, ..] = turn
-                && let Some(voice) = first.voice
-            {
-                let end = turn.iter().map(|word| word.end).max().unwrap_or(first.end);
-                self.reach.keep(voice, (first.start, end), |from, to| backlog.copy(from, to));
-            }
+            let Some(voice) = turn[0].voice else { continue };
+            let end = turn.iter().map(|word| word.end).max().unwrap_or_default();
+            self.reach.keep(voice, (turn[0].start, end), |from, to| backlog.copy(from, to));
         }
         self.recall.tell(told.iter().map(Told::spoken), connection, |at| self.reach.has(at));
     }
@@ -290,7 +287,6 @@ impl Ear<'_> {
         covers: Offset,
     ) -> Heard {
         let start_ms = self.backlog.start_ms(start);
-        let is_final = said.is_final;
         Heard {
             text: Unredacted::new(said.text.expose().trim()),
             start_ms,
@@ -308,7 +304,7 @@ impl Ear<'_> {
             recovered: self.recovered || end <= self.connection.replayed_until,
             heard_at: self.now,
             sent_ms: self.backlog.end_ms(self.connection.sent_end()),
-            latency: if is_final && !self.recovered { self.backlog.latency(end, self.now) } else { Latency::default() },
+            latency: if said.is_final && !self.recovered { self.backlog.latency(end, self.now) } else { Latency::default() },
         }
     }
 
@@ -395,10 +391,8 @@ mod tests {
     #[test]
     fn an_interim_that_ends_inside_a_word_that_was_told_says_nothing_new() {
         let told = ["blanket", "maybe", "music"].map(Unredacted::new);
-        let is_part = |said: &str| is_part(told.iter(), &Unredacted::new(said));
-        assert!(is_part("may") && is_part("Maybe mus") && is_part("blanket maybe music"));
-        assert!(
-            !is_part("mus may") && !is_part("maybe muse") && !is_part("may music") && !is_part("") && !is_part("maybe music x")
-        );
+        let is_part = |said: &&str| is_part(told.iter(), &Unredacted::new(*said));
+        assert!(["may", "Maybe mus", "blanket maybe music"].iter().all(is_part));
+        assert!(!["mus may", "maybe muse", "may music", "", "maybe music x"].iter().any(is_part));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! [`Link`] promises:
 //! - Audio goes out exactly as it came, in order, one frame a chunk; after a reconnect again from the acknowledged mark.
-//! - Every byte that came ends covered by a final ([`Report::Final`], [`Report::Covered`]) or in a [`Report::Gap`], except for
-//!   audio that a connection which stayed open to the end has had and said nothing about.
+//! - Every byte that came ends covered by a final ([`Report::Final`], [`Report::Covered`]), in a [`Report::Gap`] or in [`Output::Leftover`],
+//!   except for audio that a connection which stayed open to the end has had and said nothing about.
 //! - A word is told once, whichever connections heard it, and a voice keeps its number over all of them; what interims showed and no
 //!   final says is sent again, and at last told as it was shown.
 //! - [`Report::Done`] comes exactly once, last, within a bounded time of [`Link::handle_audio_ended`].

@@ -158,13 +158,18 @@ impl Quota {
         }
     }
 
-    /// One slot less is wanted by a request that waits; without a slot it is none.
-    pub fn handle_withdrawn(&mut self, ticket: Ticket, now: Instant) {
+    /// One slot less is wanted by a request that waits; without a slot it is none. Says whether that ended it: what is left of it may be granted
+    /// here and now.
+    pub fn handle_withdrawn(&mut self, ticket: Ticket, now: Instant) -> bool {
+        let mut is_ended = false;
         for queue in [&mut self.reconnects, &mut self.new] {
             queue.iter_mut().filter(|request| request.ticket == ticket).for_each(|request| request.slots -= 1);
+            let before = queue.len();
             queue.retain(|request| request.slots > 0);
+            is_ended |= queue.len() < before;
         }
         self.grant(now);
+        is_ended
     }
 
     /// A granted slot is free again.

@@ -54,7 +54,7 @@ impl Session {
             tracing::error!(%why, "the store refused an event for good");
             return Err(NotStored::Later);
         }
-        let pause = backoff.fail(u32::from_be_bytes(clock::random()));
+        let pause = backoff.fail(clock::chance());
         tracing::error!(%why, tries = backoff.failures(), "failed to store an event; it waits");
         tokio::time::sleep(pause).await;
         Ok(())
@@ -83,7 +83,7 @@ impl Session {
                 Ok(segments) => break segments,
                 Err(why) => {
                     tracing::error!(%why, "failed to read the segments of an ending call; trying again");
-                    tokio::time::sleep(backoff.fail(u32::from_be_bytes(clock::random()))).await;
+                    tokio::time::sleep(backoff.fail(clock::chance())).await;
                 }
             }
         };

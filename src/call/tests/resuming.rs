@@ -38,21 +38,34 @@ fn a_call_killed_before_any_audio_was_spooled_is_not_complete() {
     assert_eq!(gaps(&desk), [(Track::Inbound, crash(0))]);
 }
 
+#[test]
+fn what_an_earlier_life_sent_is_counted_once_where_the_link_of_the_rest_is_given_up() {
+    let received = Received { received_ms: 5_000, filled_ms: 0, end_ms: 5_000 };
+    let track = ResumedTrack { mark: Offset(3_000 * 8), has_link: true, ..track(IN, received) };
+    let mut desk = begin(vec![track], Vec::new());
+    desk.later(DRAIN_LIMIT);
+    let Some((_, Data::CallCompleted(completed))) = desk.units.last().and_then(|unit| unit.event.as_ref()) else {
+        panic!("the last event ends the call")
+    };
+    assert_eq!((completed.tracks[0].sent_ms, completed.tracks[0].finalized_ms), (3_000, 3_000));
+}
+
 /// A session of which nothing is left to be transcribed; each track with where its audio ended.
 fn resume(tracks: &[(TrackKey, u64)], told: Vec<(Track, Gap)>) -> Desk {
-    let track = |(key, end_ms): &(TrackKey, u64)| ResumedTrack {
-        key: *key,
-        mark: Offset(0),
-        received: Received { received_ms: *end_ms, filled_ms: 0, end_ms: *end_ms },
-        segments: 0,
-        has_link: false,
-        lost_ms: Vec::new(),
-    };
-    let tracks = tracks.iter().map(track).collect();
+    let received = |end_ms| Received { received_ms: end_ms, filled_ms: 0, end_ms };
+    begin(tracks.iter().map(|(key, end_ms)| track(*key, received(*end_ms))).collect(), told)
+}
+
+/// A track without a link, of which nothing was transcribed.
+fn track(key: TrackKey, received: Received) -> ResumedTrack {
+    ResumedTrack { key, mark: Offset(0), received, segments: 0, has_link: false, lost_ms: Vec::new() }
+}
+
+fn begin(tracks: Vec<ResumedTrack>, gaps: Vec<(Track, Gap)>) -> Desk {
     let resumed = Resumed {
         next_seq: 2,
         tracks,
-        gaps: told,
+        gaps,
         redactions: Vec::new(),
         placeholders: Vec::new(),
         segments: 0,

@@ -1,8 +1,8 @@
 //! Reading a track's audio back while it is written, a few seconds at a time.
 //!
-//! Promises: reading on costs what is read, not what came before; memory is bounded by [`WINDOW_BYTES`] beside what is asked for; a frame
-//! that is half written is not there yet; what is damaged or does not open is left out, and the offsets show the hole;
-//! a file that cannot be read is never passed over, unless it is gone.
+//! Promises: reading on costs what is read, not what came before, but for one file behind a torn end; memory is bounded by
+//! [`WINDOW_BYTES`] beside what is asked for; a frame that is half written is not there yet; what is damaged or does not open is left out,
+//! and the offsets show the hole; a file that cannot be read is never passed over, unless it is gone.
 
 use std::{
     fs::File,

@@ -121,14 +121,18 @@ impl<A: Admission> Door<A> {
         matches!(self, Self::Open(admission) if admission.is_over())
     }
 
-    pub(super) async fn finish(mut self, reason: EndReason, totals: StreamTotals) {
-        if let Self::Asked { answer, .. } = &mut self {
+    /// The stream is over: waits for the answer where there is none yet.
+    pub(super) async fn settle(&mut self) {
+        if let Self::Asked { answer, .. } = self {
             match timeout(ADMIT_DEADLINE, answer).await {
                 Ok(Ok(admission)) => self.open(admission),
                 Ok(Err(why)) => debug!(why = why.reason, "stream refused behind its end"),
                 Err(_) => info!("stream neither let in nor refused in time"),
             }
         }
+    }
+
+    pub(super) async fn finish(self, reason: EndReason, totals: StreamTotals) {
         if let Self::Open(admission) = self {
             admission.ended(reason, totals).await;
         }

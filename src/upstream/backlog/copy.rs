@@ -1,10 +1,14 @@
 //! Audio that is still held, for whoever wants to keep it for longer.
 
 use super::{Backlog, is_quiet};
-use crate::media::{Chunk, Offset, bytes_to_ms, ms_to_bytes};
+use crate::{
+    media::{Chunk, Offset, bytes_to_ms, ms_to_bytes},
+    spool::KEPT_MS,
+};
 
 /// Longest word, in bytes: one that is being said began at the earliest so much before.
 const LONGEST_WORD: u64 = ms_to_bytes(2_000);
+const _: () = assert!(LONGEST_WORD < ms_to_bytes(KEPT_MS), "what a replay reaches back to is still there");
 
 impl Backlog {
     /// What is held of the audio between two offsets, in order; shared, not copied.

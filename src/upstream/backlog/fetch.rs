@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Backlog, Held, behind};
+use super::{Backlog, Held, behind, part};
 use crate::media::{BYTES_PER_MS, Chunk, GapReason, Offset, ms_to_bytes};
 
 /// Audio that one read of the spool is to bring: a second at four times the speed of speech, some 40 KiB.
@@ -46,7 +46,7 @@ impl Backlog {
                 self.gone.lose(at, chunk.offset.min(to), GapReason::UpstreamLost);
                 at = chunk.offset.min(to);
             }
-            let Some(chunk) = before(chunk, to) else { break };
+            let Some(chunk) = part(&chunk, at, to) else { break };
             at = chunk.end();
             self.insert(chunk);
         }
@@ -85,11 +85,4 @@ impl Backlog {
         let at = self.held.partition_point(|held| held.chunk.offset < chunk.offset);
         self.held.insert(at, Held { chunk, sent: None, fetched: true });
     }
-}
-
-/// The part of a chunk before `to`.
-fn before(mut chunk: Chunk, to: Offset) -> Option<Chunk> {
-    let fits = usize::try_from(to.since(chunk.offset)).unwrap_or(usize::MAX);
-    chunk.audio.truncate(fits);
-    (!chunk.audio.is_empty()).then_some(chunk)
 }

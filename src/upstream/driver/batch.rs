@@ -22,7 +22,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use url::Url;
 
-use super::{Upstream, chance};
+use super::Upstream;
 use crate::{
     audio::{PhoneForm, phone_file},
     clock,
@@ -303,7 +303,7 @@ impl Work<'_> {
                     Err(why) => {
                         tracing::error!(%why, "failed to read the spooled audio for the batch endpoint");
                         drop(self.turn.take());
-                        batch.handle_unreadable(chance(), now);
+                        batch.handle_unreadable(clock::chance(), now);
                     }
                 }
             }
@@ -311,7 +311,7 @@ impl Work<'_> {
                 tracing::debug!(request = id, "the batch endpoint answered");
                 drop(self.turn.take());
                 self.is_posting = false;
-                batch.handle_answer(answer, chance(), now);
+                batch.handle_answer(answer, clock::chance(), now);
             }
         }
     }

@@ -8,7 +8,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::oneshot;
 
-use super::{Event, FirstWritten, Overlap, Socket, Turn, Upstream, Way, chance, dial, probe, said};
+use super::{Event, FirstWritten, Overlap, Socket, Turn, Upstream, Way, dial, probe, said};
 use crate::{
     clock,
     upstream::{Control, Link, Output, Parameters, Protocol, Refusal, Tuned},
@@ -49,7 +49,8 @@ impl Next {
             Output::DialNext(parameters) => {
                 self.tuned = parameters.map(|parameters| tuned(upstream, &parameters));
                 let with = Arc::clone(self.tuned.as_ref().unwrap_or(upstream));
-                self.slot = turn.overlap();
+                // One that it replaces leaves it its session.
+                self.slot = self.slot.take().or_else(|| turn.overlap());
                 let (has_slot, may_connect, id) = (self.slot.is_some(), turn.may_connect(), self.external_session_id.clone());
                 self.way = Way::Dialling(Box::pin(async move {
                     if !has_slot {
@@ -146,7 +147,7 @@ impl Next {
         if refusal.is_quota() {
             turn.next_refused(refusal.retry_after());
         }
-        link.handle_next_refused(refusal, chance(), clock::now());
+        link.handle_next_refused(refusal, clock::chance(), clock::now());
     }
 
     /// Lets the connection that was parted with have its time.

@@ -298,13 +298,12 @@ impl Turn {
     pub(super) fn may_connect(&self) -> impl Future<Output = ()> + Send + 'static {
         let (turns, class) = (self.turns.clone(), self.class());
         async move {
-            let (told, hears) = oneshot::channel();
+            let (told, mut hears) = oneshot::channel();
             let place = turns.change(|state, now| {
                 let place = state.budget.handle_request(class, now);
                 state.connects.insert(place, told);
                 place
             });
-            let mut hears = hears;
             if hears.try_recv().is_ok() {
                 return;
             }
@@ -363,8 +362,7 @@ impl Turn {
 
 fn give_back(state: &mut State, ticket: Ticket, now: Instant) {
     if state.quota.is_waiting(ticket) {
-        state.quota.handle_withdrawn(ticket, now);
-        if !state.quota.is_waiting(ticket) {
+        if state.quota.handle_withdrawn(ticket, now) {
             state.parties.remove(&ticket);
         }
     } else {

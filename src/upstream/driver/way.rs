@@ -11,7 +11,7 @@ use std::{
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
-use super::{chance, dial, turn};
+use super::{dial, turn};
 use crate::{
     clock,
     metrics::Metrics,
@@ -91,7 +91,7 @@ impl Way {
             Err(_) => Lost::Stalled,
         };
         *self = Self::Idle;
-        link.handle_lost(lost, chance(), clock::now());
+        link.handle_lost(lost, clock::chance(), clock::now());
     }
 
     /// A chunk has left, if the connection is still there; `received` is when its last byte came, the first time that it is sent.

@@ -219,7 +219,8 @@ impl Link {
             let end_ms = run.last.end_ms;
             self.promote(run, self.finalized, end_ms);
         }
-        let for_batch = !heard_out && self.settings.has_batch && !self.left_over().is_empty();
+        let left = if heard_out { Vec::new() } else { self.left_over() };
+        let for_batch = self.settings.has_batch && !left.is_empty();
         if let Some((mut interim, _)) = self.interim.take() {
             // What an interim says has no times: where it was not heard out, nothing says how much of the audio it is.
             interim.covers = if heard_out { self.backlog.end().max(self.finalized) } else { self.finalized };
@@ -237,7 +238,6 @@ impl Link {
         }
         self.state = State::Closed;
         self.report(Report::State(LinkState::Closed));
-        let left = if heard_out { Vec::new() } else { self.left_over() };
         if !left.is_empty() {
             self.complete = false;
             self.outputs.push_back(Output::Leftover(left));

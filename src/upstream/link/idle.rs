@@ -23,7 +23,6 @@ impl Link {
             self.backoff.reset();
         }
         self.outputs.push_back(Output::Hangup);
-        self.rest_from_rotating();
         self.timers.clear_connection();
         self.state = State::Resting;
         if heard > self.finalized {

@@ -272,15 +272,6 @@ impl Link {
         self.outputs.iter().any(|output| matches!(output, Output::Swap))
     }
 
-    /// The connection in use rests: the next one is not needed, but parameters that it was to have are.
-    pub(super) fn rest_from_rotating(&mut self) {
-        let wanted = self.rotation.wanted.take();
-        self.stop_rotating();
-        if let Some(parameters) = wanted {
-            self.tune(parameters);
-        }
-    }
-
     /// The connection in use is lost; whether the next one, open or still being opened, takes its place.
     pub(super) fn take_next(&mut self, cause: &Refusal, chance: u32, now: Instant) -> bool {
         let step = std::mem::replace(&mut self.rotation.step, Step::Serving);
@@ -293,7 +284,13 @@ impl Link {
         let _ = self.backoff.fail(chance);
         self.report(Report::State(LinkState::Reconnecting { tries: self.backoff.failures(), cause: cause.clone() }));
         self.outputs.push_back(Output::Swap);
-        self.rotation.unproven |= self.rotation.wanted.take().is_some();
+        if self.rotation.wanted.take().is_some() {
+            self.rotation.unproven = true;
+            // One that was open was told of already.
+            if step == Step::Dialling {
+                self.outputs.push_back(Output::Tuned(Tuned::Later));
+            }
+        }
         self.state = State::Connecting;
         if step == Step::Dialling {
             self.be_patient(now);

@@ -107,6 +107,7 @@ impl Link {
         self.outputs.push_back(Output::Ping);
         self.timers.set(Timer::Ping, now + self.settings.ping);
     }
+
     /// What the service says is not being read: its silence is no word against it, and its goodbye cannot be heard.
     pub fn handle_unread(&mut self, now: Instant) {
         let State::Open(connection) = &mut self.state else { return };

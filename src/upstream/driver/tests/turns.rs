@@ -88,6 +88,19 @@ async fn on_a_full_plan_another_language_takes_over_on_the_slot_that_is_held() {
 }
 
 #[tokio::test]
+async fn a_wish_that_replaces_another_takes_over_the_session_of_its_connection() {
+    let mut rig = Rig::new(fast());
+    let mut first = rig.accept().await;
+    rig.talk(5).await;
+    first.hear(2_400).await;
+    let (told, _second) = tokio::join!(rig.retune("es"), rig.accept());
+    assert_eq!((told, rig.turns.fill()), (Tuned::Ready, Fill { in_use: 2, limit: 2, waiting: 0 }));
+    let (told, third) = tokio::join!(rig.retune("fr"), rig.accept());
+    assert_eq!((told, rig.turns.fill()), (Tuned::Ready, Fill { in_use: 2, limit: 2, waiting: 0 }));
+    assert!(third.asked.contains("language=fr"), "{}", third.asked);
+}
+
+#[tokio::test]
 async fn a_refusal_of_the_next_connection_is_known_to_all_and_costs_the_link_nothing() {
     let mut rig = Rig::new(LinkSettings { session_limit: Duration::from_secs(1), ..fast() });
     let mut service = rig.accept().await;

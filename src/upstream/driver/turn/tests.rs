@@ -36,6 +36,17 @@ async fn dropping_a_turn_frees_its_slot_or_its_place() {
 }
 
 #[tokio::test]
+async fn a_track_is_told_of_the_slot_that_is_granted_because_the_other_track_needs_none() {
+    let turns = turns(2);
+    let _holder = turns.ask(1, Class::New);
+    let mut both = turns.ask(2, Class::New);
+    let granted = tokio::spawn(both[0].granted());
+    drop(both.pop());
+    tokio::time::timeout(Duration::from_secs(20), granted).await.expect("it is told").unwrap();
+    assert!(both[0].is_granted() && turns.state().parties.is_empty());
+}
+
+#[tokio::test]
 async fn who_waits_is_woken_by_who_leaves() {
     let turns = turns(1);
     let holder = turns.ask(1, Class::New).pop().unwrap();

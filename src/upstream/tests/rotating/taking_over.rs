@@ -14,6 +14,16 @@ fn a_next_connection_that_opens_while_the_other_is_being_given_up_takes_its_plac
 }
 
 #[test]
+fn whoever_wished_for_a_language_is_told_of_it_where_its_connection_takes_over_before_it_is_open() {
+    let mut rig = Rig::rotating();
+    rig.talk(3_000);
+    rig.retune("es");
+    rig.quietly().lose(Lost::Broken);
+    rig.connect();
+    assert_eq!(rig.log, ["3000 reconnecting 1 dropped", "3000 swap", "3000 tuned later", "3000 live"]);
+}
+
+#[test]
 fn a_connection_that_was_only_sent_what_is_final_is_parted_with_at_what_is_final() {
     let mut rig = Rig::rotating();
     rig.talk(3_000);
