@@ -234,7 +234,7 @@ fn begin(route: Route, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Resul
     let named = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
-    let (at_ms, is_batch) = (clock::wall_ms(), !route.is_stream);
+    let (at_ms, is_batch) = (emulator.log.now_ms(), !route.is_stream);
     let before = if is_batch { emulator.log.batches_taken() } else { Vec::new() };
     let (number, attempt) = emulator.log.begin(&Request {
         at_ms,

@@ -262,7 +262,7 @@ async fn a_call_that_waits_is_told_by_readyz_and_left_when_its_time_is_over() {
 /// that were `turned_away` after it was killed. What lived five seconds by then, or ended as it should, is given back.
 fn assert_within_budget(connections: &[ConnectionLog], turned_away: &[u64]) {
     let mut asked: Vec<u64> =
-        connections.iter().map(|connection| connection.asked_ms).chain(turned_away.iter().copied()).collect();
+        connections.iter().map(|connection| connection.at_ms).chain(turned_away.iter().copied()).collect();
     asked.sort_unstable();
     let killed = *turned_away.first().expect("somebody calls a dead service");
     let healthy = connections.iter().filter_map(|connection| {
