@@ -63,10 +63,7 @@ async fn voice_activity_goes_to_an_endpoint_that_lists_it_on_the_call_s_clock() 
     let plan = Plan { settings: all_on(), endpoints: Some(Box::new(endpoints)), ..Plan::default() };
     let mut stage = Stage::with(plan).await;
     let call = stage.call("pay-by-card").await.call_sid;
-    let mut events = Vec::new();
-    while events.last().is_none_or(|event: &Value| event["type"] != "call.completed") {
-        events.push(stage.next_event().await);
-    }
+    let mut events = stage.rest_of_events().await;
     // Nothing waits for what is not stored.
     events.extend(stage.end_with_events().await);
     let at = |kind: &str, track: &str| {

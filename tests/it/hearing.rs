@@ -1,19 +1,17 @@
 //! What a service may hear wrongly or not at all: half-open connections, speakers with other numbers, finals that never come.
 
 use futures_util::future::join_all;
-use pulse_bridge::emulate::Faults;
 use serde_json::Value;
 
 use crate::{
     http, log,
     phone::{Phone, assert_whole, frames, good_call, recording, until_completed},
-    stage::{Plan, Stage, of_type},
+    stage::{Plan, Stage, faults, of_type},
 };
 
 async fn staged(rules: &str) -> Stage {
     log::watch();
-    let faults = Faults::of_json(&format!(r#"{{"faults":[{rules}]}}"#)).unwrap_or_else(|why| panic!("{rules}: {why}"));
-    Stage::with(Plan { faults, ..Plan::default() }).await
+    Stage::with(Plan { faults: faults(rules), ..Plan::default() }).await
 }
 
 async fn call_under(call: &str, rules: &str) -> (Vec<Value>, Stage) {

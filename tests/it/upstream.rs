@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     http, log,
     phone::{Phone, assert_whole, frames, good_call, plain, recording, spoken, until_completed},
-    stage::{AUTH_TOKEN, Plan, SECRET, Stage, of_type, text_of},
+    stage::{AUTH_TOKEN, Plan, SECRET, Stage, of_type, text_of, until},
 };
 
 /// Where the recording's speech is under way, in bytes.
@@ -55,7 +55,6 @@ async fn every_refusal_is_told_by_readyz_and_log_and_loses_nothing_silently() {
     join_all(cases.map(|(call, fault, cause)| async move {
         log::watch();
         let settings = vec![("PULSE_BRIDGE_UPSTREAM_SLOT_WAIT", "3 s".to_owned())];
-        log::watch();
         let mut stage = Stage::with(Plan { faults: without_batch(Faults::always(fault)), settings, ..Plan::default() }).await;
         let events = one_call(&mut stage, call).await;
         assert_lost_wholly(&events, if ["CA429", "CA1008"].contains(&call) { "quota" } else { "upstream_lost" });
@@ -187,9 +186,7 @@ async fn a_service_that_is_killed_and_started_again_costs_no_word() {
     let mut phone = Phone::dial(&stage, "CAkilled").await;
     phone.start().await;
     phone.speak(&audio, 0..frames(&audio) / 2).await;
-    while stage.heard.connections().iter().all(|connection| connection.bytes == 0) {
-        tokio::task::yield_now().await;
-    }
+    until(|| stage.heard.connections().iter().any(|connection| connection.bytes > 0)).await;
     stage.speech.kill().await;
     stage.speech.live(Faults::default()).await;
     phone.speak(&audio, frames(&audio) / 2..frames(&audio)).await;
