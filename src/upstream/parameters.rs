@@ -160,6 +160,11 @@ impl Parameters {
         self.table().iter().filter(|row| !matches!(row.kind, Kind::Fixed(_))).map(|row| row.name)
     }
 
+    /// Whether this is the bridge's name for one of them, fixed ones included.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.table().iter().any(|row| row.name == name)
+    }
+
     const fn table(&self) -> &'static [Row] {
         table_of(self.protocol)
     }
@@ -202,7 +207,7 @@ impl Parameters {
         let plain =
             (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
         let lower = name.to_ascii_lowercase();
-        let taken = NEVER_EXTRA.contains(&lower.as_str()) || self.table().iter().any(|row| row.name == lower);
+        let taken = NEVER_EXTRA.contains(&lower.as_str()) || self.knows(&lower);
         // The older ASR closes on every name that it does not know.
         if !plain || taken || value.len() > MAX_VALUE || self.protocol == Protocol::Asr {
             return Err(BadParameter::NotExtra { name: shown(name) });
@@ -244,7 +249,7 @@ impl Parameters {
     pub fn url(&self, base: &Url, external_session_id: &str) -> Url {
         let query = self.query(external_session_id);
         let is_asr = self.protocol == Protocol::Asr;
-        let ours = |name: &str| is_asr || self.table().iter().any(|row| row.name == name) || NEVER_EXTRA.contains(&name);
+        let ours = |name: &str| is_asr || self.knows(name) || NEVER_EXTRA.contains(&name);
         let kept: Vec<(String, String)> = base.query_pairs().into_owned().filter(|(name, _)| !ours(name)).collect();
         let query = if kept.is_empty() { query } else { Serializer::new(query).extend_pairs(kept).finish() };
         let mut url = base.clone();
