@@ -98,10 +98,12 @@ const NEVER_EXTRA: [&str; 4] = ["vad", "token", "api_key", "authorization"];
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadParameter {
     /// No such parameter is documented.
-    #[error("{name} is not a parameter of the speech service; newer ones go under [upstream.extra]")]
+    #[error("{name} is not a parameter of the speech service; {advice}")]
     Unknown {
         /// As it was written.
         name: String,
+        /// What to do where it is one all the same.
+        advice: &'static str,
     },
     /// The bridge decides about this one.
     #[error("{name} is set by the bridge and cannot be changed")]
@@ -175,7 +177,11 @@ impl Parameters {
     /// If there is no such parameter, the bridge decides about it, or it may not hold that value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), BadParameter> {
         let index = self.table().iter().position(|row| row.name == name);
-        let index = index.ok_or_else(|| BadParameter::Unknown { name: shown(name) })?;
+        let advice = match self.protocol {
+            Protocol::Pulse => "newer ones go under [upstream.extra]",
+            Protocol::Asr => "the older ASR takes those of [upstream.asr] and upstream.language alone",
+        };
+        let index = index.ok_or_else(|| BadParameter::Unknown { name: shown(name), advice })?;
         let row = self.table()[index];
         let value = value.trim();
         let checked = match row.kind {
