@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     http, log,
-    phone::{Phone, assert_whole, frames, good_call, plain, recording, until_completed},
+    phone::{Phone, assert_whole, frames, good_call, one_call, plain, recording, until_completed},
     speech::script,
     stage::{Plan, Stage, faults, of_type, text_of, until},
 };
@@ -109,8 +109,7 @@ async fn no_word_is_lost_or_doubled_however_a_stream_breaks() {
         join_all(some.iter().map(|(call, rules)| async move {
             let service = Service::start(faults(rules), Auth::AnyKey).await;
             let mut stage = service.stage(&[]).await;
-            good_call(&stage, call).await;
-            let events = until_completed(&mut stage, &[call]).await.remove(*call).unwrap();
+            let events = one_call(&mut stage, call).await;
             assert_whole(&events);
             assert_eq!(of_type(&events, "transcript.gap"), Vec::<&Value>::new(), "{call}");
             stage.end().await;
@@ -132,7 +131,7 @@ async fn a_phone_that_is_silent_beyond_the_limit_is_heard_when_it_speaks_again()
         until(|| service.connections().first().is_some_and(|noted| noted.ended.is_some())).await;
         phone.speak(&audio, silent_from..frames(&audio)).await;
         phone.end().await;
-        let events = until_completed(&mut stage, &[call]).await.remove(call).unwrap();
+        let events = stage.events_of(call).await;
         assert_whole(&events);
         let told = log::lines(&[call]);
         assert!(log::lines(&[call, "reconnecting"]).is_empty(), "silence is no failure: {told:#?}");
@@ -167,8 +166,7 @@ async fn whatever_the_service_has_against_us_is_told_by_readyz_and_log_and_what_
         let service = Service::start(faults(rules), auth).await;
         // Who is told of the quota waits for a session behind the call's end.
         let mut stage = service.stage(&[("PULSE_BRIDGE_UPSTREAM_SLOT_WAIT", "2 s")]).await;
-        good_call(&stage, call).await;
-        let events = until_completed(&mut stage, &[call]).await.remove(call).unwrap();
+        let events = one_call(&mut stage, call).await;
         let completed = &events.last().unwrap()["data"];
         let reason = if call == "CAasr-full" { "quota" } else { "upstream_lost" };
         let gap = serde_json::json!([{"from_ms": 0, "reason": reason, "to_ms": 11_600}]);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     faults::{assert_right, assert_words},
     http, log,
-    phone::{Phone, frames, good_call, recording, until_completed},
+    phone::{Phone, frames, one_call, recording},
     restart::{Binary, take},
     stage::{Plan, Stage, assert_unbroken, faults, of_type, until},
 };
@@ -37,11 +37,6 @@ async fn staged(faults: Faults, settings: &[(&'static str, &str)]) -> Stage {
     let own = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
     let settings = [("PULSE_BRIDGE_UPSTREAM_CATCH_UP", "1 s".to_owned())].into_iter().chain(own).collect();
     Stage::with(Plan { faults, settings, ..Plan::default() }).await
-}
-
-async fn one_call(stage: &mut Stage, call: &str) -> Vec<Value> {
-    good_call(stage, call).await;
-    until_completed(stage, &[call]).await.remove(call).unwrap()
 }
 
 fn batches(stage: &Stage) -> Vec<ConnectionLog> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     http,
-    phone::{Phone, assert_whole, frames, good_call, plain, recording, spoken, until_completed},
+    phone::{Phone, assert_whole, frames, good_call, one_call, plain, recording, spoken, until_completed},
     stage::{Plan, Stage, of_type, text_of, until},
 };
 
@@ -69,7 +69,7 @@ async fn a_stream_that_says_nothing_more_ends_as_timeout() {
     phone.start().await;
     phone.speak(&audio, 0..frames(&audio)).await;
     assert_eq!(phone.closed().await, (1008, "no message came for too long".to_owned()));
-    let events = until_completed(&mut stage, &["CAsilent"]).await.remove("CAsilent").unwrap();
+    let events = stage.events_of("CAsilent").await;
     assert_eq!(completed(&events)["end_reason"], "timeout");
     assert_eq!(completed(&events)["complete"], true);
     assert_eq!(plain(&text_of(&events, "inbound")), plain(&spoken("mid-word")));
@@ -84,7 +84,7 @@ async fn a_call_over_the_longest_length_ends_as_timeout() {
     phone.start().await;
     phone.speak(&audio, 0..frames(&audio)).await;
     assert_eq!(phone.closed().await, (1008, "the call is longer than the limit".to_owned()));
-    let events = until_completed(&mut stage, &["CAendless"]).await.remove("CAendless").unwrap();
+    let events = stage.events_of("CAendless").await;
     assert_eq!(completed(&events)["end_reason"], "timeout");
     assert_eq!(plain(&text_of(&events, "inbound")), plain(&spoken("mid-word")));
     stage.end().await;
@@ -120,7 +120,7 @@ async fn a_stream_that_comes_after_one_without_a_stop_joins_its_session_even_whe
     second.start().await;
     second.speak(&audio, 290..frames(&audio)).await;
     second.end().await;
-    let events = until_completed(&mut stage, &["CAjoin"]).await.remove("CAjoin").unwrap();
+    let events = stage.events_of("CAjoin").await;
     let sessions: std::collections::BTreeSet<&str> =
         events.iter().filter_map(|event| event["data"]["session_id"].as_str()).collect();
     assert_eq!(sessions.len(), 1, "one session");
@@ -177,14 +177,13 @@ async fn a_stream_whose_session_died_is_closed_with_a_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_after_a_stop_opens_a_session_of_its_own() {
     let mut stage = Stage::new().await;
-    good_call(&stage, "CAagain").await;
-    let first = until_completed(&mut stage, &["CAagain"]).await.remove("CAagain").unwrap();
+    let first = one_call(&mut stage, "CAagain").await;
     let audio = recording("mid-word");
     let mut phone = Phone::dial(&stage, "CAagain").await.named("MZ-again");
     phone.start().await;
     phone.speak(&audio, 0..frames(&audio)).await;
     phone.end().await;
-    let second = until_completed(&mut stage, &["CAagain"]).await.remove("CAagain").unwrap();
+    let second = stage.events_of("CAagain").await;
     assert_whole(&first);
     assert_whole(&second);
     assert_ne!(first[0]["data"]["session_id"], second[0]["data"]["session_id"]);

@@ -212,6 +212,12 @@ pub(crate) async fn good_call(stage: &Stage, call: &str) {
     phone.end().await;
 }
 
+/// A whole good call and its events.
+pub(crate) async fn one_call(stage: &mut Stage, call: &str) -> Vec<Value> {
+    good_call(stage, call).await;
+    stage.events_of(call).await
+}
+
 /// Events by call, until each of these calls has its `call.completed`.
 pub(crate) async fn until_completed(stage: &mut Stage, calls: &[&str]) -> BTreeMap<String, Vec<Value>> {
     let mut events: BTreeMap<String, Vec<Value>> = BTreeMap::new();

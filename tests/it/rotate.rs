@@ -145,7 +145,7 @@ async fn another_language_takes_over_in_mid_call_and_no_word_is_lost() {
     assert_eq!((&answer.json()["tracks"], &answer.json()["call_sid"]), (&told, &json!("CAlanguage")));
     speak_on(&mut phone, 100..last).await;
     phone.end().await;
-    let events = until_completed(&mut stage, &["CAlanguage"]).await.remove("CAlanguage").unwrap();
+    let events = stage.events_of("CAlanguage").await;
     assert_whole(&events);
     assert_eq!(languages(&stage, "CAlanguage"), ["en", "es"]);
     assert!(stage.heard_of("CAlanguage")[1].query.contains(&("keywords".to_owned(), "Acme:2".to_owned())));

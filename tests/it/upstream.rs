@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     http, log,
-    phone::{Phone, assert_whole, frames, good_call, plain, recording, spoken, until_completed},
+    phone::{Phone, assert_whole, frames, one_call, plain, recording, spoken},
     stage::{AUTH_TOKEN, Plan, SECRET, Stage, of_type, text_of, until},
 };
 
@@ -33,11 +33,6 @@ fn error_frame() -> Fault {
 async fn staged(faults: Faults) -> Stage {
     log::watch();
     Stage::with(Plan { faults, ..Plan::default() }).await
-}
-
-async fn one_call(stage: &mut Stage, call: &str) -> Vec<Value> {
-    good_call(stage, call).await;
-    until_completed(stage, &[call]).await.remove(call).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,7 +169,7 @@ async fn a_service_that_takes_no_audio_while_the_phone_speaks_costs_no_audio() {
     phone.speak(&audio, 0..frames(&audio)).await;
     phone.stop().await;
     assert_eq!(phone.closed().await.0, 1000, "the phone is never kept waiting for the service");
-    let events = until_completed(&mut stage, &["CAslow"]).await.remove("CAslow").unwrap();
+    let events = stage.events_of("CAslow").await;
     assert_whole(&events);
     stage.end().await;
 }
@@ -191,7 +186,7 @@ async fn a_service_that_is_killed_and_started_again_costs_no_word() {
     stage.speech.live(Faults::default()).await;
     phone.speak(&audio, frames(&audio) / 2..frames(&audio)).await;
     phone.stop().await;
-    let events = until_completed(&mut stage, &["CAkilled"]).await.remove("CAkilled").unwrap();
+    let events = stage.events_of("CAkilled").await;
     assert_whole(&events);
     assert_eq!(stage.heard.connections().len(), 2);
     stage.end().await;
