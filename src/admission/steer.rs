@@ -22,7 +22,7 @@ use crate::{
 
 /// So long the service is waited for to open a stream with other parameters; what comes later is in the log.
 const TUNING: Duration = Duration::from_secs(5);
-/// Longest wait for another change's turn, and then for the session's task.
+/// Longest wait for another change's turn, and for what the session's task answers.
 const TURN: Duration = Duration::from_secs(10);
 
 /// The turn of changes: who holds it changes what the session listens for. In it is what was asked for and is not answered yet.
@@ -49,8 +49,8 @@ pub enum Unchanged {
     /// The session takes no more wishes.
     #[error("the call is over")]
     Over,
-    /// Another change has not come to its end.
-    #[error("the call is busy with another change; ask again")]
+    /// Another change has not come to its end, or the session's task does not answer.
+    #[error("the call is busy; ask again")]
     Busy,
     /// Not a value that can be asked for.
     #[error(transparent)]
@@ -64,11 +64,9 @@ impl Calls {
     /// Asks for a final on every link of the session; says on how many.
     ///
     /// # Errors
-    /// If the session is over.
+    /// If the session is over or busy.
     pub async fn finalize(&self, line: &Line) -> Result<usize, Unchanged> {
-        let (answer, told) = oneshot::channel();
-        line.inputs.send(Input::Finalize { answer }).await.map_err(|_| Unchanged::Over)?;
-        told.await.map_err(|_| Unchanged::Over)
+        within(TURN, told(line, |answer| Input::Finalize { answer })).await
     }
 
     /// Lets every link of the session go on with these parameters changed, by their names in the settings; says what will come of it.
@@ -76,7 +74,7 @@ impl Calls {
     /// # Errors
     /// If the session is over or busy, a value is bad, or the service refuses it.
     pub async fn retune(&self, line: &Line, changes: &[(&str, &str)]) -> Result<Vec<(TrackKey, Change)>, Unchanged> {
-        let turn = tokio::time::timeout(TURN, Arc::clone(&line.tuning).lock_owned()).await.map_err(|_| Unchanged::Busy)?;
+        let turn = within(TURN, async { Ok(Arc::clone(&line.tuning).lock_owned().await) }).await?;
         // A change that is not answered yet is overtaken by this one, which therefore asks for both.
         let mut new = Upstream::clone(&turn.clone().unwrap_or_else(|| line.upstream()));
         for (name, value) in changes {
@@ -85,10 +83,7 @@ impl Calls {
         let (calls, line) = (self.clone(), line.clone());
         // Whoever asked may go away: what the links were told is followed to its end all the same.
         let tuning = self.0.parts.tasks.spawn(async move { calls.tune(line, Arc::new(new), turn).await });
-        match tokio::time::timeout(TURN, tuning).await {
-            Ok(tuned) => tuned.unwrap_or(Err(Unchanged::Over)),
-            Err(_) => Err(Unchanged::Busy),
-        }
+        within(TURN, async { tuning.await.unwrap_or(Err(Unchanged::Over)) }).await
     }
 
     async fn tune(&self, line: Line, new: Arc<Upstream>, mut turn: Turn) -> Result<Vec<(TrackKey, Change)>, Unchanged> {
@@ -160,10 +155,18 @@ type Asked = Vec<(TrackKey, oneshot::Receiver<Tuned>)>;
 
 /// Tells every link `but` these.
 async fn ask(line: &Line, new: &Upstream, but: Vec<TrackKey>) -> Result<Asked, Unchanged> {
-    let (answer, asked) = oneshot::channel();
-    let retune = Input::Retune { parameters: Arc::new(new.parameters.clone()), but, answer };
-    line.inputs.send(retune).await.map_err(|_| Unchanged::Over)?;
-    asked.await.map_err(|_| Unchanged::Over)
+    told(line, |answer| Input::Retune { parameters: Arc::new(new.parameters.clone()), but, answer }).await
+}
+
+/// What the session's task answers to this.
+async fn told<T>(line: &Line, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Unchanged> {
+    let (answer, told) = oneshot::channel();
+    line.inputs.send(input(answer)).await.map_err(|_| Unchanged::Over)?;
+    told.await.map_err(|_| Unchanged::Over)
+}
+
+async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, Unchanged>>) -> Result<T, Unchanged> {
+    tokio::time::timeout(limit, answer).await.unwrap_or(Err(Unchanged::Busy))
 }
 
 fn change_of(answer: Result<Tuned, oneshot::error::RecvError>) -> Change {
@@ -189,5 +192,35 @@ impl Tracks {
             commands.try_send(Command::Retune(Arc::clone(parameters), answer)).ok().map(|()| (key, answered))
         };
         self.open().filter(|(key, _)| !but.contains(key)).filter_map(told).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{
+        media::{CallSid, SessionId, Track},
+        spool::seal::DataKey,
+    };
+
+    #[tokio::test]
+    async fn a_session_that_does_not_answer_is_busy_and_one_that_is_gone_is_over() {
+        let ((inputs, unread), (reports, _)) = (mpsc::channel(1), mpsc::channel(1));
+        let line = Line {
+            session: SessionId::new("ses_1").unwrap(),
+            call_sid: CallSid::new("CA1").unwrap(),
+            inputs,
+            reports,
+            upstream: Arc::new(Mutex::new(Arc::new(Upstream::at("ws://127.0.0.1:1/live")))),
+            tuning: Arc::default(),
+            key: DataKey::new([7; 32]),
+            caller: Track::Inbound,
+        };
+        let asked = || within(Duration::from_millis(1), told(&line, |answer| Input::Finalize { answer }));
+        assert_eq!([asked().await, asked().await], [Err(Unchanged::Busy), Err(Unchanged::Busy)], "in the queue, and before it");
+        drop(unread);
+        assert_eq!(asked().await, Err(Unchanged::Over));
     }
 }

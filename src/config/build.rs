@@ -26,10 +26,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
         Some(Value::Listen(address)) => *address,
         _ => unreachable!("listen has a default of its kind"),
     };
-    let protocol = match from.word("upstream.protocol").as_deref() {
-        Some("asr") => Protocol::Asr,
-        _ => Protocol::Pulse,
-    };
+    let protocol = from.choice("upstream.protocol", Protocol::named);
     Ok(Config {
         listen,
         public_url: from.url("public_url"),
@@ -52,7 +49,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
         upstream: Upstream {
             url: from.url("upstream.url"),
             batch_url: from.url("upstream.batch_url"),
-            batch_format: PhoneForm::named(&from.text("upstream.batch_format")).expect("the table names both forms and no other"),
+            batch_format: from.choice("upstream.batch_format", PhoneForm::named),
             batch_per_minute: from.count("upstream.batch_per_minute"),
             batch_deadline: from.span("upstream.batch_deadline"),
             api_key: from.secret("upstream.api_key"),
@@ -60,7 +57,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             replay_speed: u32::try_from(from.int("upstream.replay_speed")).expect("the table bounds it"),
             close_deadline: from.span("upstream.close_deadline"),
             max_sessions: from.count("upstream.max_sessions"),
-            when_full: WhenFull::named(&from.text("upstream.when_full")),
+            when_full: from.choice("upstream.when_full", WhenFull::named),
             slot_wait: from.span("upstream.slot_wait"),
             connects_per_second: u32::try_from(from.int("upstream.connects_per_second")).expect("the table bounds it"),
             session_limit: from.span("upstream.session_limit"),
@@ -103,6 +100,10 @@ impl Fields<'_> {
 
     fn text(&self, path: &'static str) -> String {
         self.word(path).unwrap_or_default()
+    }
+
+    fn choice<T>(&self, path: &'static str, named: impl Fn(&str) -> Option<T>) -> T {
+        named(&self.text(path)).expect("the table has a default, and no word but those that mean something")
     }
 
     fn on(&self, path: &'static str) -> bool {

@@ -143,13 +143,14 @@ pub enum WhenFull {
 }
 
 impl WhenFull {
-    /// The words of the table.
-    fn named(word: &str) -> Self {
+    /// What the word of the settings means; `None` for any other.
+    fn named(word: &str) -> Option<Self> {
         match word {
-            "one_track" => Self::OneTrack,
-            "batch_after" => Self::BatchAfter,
-            "refuse" => Self::Refuse,
-            _ => Self::Wait,
+            "wait" => Some(Self::Wait),
+            "one_track" => Some(Self::OneTrack),
+            "batch_after" => Some(Self::BatchAfter),
+            "refuse" => Some(Self::Refuse),
+            _ => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     admit::{Refusal, Route},
-    faults::{Fault, Form, Suffered},
+    faults::{Fault, Form, Suffered, Wait},
     hearing::Hearing,
     script::{Script, Spoken},
     wire::Parameters,
@@ -59,9 +59,9 @@ pub(super) fn answer(
 }
 
 /// How long the answer waits.
-pub(super) fn delay(faults: &[Suffered]) -> Option<Duration> {
+pub(super) fn delay(faults: &[Suffered]) -> Option<Wait> {
     faults.iter().find_map(|suffered| match suffered.fault {
-        Fault::BatchDelay { ms } => Some(Duration::from_millis(ms)),
+        Fault::BatchDelay { ms } => Some(Wait::For(Duration::from_millis(ms))),
         _ => None,
     })
 }

@@ -27,7 +27,7 @@ use super::{
     admit::{Auth, ROUTES, Refusal, Route, admit, is_let_in},
     asr::Asked,
     batch,
-    faults::{Fault, Faults, Limit, Manner, Suffered},
+    faults::{Fault, Faults, Limit, Manner, Suffered, Wait},
     log::{HeardLog, Request},
     script::Script,
     session::Session,
@@ -56,6 +56,17 @@ struct Shared {
     emulator: Emulator,
     shutdown: CancellationToken,
     sessions: TaskTracker,
+}
+
+impl Shared {
+    /// Lets so much time pass, or what is left until the shutdown.
+    async fn pause(&self, time: Option<Wait>) {
+        let Some(time) = time else { return };
+        tokio::select! {
+            () = converse::wait(time) => {}
+            () = self.shutdown.cancelled() => {}
+        }
+    }
 }
 
 /// Serves until `shutdown`; returns when every session has ended.
@@ -167,12 +178,7 @@ async fn stream(route: Route, State(shared): State<Arc<Shared>>, request: HttpRe
     // Taken now, so that a shutdown between here and the upgrade waits for the session.
     let token = shared.sessions.token();
     let manner = Manner::of(&faults);
-    if let Some(wait) = manner.accepts_after {
-        tokio::select! {
-            () = converse::wait(wait) => {}
-            () = shared.shutdown.cancelled() => {}
-        }
-    }
+    shared.pause(manner.accepts_after).await;
     let (upgrade, answer) = match converse::handshake(&mut parts).await {
         Ok(both) => both,
         Err(rejection) => {
@@ -203,12 +209,7 @@ async fn answer_batch(route: Route, State(shared): State<Arc<Shared>>, uri: Uri,
     if let Some(body) = &body {
         log.note_audio(number, body);
     }
-    if let Some(wait) = batch::delay(&faults) {
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = shared.shutdown.cancelled() => {}
-        }
-    }
+    shared.pause(batch::delay(&faults)).await;
     match body.map_or_else(
         || Err(batch::too_large(route)),
         |body| batch::answer(&body, &asked, route, &faults, &shared.emulator.script),
@@ -234,7 +235,7 @@ fn begin(route: Route, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Resul
     let named = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
-    let (at_ms, is_batch) = (clock::wall_ms(), !route.is_stream);
+    let (at_ms, is_batch) = (emulator.log.now_ms(), !route.is_stream);
     let before = if is_batch { emulator.log.batches_taken() } else { Vec::new() };
     let (number, attempt) = emulator.log.begin(&Request {
         at_ms,

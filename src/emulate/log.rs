@@ -56,7 +56,7 @@ struct Entry {
 pub struct ConnectionLog {
     /// Counts the server's handshakes from 0.
     pub number: u32,
-    /// When it came, in milliseconds since 1970-01-01 UTC.
+    /// When it came, in milliseconds since the log began.
     pub at_ms: u64,
     /// How often the same `external_session_id` came before; of a batch request, how many others did.
     pub attempt: u32,
@@ -70,11 +70,9 @@ pub struct ConnectionLog {
     pub headers: Vec<(String, String)>,
     /// The key's last four characters behind `…`, if there was one.
     pub key: Option<String>,
-    /// When the request came, in milliseconds since the log began.
-    pub asked_ms: u64,
-    /// When it was upgraded, the same way; absent where it was not.
+    /// When it was upgraded, by the same clock; absent where it was not.
     pub opened_ms: Option<u64>,
-    /// When it ended, the same way; absent while it lives.
+    /// When it ended, by the same clock; absent while it lives.
     pub ended_ms: Option<u64>,
     /// The HTTP status in place of the upgrade.
     pub refused: Option<u16>,
@@ -94,6 +92,7 @@ pub struct ConnectionLog {
 
 /// A request as it is noted.
 pub(super) struct Request<'a> {
+    /// See [`ConnectionLog::at_ms`].
     pub(super) at_ms: u64,
     pub(super) route: char,
     pub(super) is_batch: bool,
@@ -132,7 +131,8 @@ impl HeardLog {
         self.change(number, |entry| entry.shown.opened_ms = Some(now));
     }
 
-    fn now_ms(&self) -> u64 {
+    /// Milliseconds since the log began.
+    pub(super) fn now_ms(&self) -> u64 {
         let since = clock::now().saturating_duration_since(self.0.began);
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
@@ -147,7 +147,6 @@ impl HeardLog {
         };
         let query: Vec<_> = request.query.iter().map(|(name, value)| masked(is_key(name), name, value)).collect();
         let headers = request.headers.iter().map(|(name, value)| masked(name == "authorization", name, value)).collect();
-        let asked_ms = self.now_ms();
         let mut entries = self.entries();
         let same = |entry: &&Entry| {
             entry.is_batch == request.is_batch
@@ -158,12 +157,12 @@ impl HeardLog {
         let path = request.path.to_owned();
         let (at_ms, route) = (request.at_ms, request.route);
         let rest = ConnectionLog::default();
-        let shown = ConnectionLog { number, at_ms, attempt, route, path, query, headers, key, asked_ms, ..rest };
+        let shown = ConnectionLog { number, at_ms, attempt, route, path, query, headers, key, ..rest };
         entries.push(Entry { shown, is_batch: request.is_batch, audio: Sha256::new() });
         (number, attempt)
     }
 
-    /// When each batch request came that was not refused, in milliseconds since 1970, oldest first.
+    /// When each batch request came that was not refused, in milliseconds since the log began, oldest first.
     pub(super) fn batches_taken(&self) -> Vec<u64> {
         let taken = |entry: &&Entry| entry.is_batch && entry.shown.refused.is_none();
         self.entries().iter().filter(taken).map(|entry| entry.shown.at_ms).collect()

@@ -65,7 +65,7 @@ pub struct Ids {
 /// How fast a call is played.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// So many times as fast as it was spoken; above 0, at most 1000.
+    /// So many times as fast as it was spoken, 0.01 to 1000.
     Times(f64),
     /// As fast as the bridge takes it.
     Max,
@@ -78,7 +78,7 @@ impl std::str::FromStr for Pace {
         match text.parse::<f64>() {
             _ if text == "max" => Ok(Self::Max),
             Ok(times) if (0.01..=1000.0).contains(&times) => Ok(Self::Times(times)),
-            _ => Err("give a number above 0, at most 1000, or max".to_owned()),
+            _ => Err("give a number from 0.01 to 1000, or max".to_owned()),
         }
     }
 }
@@ -275,12 +275,13 @@ mod tests {
     }
 
     #[test]
-    fn a_speed_is_a_number_above_zero_and_at_most_1000_or_max() {
+    fn a_speed_is_a_number_from_a_hundredth_to_1000_or_max() {
+        assert_eq!("0.01".parse(), Ok(Pace::Times(0.01)));
         assert_eq!("2.5".parse(), Ok(Pace::Times(2.5)));
         assert_eq!("1000".parse(), Ok(Pace::Times(1000.0)));
         assert_eq!("max".parse(), Ok(Pace::Max));
-        for bad in ["0", "-1", "1000.1", "inf", "NaN", "fast"] {
-            assert!(bad.parse::<Pace>().is_err(), "{bad}");
+        for bad in ["0", "0.009", "-1", "1000.1", "inf", "NaN", "fast"] {
+            assert_eq!(bad.parse::<Pace>().unwrap_err(), "give a number from 0.01 to 1000, or max", "{bad}");
         }
     }
 }

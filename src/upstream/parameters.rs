@@ -98,10 +98,12 @@ const NEVER_EXTRA: [&str; 4] = ["vad", "token", "api_key", "authorization"];
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadParameter {
     /// No such parameter is documented.
-    #[error("{name} is not a parameter of the speech service; newer ones go under [upstream.extra]")]
+    #[error("{name} is not a parameter of the speech service; {advice}")]
     Unknown {
         /// As it was written.
         name: String,
+        /// What to do where it is one all the same.
+        advice: &'static str,
     },
     /// The bridge decides about this one.
     #[error("{name} is set by the bridge and cannot be changed")]
@@ -160,6 +162,11 @@ impl Parameters {
         self.table().iter().filter(|row| !matches!(row.kind, Kind::Fixed(_))).map(|row| row.name)
     }
 
+    /// Whether this is the bridge's name for one of them, fixed ones included.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.table().iter().any(|row| row.name == name)
+    }
+
     const fn table(&self) -> &'static [Row] {
         table_of(self.protocol)
     }
@@ -170,7 +177,11 @@ impl Parameters {
     /// If there is no such parameter, the bridge decides about it, or it may not hold that value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), BadParameter> {
         let index = self.table().iter().position(|row| row.name == name);
-        let index = index.ok_or_else(|| BadParameter::Unknown { name: shown(name) })?;
+        let advice = match self.protocol {
+            Protocol::Pulse => "newer ones go under [upstream.extra]",
+            Protocol::Asr => "the older ASR takes those of [upstream.asr] and upstream.language alone",
+        };
+        let index = index.ok_or_else(|| BadParameter::Unknown { name: shown(name), advice })?;
         let row = self.table()[index];
         let value = value.trim();
         let checked = match row.kind {
@@ -202,7 +213,7 @@ impl Parameters {
         let plain =
             (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
         let lower = name.to_ascii_lowercase();
-        let taken = NEVER_EXTRA.contains(&lower.as_str()) || self.table().iter().any(|row| row.name == lower);
+        let taken = NEVER_EXTRA.contains(&lower.as_str()) || self.knows(&lower);
         // The older ASR closes on every name that it does not know.
         if !plain || taken || value.len() > MAX_VALUE || self.protocol == Protocol::Asr {
             return Err(BadParameter::NotExtra { name: shown(name) });
@@ -244,7 +255,7 @@ impl Parameters {
     pub fn url(&self, base: &Url, external_session_id: &str) -> Url {
         let query = self.query(external_session_id);
         let is_asr = self.protocol == Protocol::Asr;
-        let ours = |name: &str| is_asr || self.table().iter().any(|row| row.name == name) || NEVER_EXTRA.contains(&name);
+        let ours = |name: &str| is_asr || self.knows(name) || NEVER_EXTRA.contains(&name);
         let kept: Vec<(String, String)> = base.query_pairs().into_owned().filter(|(name, _)| !ours(name)).collect();
         let query = if kept.is_empty() { query } else { Serializer::new(query).extend_pairs(kept).finish() };
         let mut url = base.clone();

@@ -6,10 +6,9 @@
 use super::{asr, wire};
 
 /// Which of the service's wires is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// Pulse.
-    #[default]
     Pulse,
     /// The older Waves ASR: no words, times, speakers or keepalive.
     Asr,
@@ -45,6 +44,12 @@ impl Protocol {
             Self::Pulse => "pulse",
             Self::Asr => "asr",
         }
+    }
+
+    /// The one of this word; `None` for any other.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.as_str() == word)
     }
 
     /// How a control is said; `None` where the service has no such thing.

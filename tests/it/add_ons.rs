@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     http, log,
-    phone::{good_call, until_completed},
+    phone::{good_call, one_call, until_completed},
     stage::{Plan, SECRET, Stage, load, of_type},
 };
 
@@ -45,8 +45,7 @@ async fn sentences_languages_emotion_and_gender_reach_the_events_redacted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_asked_for_is_null() {
     let mut stage = Stage::new().await;
-    good_call(&stage, "CAplain").await;
-    let events = until_completed(&mut stage, &["CAplain"]).await.remove("CAplain").unwrap();
+    let events = one_call(&mut stage, "CAplain").await;
     for data in of_type(&events, "transcript.final") {
         assert_eq!((&data["emotion"], &data["gender"], &data["provisional"]), (&Value::Null, &Value::Null, &json!(false)));
     }
@@ -63,10 +62,7 @@ async fn voice_activity_goes_to_an_endpoint_that_lists_it_on_the_call_s_clock() 
     let plan = Plan { settings: all_on(), endpoints: Some(Box::new(endpoints)), ..Plan::default() };
     let mut stage = Stage::with(plan).await;
     let call = stage.call("pay-by-card").await.call_sid;
-    let mut events = Vec::new();
-    while events.last().is_none_or(|event: &Value| event["type"] != "call.completed") {
-        events.push(stage.next_event().await);
-    }
+    let mut events = stage.rest_of_events().await;
     // Nothing waits for what is not stored.
     events.extend(stage.end_with_events().await);
     let at = |kind: &str, track: &str| {
@@ -99,8 +95,7 @@ async fn a_plan_that_lacks_a_flag_is_told_by_the_setting_to_switch_off() {
     }
     let settings = vec![("PULSE_BRIDGE_UPSTREAM_REDACT_PII", "false".to_owned())];
     let mut stage = Stage::with(Plan { faults: lacks("redact_pii"), settings, ..Plan::default() }).await;
-    good_call(&stage, "CAwithout").await;
-    let events = until_completed(&mut stage, &["CAwithout"]).await.remove("CAwithout").unwrap();
+    let events = one_call(&mut stage, "CAwithout").await;
     assert_eq!(events.last().unwrap()["data"]["complete"], true, "that is all that it takes");
     stage.end().await;
 }

@@ -86,8 +86,7 @@ async fn calls_are_listed_newest_first_page_by_page_and_by_state() {
     for call in ["CA1", "CA2", "CA3"] {
         let mut phone = Phone::dial(&stage, call).await;
         phone.start().await;
-        phone.stop().await;
-        assert_eq!(phone.closed().await.0, 1000);
+        phone.end().await;
         until_completed(&mut stage, &[call]).await;
     }
     let mut live = Phone::dial(&stage, "CAlive").await;

@@ -1,12 +1,12 @@
 //! Whole calls over the older ASR: the same words without times, whatever happens to a stream, and every cause told.
 
-use std::{future::Future, net::SocketAddr, sync::LazyLock};
+use std::net::SocketAddr;
 
 use futures_util::future::join_all;
 use pulse_bridge::{
     demo::settings_for,
     doctor,
-    emulate::{self, Auth, ConnectionLog, Emulator, Faults, HeardLog, Script},
+    emulate::{self, Auth, ConnectionLog, Emulator, Faults, HeardLog},
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -14,17 +14,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     http, log,
-    phone::{Phone, assert_whole, frames, good_call, plain, recording, until_completed},
-    stage::{PATIENCE, Plan, Stage, all_fixtures, of_type, text_of},
+    phone::{Phone, assert_whole, frames, good_call, one_call, plain, recording, until_completed},
+    speech::script,
+    stage::{Plan, Stage, faults, of_type, text_of, until},
 };
 
 /// Bridges at once, so that none waits for a processor longer than a handshake may take.
 const AT_ONCE: usize = 4;
 /// Where the recording's speech is under way, in bytes.
 const IN_MID_SPEECH: u64 = 48_000;
-
-/// Made once: the index over all recordings takes its time.
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::of_fixtures(&all_fixtures()));
 
 /// The older ASR; ends with the test.
 struct Service {
@@ -37,8 +35,7 @@ impl Service {
     async fn start(faults: Faults, auth: Auth) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, heard, end) = (listener.local_addr().unwrap(), HeardLog::default(), CancellationToken::new());
-        let script = tokio::task::spawn_blocking(|| SCRIPT.clone()).await.unwrap();
-        let emulator = Emulator { script, faults, auth, log: heard.clone() };
+        let emulator = Emulator { script: script().await, faults, auth, log: heard.clone() };
         tokio::spawn(emulate::serve(listener, emulator, end.clone()));
         Self { address, heard, _end: end.drop_guard() }
     }
@@ -61,14 +58,6 @@ impl Service {
     fn connections(&self) -> Vec<ConnectionLog> {
         self.heard.connections()
     }
-}
-
-fn faults(rules: &str) -> Faults {
-    Faults::of_json(&format!(r#"{{"faults":[{rules}]}}"#)).unwrap()
-}
-
-async fn in_time<T>(waiting: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, waiting).await.expect("it happens in time")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,8 +109,7 @@ async fn no_word_is_lost_or_doubled_however_a_stream_breaks() {
         join_all(some.iter().map(|(call, rules)| async move {
             let service = Service::start(faults(rules), Auth::AnyKey).await;
             let mut stage = service.stage(&[]).await;
-            good_call(&stage, call).await;
-            let events = until_completed(&mut stage, &[call]).await.remove(*call).unwrap();
+            let events = one_call(&mut stage, call).await;
             assert_whole(&events);
             assert_eq!(of_type(&events, "transcript.gap"), Vec::<&Value>::new(), "{call}");
             stage.end().await;
@@ -140,16 +128,10 @@ async fn a_phone_that_is_silent_beyond_the_limit_is_heard_when_it_speaks_again()
         let mut phone = Phone::dial(&stage, call).await;
         phone.start().await;
         phone.speak(&audio, 0..silent_from).await;
-        in_time(async {
-            while service.connections().first().is_none_or(|noted| noted.ended.is_none()) {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        until(|| service.connections().first().is_some_and(|noted| noted.ended.is_some())).await;
         phone.speak(&audio, silent_from..frames(&audio)).await;
-        phone.stop().await;
-        assert_eq!(phone.closed().await.0, 1000);
-        let events = until_completed(&mut stage, &[call]).await.remove(call).unwrap();
+        phone.end().await;
+        let events = stage.events_of(call).await;
         assert_whole(&events);
         let told = log::lines(&[call]);
         assert!(log::lines(&[call, "reconnecting"]).is_empty(), "silence is no failure: {told:#?}");
@@ -184,8 +166,7 @@ async fn whatever_the_service_has_against_us_is_told_by_readyz_and_log_and_what_
         let service = Service::start(faults(rules), auth).await;
         // Who is told of the quota waits for a session behind the call's end.
         let mut stage = service.stage(&[("PULSE_BRIDGE_UPSTREAM_SLOT_WAIT", "2 s")]).await;
-        good_call(&stage, call).await;
-        let events = until_completed(&mut stage, &[call]).await.remove(call).unwrap();
+        let events = one_call(&mut stage, call).await;
         let completed = &events.last().unwrap()["data"];
         let reason = if call == "CAasr-full" { "quota" } else { "upstream_lost" };
         let gap = serde_json::json!([{"from_ms": 0, "reason": reason, "to_ms": 11_600}]);
@@ -214,17 +195,11 @@ async fn voice_activity_comes_where_it_is_asked_for_by_the_call_s_clock() {
     let settings = service.settings().into_iter().chain([voice]).collect();
     let mut stage = Stage::with(Plan { settings, endpoints: Some(Box::new(endpoints)), ..Plan::default() }).await;
     good_call(&stage, "CAasr-voice").await;
-    let mut at = Vec::new();
-    loop {
-        let event = in_time(stage.next_event()).await;
+    let spoken = |event: &Value| {
         let kind = event["type"].as_str().unwrap().to_owned();
-        if kind.starts_with("speech.") {
-            at.push((kind.clone(), event["data"]["at_ms"].as_u64().unwrap()));
-        }
-        if kind == "call.completed" {
-            break;
-        }
-    }
+        kind.starts_with("speech.").then(|| (kind, event["data"]["at_ms"].as_u64().unwrap()))
+    };
+    let mut at: Vec<(String, u64)> = stage.rest_of_events().await.iter().filter_map(spoken).collect();
     at.sort_by_key(|(_, at_ms)| *at_ms);
     assert!(at.iter().any(|(kind, _)| kind == "speech.started") && at.iter().any(|(kind, _)| kind == "speech.ended"), "{at:?}");
     assert!(at.iter().all(|(_, at_ms)| *at_ms <= 11_600), "{at:?}");
@@ -239,8 +214,7 @@ async fn a_call_may_name_a_language_of_the_list_and_any_other_leaves_the_setting
         let mut phone = Phone::dial(&stage, call).await;
         phone.start_with(&["inbound"], &serde_json::json!({"language": language, "keywords": "Ann:2"})).await;
         phone.speak(&recording("mid-word"), 0..50).await;
-        phone.stop().await;
-        assert_eq!(phone.closed().await.0, 1000);
+        phone.end().await;
         until_completed(&mut stage, &[call]).await;
         let query = service.connections().pop().unwrap().query;
         let names: Vec<&str> = query.iter().map(|(name, _)| name.as_str()).collect();

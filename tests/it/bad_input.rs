@@ -46,8 +46,7 @@ async fn nonsense_between_good_messages_costs_nothing_on_either_call() {
             phone.send(Message::binary(vec![7; number])).await;
             phone.send(Message::Ping(vec![1; 100].into())).await;
         }
-        phone.stop().await;
-        assert_eq!(phone.closed().await.0, 1000);
+        phone.end().await;
     };
     tokio::join!(bad, good_call(&stage, "CAgood"));
     let events = until_completed(&mut stage, &["CAbad", "CAgood"]).await;
@@ -102,8 +101,7 @@ async fn numbers_may_be_text_and_text_numbers() {
         let timestamp = format!("\"timestamp\":\"{}\"", number * 20);
         phone.say(text.replace(&timestamp, &timestamp.replace('"', "").replace("timestamp", "\"timestamp\""))).await;
     }
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000);
+    phone.end().await;
     let events = until_completed(&mut stage, &["7001"]).await;
     assert_whole(&events["7001"]);
     assert_eq!(events["7001"][0]["data"]["custom_parameters"]["tenant"], "7");
@@ -118,8 +116,7 @@ async fn audio_before_the_start_is_kept_for_it() {
     phone.speak(&audio, 0..40).await;
     phone.start().await;
     phone.speak(&audio, 40..frames(&audio)).await;
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000);
+    phone.end().await;
     let events = until_completed(&mut stage, &["CAearly"]).await;
     assert_whole(&events["CAearly"]);
     assert_eq!(heard(&stage, "CAearly").bytes, audio.len() as u64);
@@ -136,8 +133,7 @@ async fn a_start_said_twice_is_ignored_and_one_of_another_stream_closes() {
         phone.speak(&audio, 0..100).await;
         phone.start().await;
         phone.speak(&audio, 100..frames(&audio)).await;
-        phone.stop().await;
-        assert_eq!(phone.closed().await.0, 1000);
+        phone.end().await;
     };
     let other = async {
         let mut phone = Phone::dial(&stage, "CAother").await;
@@ -227,16 +223,14 @@ async fn doubled_and_reordered_frames_are_put_right_and_a_gap_is_silence_upstrea
                 phone.say(text).await;
             }
         }
-        phone.stop().await;
-        assert_eq!(phone.closed().await.0, 1000);
+        phone.end().await;
     };
     let gap = async {
         let mut phone = Phone::dial(&stage, "CAgap").await;
         phone.start().await;
         phone.speak(&audio, 0..50).await;
         phone.speak(&audio, 60..70).await;
-        phone.stop().await;
-        assert_eq!(phone.closed().await.0, 1000);
+        phone.end().await;
     };
     tokio::join!(mixed, gap);
     let events = until_completed(&mut stage, &["CAmixed", "CAgap"]).await;
@@ -263,8 +257,7 @@ async fn absurd_timestamps_cost_no_later_audio_and_no_hours_of_silence() {
         let text = phone.media("inbound", at_ms, &audio[number * FRAME..((number + 1) * FRAME).min(audio.len())]);
         phone.say(text).await;
     }
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000);
+    phone.end().await;
     let events = until_completed(&mut stage, &["CAabsurd"]).await;
     assert_whole(&events["CAabsurd"]);
     assert_eq!(heard(&stage, "CAabsurd").sha256, sha256(&audio));

@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::{
     faults::{assert_right, assert_words},
     http, log,
-    phone::{Phone, frames, good_call, recording, until_completed},
+    phone::{Phone, frames, one_call, recording},
     restart::{Binary, take},
-    stage::{Plan, Stage, of_type},
+    stage::{Plan, Stage, assert_unbroken, faults, of_type, until},
 };
 
 /// More attempts than any call makes here.
@@ -24,8 +24,8 @@ fn no_stream() -> Faults {
 /// The first connection of each track is lost behind its first final, and there is no other.
 fn lost_in_the_middle() -> Faults {
     let attempts: Vec<u32> = (1..MANY).collect();
-    let lost = Faults::of_json(r#"{"faults":[{"attempts":[0],"kind":"drop","after_finals":1}]}"#).unwrap();
-    lost.and_on_attempts(&attempts, Fault::Refuse { status: 503, retry_after: None })
+    faults(r#"{"attempts":[0],"kind":"drop","after_finals":1}"#)
+        .and_on_attempts(&attempts, Fault::Refuse { status: 503, retry_after: None })
 }
 
 fn refuse(status: u16) -> Fault {
@@ -37,11 +37,6 @@ async fn staged(faults: Faults, settings: &[(&'static str, &str)]) -> Stage {
     let own = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
     let settings = [("PULSE_BRIDGE_UPSTREAM_CATCH_UP", "1 s".to_owned())].into_iter().chain(own).collect();
     Stage::with(Plan { faults, settings, ..Plan::default() }).await
-}
-
-async fn one_call(stage: &mut Stage, call: &str) -> Vec<Value> {
-    good_call(stage, call).await;
-    until_completed(stage, &[call]).await.remove(call).unwrap()
 }
 
 fn batches(stage: &Stage) -> Vec<ConnectionLog> {
@@ -144,15 +139,9 @@ async fn killed_in_batch(call: &str, faults: Faults) -> Vec<Value> {
     let mut phone = Phone::dial_at(address, call, "/media/twilio").await.unwrap();
     phone.start().await;
     phone.speak(&audio, 0..frames(&audio)).await;
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000);
+    phone.end().await;
     let (mut events, mut bodies) = (BTreeMap::new(), BTreeMap::new());
-    let asking = async {
-        while batches(&stage).iter().all(|noted| noted.bytes == 0) {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(crate::stage::PATIENCE, asking).await.expect("batch is asked");
+    until(|| batches(&stage).iter().any(|noted| noted.bytes > 0)).await;
     first.kill();
 
     let second = Binary::start(&settings).await;
@@ -163,7 +152,7 @@ async fn killed_in_batch(call: &str, faults: Faults) -> Vec<Value> {
     assert_eq!(batches(&stage).len(), 2, "what had no answer is asked once more");
     stage.end().await;
     let events: Vec<Value> = events.into_values().collect();
-    crate::stage::assert_unbroken(&events);
+    assert_unbroken(&events);
     events
 }
 

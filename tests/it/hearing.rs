@@ -1,27 +1,13 @@
 //! What a service may hear wrongly or not at all: half-open connections, speakers with other numbers, finals that never come.
 
 use futures_util::future::join_all;
-use pulse_bridge::emulate::Faults;
-use serde_json::Value;
 
 use crate::{
-    http, log,
-    phone::{Phone, assert_whole, frames, good_call, recording, until_completed},
-    stage::{Plan, Stage, of_type},
+    faults::call_under,
+    http,
+    phone::{Phone, assert_whole, frames, recording},
+    stage::{Plan, Stage, faults, of_type},
 };
-
-async fn staged(rules: &str) -> Stage {
-    log::watch();
-    let faults = Faults::of_json(&format!(r#"{{"faults":[{rules}]}}"#)).unwrap_or_else(|why| panic!("{rules}: {why}"));
-    Stage::with(Plan { faults, ..Plan::default() }).await
-}
-
-async fn call_under(call: &str, rules: &str) -> (Vec<Value>, Stage) {
-    let mut stage = staged(rules).await;
-    good_call(&stage, call).await;
-    let events = until_completed(&mut stage, &[call]).await.remove(call).unwrap();
-    (events, stage)
-}
 
 /// The causes for which connections of this stage were opened again.
 async fn reconnects(stage: &Stage) -> Vec<String> {
@@ -33,7 +19,8 @@ async fn reconnects(stage: &Stage) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_takes_audio_and_says_nothing_is_left_in_mid_call() {
-    let mut stage = staged(r#"{"attempts":[0],"kind":"stall","after_bytes":8000}"#).await;
+    let faults = faults(r#"{"attempts":[0],"kind":"stall","after_bytes":8000}"#);
+    let mut stage = Stage::with(Plan { faults, ..Plan::default() }).await;
     let audio = recording("mid-word");
     let mut phone = Phone::dial(&stage, "CAdeaf").await;
     phone.start().await;

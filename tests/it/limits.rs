@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::{
     http,
-    phone::{Phone, assert_whole, frames, good_call, plain, recording, spoken, until_completed},
-    stage::{PATIENCE, Plan, Stage, of_type, text_of},
+    phone::{Phone, assert_whole, frames, good_call, one_call, plain, recording, spoken, until_completed},
+    stage::{Plan, Stage, of_type, text_of, until},
 };
 
 async fn with(name: &'static str, value: &str) -> Stage {
@@ -51,8 +51,7 @@ async fn one_call_more_than_the_limit_is_refused_and_the_first_goes_on() {
     let ready = http::get(&stage, "/readyz").await;
     assert_eq!((ready.status, &ready.json()["calls"]["state"]), (503, &"refusing".into()));
     first.speak(&audio, 200..frames(&audio)).await;
-    first.stop().await;
-    assert_eq!(first.closed().await.0, 1000);
+    first.end().await;
     let mut events = vec![started];
     while events.last().unwrap()["type"] != "call.completed" {
         events.push(stage.next_event().await);
@@ -70,7 +69,7 @@ async fn a_stream_that_says_nothing_more_ends_as_timeout() {
     phone.start().await;
     phone.speak(&audio, 0..frames(&audio)).await;
     assert_eq!(phone.closed().await, (1008, "no message came for too long".to_owned()));
-    let events = until_completed(&mut stage, &["CAsilent"]).await.remove("CAsilent").unwrap();
+    let events = stage.events_of("CAsilent").await;
     assert_eq!(completed(&events)["end_reason"], "timeout");
     assert_eq!(completed(&events)["complete"], true);
     assert_eq!(plain(&text_of(&events, "inbound")), plain(&spoken("mid-word")));
@@ -85,7 +84,7 @@ async fn a_call_over_the_longest_length_ends_as_timeout() {
     phone.start().await;
     phone.speak(&audio, 0..frames(&audio)).await;
     assert_eq!(phone.closed().await, (1008, "the call is longer than the limit".to_owned()));
-    let events = until_completed(&mut stage, &["CAendless"]).await.remove("CAendless").unwrap();
+    let events = stage.events_of("CAendless").await;
     assert_eq!(completed(&events)["end_reason"], "timeout");
     assert_eq!(plain(&text_of(&events, "inbound")), plain(&spoken("mid-word")));
     stage.end().await;
@@ -120,9 +119,8 @@ async fn a_stream_that_comes_after_one_without_a_stop_joins_its_session_even_whe
     let mut second = Phone::dial(&stage, "CAjoin").await.named("MZ-second");
     second.start().await;
     second.speak(&audio, 290..frames(&audio)).await;
-    second.stop().await;
-    assert_eq!(second.closed().await.0, 1000);
-    let events = until_completed(&mut stage, &["CAjoin"]).await.remove("CAjoin").unwrap();
+    second.end().await;
+    let events = stage.events_of("CAjoin").await;
     let sessions: std::collections::BTreeSet<&str> =
         events.iter().filter_map(|event| event["data"]["session_id"].as_str()).collect();
     assert_eq!(sessions.len(), 1, "one session");
@@ -143,20 +141,14 @@ async fn a_session_is_not_deserted_while_a_stream_of_its_call_is_there() {
     phone.speak(&recording("mid-word"), 0..10).await;
     next(&mut stage, "CAquiet", "call.started").await;
     let entry = stage.bridge.calls.registry().all().remove(0);
-    let heard = async {
-        while entry.pulse.received_ms() == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, heard).await.expect("its audio comes");
+    until(|| entry.pulse.received_ms() > 0).await;
     let much_later = clock::now() + Duration::from_hours(1);
     assert!(!entry.pulse.is_deserted(much_later, Duration::ZERO));
     phone.hang_up(&stage).await;
     assert!(entry.pulse.is_deserted(much_later, Duration::ZERO));
     let mut second = Phone::dial(&stage, "CAquiet").await.named("MZ-second");
     second.start().await;
-    second.stop().await;
-    assert_eq!(second.closed().await.0, 1000);
+    second.end().await;
     while stage.next_event().await["type"] != "call.completed" {}
     assert!(entry.pulse.is_deserted(much_later, Duration::ZERO), "the second is gone too");
     stage.end().await;
@@ -185,15 +177,13 @@ async fn a_stream_whose_session_died_is_closed_with_a_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_after_a_stop_opens_a_session_of_its_own() {
     let mut stage = Stage::new().await;
-    good_call(&stage, "CAagain").await;
-    let first = until_completed(&mut stage, &["CAagain"]).await.remove("CAagain").unwrap();
+    let first = one_call(&mut stage, "CAagain").await;
     let audio = recording("mid-word");
     let mut phone = Phone::dial(&stage, "CAagain").await.named("MZ-again");
     phone.start().await;
     phone.speak(&audio, 0..frames(&audio)).await;
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000);
-    let second = until_completed(&mut stage, &["CAagain"]).await.remove("CAagain").unwrap();
+    phone.end().await;
+    let second = stage.events_of("CAagain").await;
     assert_whole(&first);
     assert_whole(&second);
     assert_ne!(first[0]["data"]["session_id"], second[0]["data"]["session_id"]);
@@ -216,8 +206,7 @@ async fn a_refused_stream_does_not_hide_the_session_that_its_call_has() {
     phone.hang_up(&stage).await;
     let mut second = Phone::dial(&stage, "CAhidden").await.named("MZ-more");
     second.start().await;
-    second.stop().await;
-    assert_eq!(second.closed().await.0, 1000);
+    second.end().await;
     let mut kinds = Vec::new();
     while kinds.last().is_none_or(|kind| kind != "call.completed") {
         kinds.push(stage.next_event().await["type"].as_str().unwrap().to_owned());

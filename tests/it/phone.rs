@@ -26,7 +26,7 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue},
 };
 
-use crate::stage::{AUTH_TOKEN, PATIENCE, Stage, assert_unbroken, load, text_of};
+use crate::stage::{AUTH_TOKEN, PATIENCE, Stage, assert_unbroken, load, text_of, until};
 
 /// Bytes in a frame of 20 ms.
 pub(crate) const FRAME: usize = 160;
@@ -134,6 +134,14 @@ impl Phone {
         self.say(text).await;
     }
 
+    /// `stop`, and the answer to it.
+    pub(crate) async fn end(mut self) {
+        self.stop().await;
+        let call = self.call.clone();
+        let closed = self.closed().await;
+        assert_eq!(closed.0, 1000, "{call}: {closed:?}");
+    }
+
     /// Reads until the bridge closes; its code and reason.
     pub(crate) async fn closed(mut self) -> (u16, String) {
         let reading = async {
@@ -154,12 +162,7 @@ impl Phone {
         let call = CallSid::new(&self.call).unwrap();
         self.vanish();
         let now = || stage.bridge.calls.registry().newest(&call).map(|entry| entry.pulse.state());
-        let waiting = async {
-            while now() != Some(SessionState::Waiting) {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.expect("the session learns that its stream is gone");
+        until(|| now() == Some(SessionState::Waiting)).await;
     }
 
     /// Is gone without a word.
@@ -206,9 +209,13 @@ pub(crate) async fn good_call(stage: &Stage, call: &str) {
     let mut phone = Phone::dial(stage, call).await;
     phone.start().await;
     phone.speak(&audio, 0..frames(&audio)).await;
-    phone.stop().await;
-    let closed = phone.closed().await;
-    assert_eq!(closed.0, 1000, "{closed:?}");
+    phone.end().await;
+}
+
+/// A whole good call and its events.
+pub(crate) async fn one_call(stage: &mut Stage, call: &str) -> Vec<Value> {
+    good_call(stage, call).await;
+    stage.events_of(call).await
 }
 
 /// Events by call, until each of these calls has its `call.completed`.

@@ -14,7 +14,7 @@ use tokio::sync::Barrier;
 use crate::{
     http,
     phone::{Phone, plain},
-    stage::{PATIENCE, Plan, Stage, load, of_type, text_of},
+    stage::{PATIENCE, Plan, Stage, faults, load, of_type, text_of, until},
 };
 
 /// Audio of a message of these phones, in milliseconds: a call is a few dozen messages, so that many fit in a test.
@@ -79,16 +79,14 @@ async fn call(stage: &Stage, name: String, spoken: &Spoken, manner: Manner<'_>) 
             }
         }
     }
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000, "{name}");
+    phone.end().await;
 }
 
-async fn staged(faults: &str, settings: &[(&'static str, &str)]) -> Stage {
+async fn staged(rules: &str, settings: &[(&'static str, &str)]) -> Stage {
     crate::log::watch();
-    let faults = Faults::of_json(&format!(r#"{{"faults":[{faults}]}}"#)).unwrap();
     let usual = [("PULSE_BRIDGE_UPSTREAM_CHUNK_MS", "200"), ("PULSE_BRIDGE_UPSTREAM_REPLAY_SPEED", "16")];
     let settings = usual.iter().chain(settings).map(|(name, value)| (*name, (*value).to_owned())).collect();
-    Stage::with(Plan { faults, settings, ..Plan::default() }).await
+    Stage::with(Plan { faults: faults(rules), settings, ..Plan::default() }).await
 }
 
 /// Nothing was lost, and the call says so.
@@ -194,7 +192,7 @@ async fn second_call(when_full: &str) -> (Stage, Vec<Value>, Spoken) {
     let events = stage.events_of("CAsecond").await;
     until_in_use(&stage, 2.0).await;
     first.stop().await;
-    while stage.next_event().await["type"] != "call.completed" {}
+    stage.rest_of_events().await;
     until_free(&stage).await;
     (stage, events, spoken)
 }
@@ -249,10 +247,7 @@ async fn a_call_that_waits_is_told_by_readyz_and_left_when_its_time_is_over() {
     let media = waits.media("inbound", 0, &spoken.audio[0].1[..8_000]);
     waits.say(media).await;
     waits.stop().await;
-    let mut events = Vec::new();
-    while events.last().is_none_or(|event: &Value| event["type"] != "call.completed") {
-        events.push(stage.next_event().await);
-    }
+    let events = stage.rest_of_events().await;
     assert_eq!(gaps(&events, "inbound"), [(1_000, "quota".to_owned())]);
     drop(first);
     stage.end().await;
@@ -261,8 +256,7 @@ async fn a_call_that_waits_is_told_by_readyz_and_left_when_its_time_is_over() {
 /// Connects that nothing gave back stay under the burst and the rate, in every stretch of time: those that the service logged, and those
 /// that were `turned_away` after it was killed. What lived five seconds by then, or ended as it should, is given back.
 fn assert_within_budget(connections: &[ConnectionLog], turned_away: &[u64]) {
-    let mut asked: Vec<u64> =
-        connections.iter().map(|connection| connection.asked_ms).chain(turned_away.iter().copied()).collect();
+    let mut asked: Vec<u64> = connections.iter().map(|connection| connection.at_ms).chain(turned_away.iter().copied()).collect();
     asked.sort_unstable();
     let killed = *turned_away.first().expect("somebody calls a dead service");
     let healthy = connections.iter().filter_map(|connection| {
@@ -289,9 +283,7 @@ async fn fifty_calls_survive_a_service_that_is_killed_and_connect_within_the_bud
     let calls = join_all((0..50).map(|number| call(&stage, format!("CA{number}"), &spoken, Manner::Meeting(&halfway))));
     let killing = async {
         halfway.wait().await;
-        while stage.heard.connections().iter().filter(|connection| connection.opened_ms.is_some()).count() < 100 {
-            tokio::task::yield_now().await;
-        }
+        until(|| stage.heard.connections().iter().filter(|connection| connection.opened_ms.is_some()).count() >= 100).await;
         stage.speech.kill().await;
         let turned_away = stage.speech.stay_dead(Duration::from_secs(2)).await;
         stage.speech.live(Faults::default()).await;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use pulse_bridge::emulate::{Auth, Emulator, Faults, HeardLog, Script};
+use pulse_bridge::emulate::{Auth, Emulator, Faults, HeardLog};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpSocket, TcpStream},
@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::all_fixtures;
+use crate::speech::script;
 
 /// How often a line that comes back tries to get its port again.
 const REBIND: Duration = Duration::from_millis(20);
@@ -36,8 +36,7 @@ impl Relay {
         let others = CancellationToken::new();
         let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = service.local_addr().unwrap();
-        let emulator =
-            Emulator { script: Script::of_fixtures(&all_fixtures()), faults, auth: Auth::AnyKey, log: HeardLog::default() };
+        let emulator = Emulator { script: script().await, faults, auth: Auth::AnyKey, log: HeardLog::default() };
         tokio::spawn(pulse_bridge::emulate::serve(service, emulator, others.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -72,7 +72,7 @@ async fn a_killed_call_is_ended_with_the_language_and_keywords_that_it_had_last(
     let before = stage.heard_of("CAtuned").len();
 
     let second = Binary::start(&settings).await;
-    while stage.next_event().await["type"] != "call.completed" {}
+    stage.rest_of_events().await;
     let heard = stage.heard_of("CAtuned");
     assert!(heard.len() > before, "what the caller said is transcribed after the kill");
     for log in &heard[before..] {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use hyper::Method;
 use pulse_bridge::{
-    emulate::{Faults, HeardLog},
+    emulate::HeardLog,
     replay::{self, Pace},
 };
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::{
     http::{Answer, ask, get},
     phone::{Phone, assert_whole, frames, plain, recording, until_completed},
-    stage::{Plan, Stage, of_type, text_of},
+    stage::{Plan, Stage, faults, of_type, text_of, until},
 };
 
 /// Words' times may differ by so much, as each connection counts from its own first byte.
@@ -21,6 +21,10 @@ const SLACK_MS: u64 = 40;
 
 async fn limited(limit: &str) -> Stage {
     Stage::with(Plan { settings: vec![("PULSE_BRIDGE_UPSTREAM_SESSION_LIMIT", limit.to_owned())], ..Plan::default() }).await
+}
+
+async fn faulty(rules: &str) -> Stage {
+    Stage::with(Plan { faults: faults(rules), ..Plan::default() }).await
 }
 
 /// A call at twice the pace of speech; its events and its id.
@@ -118,11 +122,11 @@ fn languages(stage: &Stage, call: &str) -> Vec<String> {
     stage.heard_of(call).iter().map(|log| language(&log.query)).collect()
 }
 
-/// Speaks the recording at a phone's pace from this frame on until `until`, then hangs up.
-async fn speak_on(phone: &mut Phone, from: usize, until: usize) {
+/// Speaks these frames of the recording at a phone's pace.
+async fn speak_on(phone: &mut Phone, frames: std::ops::Range<usize>) {
     let audio = recording("mid-word");
     let mut tick = tokio::time::interval(Duration::from_millis(20));
-    for frame in from..until {
+    for frame in frames {
         tick.tick().await;
         phone.speak(&audio, frame..frame + 1).await;
     }
@@ -134,15 +138,14 @@ async fn another_language_takes_over_in_mid_call_and_no_word_is_lost() {
     let last = frames(&recording("mid-word"));
     let mut phone = Phone::dial(&stage, "CAlanguage").await;
     phone.start().await;
-    speak_on(&mut phone, 0, 100).await;
+    speak_on(&mut phone, 0..100).await;
     let answer = post(&stage, "/v1/calls/CAlanguage/language", r#"{"language":"es","keywords":"Acme:2"}"#).await;
     assert_eq!(answer.status, 202, "{}", answer.text());
     let told = json!([{"stream": 0, "track": "inbound", "when": "next_silence", "reason": null}]);
     assert_eq!((&answer.json()["tracks"], &answer.json()["call_sid"]), (&told, &json!("CAlanguage")));
-    speak_on(&mut phone, 100, last).await;
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000);
-    let events = until_completed(&mut stage, &["CAlanguage"]).await.remove("CAlanguage").unwrap();
+    speak_on(&mut phone, 100..last).await;
+    phone.end().await;
+    let events = stage.events_of("CAlanguage").await;
     assert_whole(&events);
     assert_eq!(languages(&stage, "CAlanguage"), ["en", "es"]);
     assert!(stage.heard_of("CAlanguage")[1].query.contains(&("keywords".to_owned(), "Acme:2".to_owned())));
@@ -155,8 +158,7 @@ async fn another_language_takes_over_in_mid_call_and_no_word_is_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_language_that_the_service_refuses_is_told_and_the_call_goes_on_as_before() {
-    let faults = Faults::of_json(r#"{"faults":[{"kind":"refuse_language","language":"ja"}]}"#).unwrap();
-    let mut stage = Stage::with(Plan { faults, ..Plan::default() }).await;
+    let mut stage = faulty(r#"{"kind":"refuse_language","language":"ja"}"#).await;
     let audio = recording("mid-word");
     let mut phone = Phone::dial(&stage, "CArefused").await;
     phone.start().await;
@@ -165,12 +167,8 @@ async fn a_language_that_the_service_refuses_is_told_and_the_call_goes_on_as_bef
     let refused = post(&stage, "/v1/calls/CArefused/language", r#"{"language":"ja"}"#).await.problem(422);
     assert!(refused.starts_with("the call goes on as before: ") && refused.contains("does not serve the language"), "{refused}");
     phone.speak(&audio, 100..frames(&audio)).await;
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000);
-    let mut events = Vec::new();
-    while events.last().is_none_or(|event: &Value| event["type"] != "call.completed") {
-        events.push(stage.next_event().await);
-    }
+    phone.end().await;
+    let events = stage.rest_of_events().await;
     let text = text_of(&events, "inbound");
     assert_eq!(plain(&text), plain(&crate::phone::spoken("mid-word")));
     assert_eq!(languages(&stage, "CArefused"), ["en", "ja"]);
@@ -195,62 +193,51 @@ fn has(query: &[(String, String)], name: &str, value: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_track_that_is_opened_while_a_change_is_asked_gets_it_too() {
-    let faults = Faults::of_json(&format!(r#"{{"faults":[{}]}}"#, late(2_000))).unwrap();
-    let stage = Stage::with(Plan { faults, ..Plan::default() }).await;
+    let stage = faulty(&late(2_000)).await;
     let mut phone = Phone::dial(&stage, "CAbetween").await;
     phone.start().await;
-    speak_on(&mut phone, 0, 50).await;
+    speak_on(&mut phone, 0..50).await;
     let other_track = async {
-        while queries(&stage, "CAbetween", ".inbound").len() < 2 {
-            tokio::task::yield_now().await;
-        }
+        until(|| queries(&stage, "CAbetween", ".inbound").len() == 2).await;
         let media = phone.media("outbound", 1_000, &[0x55; 160]);
         phone.say(media).await;
     };
     let (answer, ()) = tokio::join!(post(&stage, "/v1/calls/CAbetween/language", r#"{"language":"es"}"#), other_track);
     assert_eq!((answer.status, answer.json()["tracks"].as_array().unwrap().len()), (202, 1), "{}", answer.text());
-    while !queries(&stage, "CAbetween", ".outbound").iter().any(|query| has(query, "language", "es")) {
-        tokio::task::yield_now().await;
-    }
+    until(|| queries(&stage, "CAbetween", ".outbound").iter().any(|query| has(query, "language", "es"))).await;
     assert!(has(&queries(&stage, "CAbetween", ".outbound")[0], "language", "en"), "it began before anybody agreed");
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000);
+    phone.end().await;
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_changes_at_once_are_both_taken() {
-    let faults = Faults::of_json(&format!(r#"{{"faults":[{}]}}"#, late(1_000))).unwrap();
-    let stage = Stage::with(Plan { faults, ..Plan::default() }).await;
+    let stage = faulty(&late(1_000)).await;
     let mut phone = Phone::dial(&stage, "CAboth").await;
     phone.start().await;
-    speak_on(&mut phone, 0, 50).await;
+    speak_on(&mut phone, 0..50).await;
     let path = "/v1/calls/CAboth/language";
     let (one, other) = tokio::join!(post(&stage, path, r#"{"language":"es"}"#), post(&stage, path, r#"{"keywords":"Acme:2"}"#));
     assert_eq!((one.status, other.status), (202, 202), "{} {}", one.text(), other.text());
     let last = stage.heard_of("CAboth").pop().unwrap();
     assert!(has(&last.query, "language", "es") && has(&last.query, "keywords", "Acme:2"), "{:?}", last.query);
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000);
+    phone.end().await;
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_the_service_has_not_answered_is_part_of_the_next_one_and_of_no_new_track() {
-    let faults = Faults::of_json(&format!(r#"{{"faults":[{}]}}"#, late(8_000))).unwrap();
-    let mut stage = Stage::with(Plan { faults, ..Plan::default() }).await;
+    let mut stage = faulty(&late(8_000)).await;
     let mut phone = Phone::dial(&stage, "CAasked").await;
     phone.start().await;
     assert_eq!(stage.next_event().await["type"], "call.started");
-    speak_on(&mut phone, 0, 50).await;
+    speak_on(&mut phone, 0..50).await;
     let asked = post(&stage, "/v1/calls/CAasked/language", r#"{"language":"es"}"#).await;
     assert_eq!(asked.json()["tracks"][0]["when"], "when_the_service_answers", "{}", asked.text());
     let media = phone.media("outbound", 1_000, &[0x55; 160]);
     phone.say(media).await;
     let of_track = |track: &str| queries(&stage, "CAasked", track);
-    while of_track(".outbound").is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until(|| !of_track(".outbound").is_empty()).await;
     assert!(has(&of_track(".outbound")[0], "language", "en"), "nobody has agreed to the other one");
     let taken = post(&stage, "/v1/calls/CAasked/language", r#"{"keywords":"Acme:2"}"#).await;
     assert_eq!(taken.status, 202, "{}", taken.text());
@@ -258,8 +245,7 @@ async fn a_change_that_the_service_has_not_answered_is_part_of_the_next_one_and_
         let last = of_track(track).pop().unwrap();
         assert!(has(&last, "language", "es") && has(&last, "keywords", "Acme:2"), "{track}: {last:?}");
     }
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000);
+    phone.end().await;
     stage.end().await;
 }
 
@@ -276,19 +262,16 @@ async fn finalize_brings_the_final_of_what_was_said_so_far() {
     assert_eq!((answer.status, &answer.json()["tracks"]), (202, &json!(1)));
     let event = stage.next_event().await;
     assert_eq!(event["type"], "transcript.final", "without another word of the phone's: {event:#}");
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000);
+    phone.end().await;
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wish_that_cannot_be_is_refused_and_says_what_can() {
-    let stage = Stage::new().await;
+    let mut stage = Stage::new().await;
     let mut phone = Phone::dial(&stage, "CAwish").await;
     phone.start().await;
-    while get(&stage, "/v1/calls/CAwish").await.status != 200 {
-        tokio::task::yield_now().await;
-    }
+    assert_eq!(stage.next_event().await["type"], "call.started");
     for body in ["", "es", "[]", "{}", r#"{"lang":"es"}"#, r#"{"language":7}"#, r#"{"language":null}"#] {
         let detail = post(&stage, "/v1/calls/CAwish/language", body).await.problem(400);
         assert!(detail.contains(r#"{"language":"es"}"#), "{body}: {detail}");
@@ -302,9 +285,7 @@ async fn a_wish_that_cannot_be_is_refused_and_says_what_can() {
         let page = [("origin", "https://example.com")];
         ask(&stage, Method::POST, &format!("/v1/calls/CAwish/{verb}"), &page, r#"{"language":"es"}"#).await.problem(403);
     }
-    while languages(&stage, "CAwish").is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until(|| !languages(&stage, "CAwish").is_empty()).await;
     assert_eq!(languages(&stage, "CAwish"), ["en"]);
     phone.stop().await;
     stage.end().await;
@@ -320,8 +301,7 @@ async fn a_call_s_parameters_choose_language_and_keywords() {
         let mut phone = Phone::dial(&stage, call).await;
         phone.start_with(&["inbound"], &parameters).await;
         phone.speak(&recording("mid-word"), 0..10).await;
-        phone.stop().await;
-        assert_eq!(phone.closed().await.0, 1000);
+        phone.end().await;
         until_completed(&mut stage, &[call]).await;
         assert_eq!(languages(&stage, call), [language], "{call}");
         let given = stage.heard_of(call)[0].query.iter().find(|(name, _)| name == "keywords").map(|(_, value)| value.clone());

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::Mutex,
+    sync::{LazyLock, Mutex},
     time::{Duration, Instant},
 };
 
@@ -17,6 +17,12 @@ use crate::stage::all_fixtures;
 
 /// Its tasks end at their next await, which is at once.
 const DEATH: Duration = Duration::from_secs(10);
+
+/// Every fixture. Made once: the index over all recordings takes its time.
+pub(crate) async fn script() -> Script {
+    static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::of_fixtures(&all_fixtures()));
+    spawn_blocking(|| SCRIPT.clone()).await.expect("the fixtures are whole")
+}
 
 /// The emulator on a runtime of its own, which dies with every socket that it has.
 pub(crate) struct Speech {
@@ -33,7 +39,7 @@ pub(crate) struct Speech {
 impl Speech {
     /// Any free port.
     pub(crate) async fn start(faults: Faults) -> Self {
-        let script = Script::of_fixtures(&all_fixtures());
+        let script = script().await;
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let (life, stopped) = (Mutex::default(), CancellationToken::new());
         let mut speech = Self { address, heard: HeardLog::default(), began: clock::now(), script, life, stopped };

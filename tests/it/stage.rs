@@ -160,6 +160,15 @@ impl Stage {
         }
     }
 
+    /// The events that are still to come, up to and with the next `call.completed`.
+    pub(crate) async fn rest_of_events(&mut self) -> Vec<Value> {
+        let mut events = Vec::new();
+        while events.last().is_none_or(|event: &Value| event["type"] != "call.completed") {
+            events.push(self.next_event().await);
+        }
+        events
+    }
+
     /// The events of so many calls at once, by call, each up to and with its `call.completed`.
     pub(crate) async fn events_of_all(&mut self, calls: usize) -> BTreeMap<String, Vec<Value>> {
         let (mut events, mut completed) = (BTreeMap::<String, Vec<Value>>::new(), 0);
@@ -244,6 +253,21 @@ pub(crate) fn assert_unbroken(events: &[Value]) {
     assert_eq!(events[0]["type"], "call.started");
     let last = events.last().unwrap();
     assert_eq!(last["data"]["last_seq"], last["data"]["seq"]);
+}
+
+/// A plan of these rules.
+pub(crate) fn faults(rules: &str) -> Faults {
+    Faults::of_json(&format!(r#"{{"faults":[{rules}]}}"#)).unwrap_or_else(|why| panic!("{rules}: {why}"))
+}
+
+/// Waits until this is so; nothing tells of it by itself.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it comes about in time");
 }
 
 /// Only these events.

@@ -101,8 +101,7 @@ async fn who_called_whom_is_known_to_every_session_of_the_call() {
     for stream in ["MZ-one", "MZ-two"] {
         let mut phone = Phone::dial(&stage, "CAtwice").await.named(stream);
         phone.start().await;
-        phone.stop().await;
-        assert_eq!(phone.closed().await.0, 1000);
+        phone.end().await;
         let events = until_completed(&mut stage, &["CAtwice"]).await;
         let started = &events["CAtwice"][0]["data"];
         let known = (&started["from"], &started["to"], &started["direction"]);
@@ -132,8 +131,7 @@ async fn a_token_in_the_path_opens_one_stream_of_its_own_call() {
     assert_eq!(stage.next_event().await["data"]["from"], "0123");
     race.start().await;
     assert_eq!(race.closed().await.0, 1008);
-    phone.stop().await;
-    assert_eq!(phone.closed().await.0, 1000);
+    phone.end().await;
     assert_eq!(Phone::dial_to(&stage, "CApath", &path).await.err(), Some(403));
     assert_eq!(Phone::dial_to(&stage, "CApath", "/media/twilio/made-up").await.err(), Some(403));
     assert_eq!(Phone::dial_to(&stage, "CApath", "/media/twilio").await.err(), Some(403), "nothing is signed here");

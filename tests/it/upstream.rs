@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::{
     http, log,
-    phone::{Phone, assert_whole, frames, good_call, plain, recording, spoken, until_completed},
-    stage::{AUTH_TOKEN, Plan, SECRET, Stage, of_type, text_of},
+    phone::{Phone, assert_whole, frames, one_call, plain, recording, spoken},
+    stage::{AUTH_TOKEN, Plan, SECRET, Stage, of_type, text_of, until},
 };
 
 /// Where the recording's speech is under way, in bytes.
@@ -35,11 +35,6 @@ async fn staged(faults: Faults) -> Stage {
     Stage::with(Plan { faults, ..Plan::default() }).await
 }
 
-async fn one_call(stage: &mut Stage, call: &str) -> Vec<Value> {
-    good_call(stage, call).await;
-    until_completed(stage, &[call]).await.remove(call).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_is_told_by_readyz_and_log_and_loses_nothing_silently() {
     let cases = [
@@ -55,7 +50,6 @@ async fn every_refusal_is_told_by_readyz_and_log_and_loses_nothing_silently() {
     join_all(cases.map(|(call, fault, cause)| async move {
         log::watch();
         let settings = vec![("PULSE_BRIDGE_UPSTREAM_SLOT_WAIT", "3 s".to_owned())];
-        log::watch();
         let mut stage = Stage::with(Plan { faults: without_batch(Faults::always(fault)), settings, ..Plan::default() }).await;
         let events = one_call(&mut stage, call).await;
         assert_lost_wholly(&events, if ["CA429", "CA1008"].contains(&call) { "quota" } else { "upstream_lost" });
@@ -175,7 +169,7 @@ async fn a_service_that_takes_no_audio_while_the_phone_speaks_costs_no_audio() {
     phone.speak(&audio, 0..frames(&audio)).await;
     phone.stop().await;
     assert_eq!(phone.closed().await.0, 1000, "the phone is never kept waiting for the service");
-    let events = until_completed(&mut stage, &["CAslow"]).await.remove("CAslow").unwrap();
+    let events = stage.events_of("CAslow").await;
     assert_whole(&events);
     stage.end().await;
 }
@@ -187,14 +181,12 @@ async fn a_service_that_is_killed_and_started_again_costs_no_word() {
     let mut phone = Phone::dial(&stage, "CAkilled").await;
     phone.start().await;
     phone.speak(&audio, 0..frames(&audio) / 2).await;
-    while stage.heard.connections().iter().all(|connection| connection.bytes == 0) {
-        tokio::task::yield_now().await;
-    }
+    until(|| stage.heard.connections().iter().any(|connection| connection.bytes > 0)).await;
     stage.speech.kill().await;
     stage.speech.live(Faults::default()).await;
     phone.speak(&audio, frames(&audio) / 2..frames(&audio)).await;
     phone.stop().await;
-    let events = until_completed(&mut stage, &["CAkilled"]).await.remove("CAkilled").unwrap();
+    let events = stage.events_of("CAkilled").await;
     assert_whole(&events);
     assert_eq!(stage.heard.connections().len(), 2);
     stage.end().await;

@@ -9,10 +9,9 @@ use bytes::Bytes;
 use crate::audio::PHONE_RATE;
 
 /// The form of a file that holds a phone's audio.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PhoneForm {
     /// 16-bit PCM: whatever reads WAV at all reads this.
-    #[default]
     Pcm16,
     /// G.711 mu-law (format tag 7), half as large.
     Mulaw,

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::emulate::{
-    admit::is_key,
     faults::{Fault, Suffered},
     wire::Parameters,
 };
@@ -128,12 +127,7 @@ fn languages(faults: &[Suffered]) -> Vec<&str> {
 fn complaints(query: &[(String, String)], languages: &[&str]) -> Vec<String> {
     let required = ["audioEncoding", "audioSampleRate", "audioChannels"].into_iter();
     let missing = required.filter(|name| !query.iter().any(|(key, _)| key == name)).map(|name| format!("{name} is required"));
-    let wrong = query
-        .iter()
-        .filter(|(name, _)| name == "api_key" || !is_key(name))
-        .filter_map(|(name, value)| complaint(name, value, languages));
-    let keys = query.iter().filter(|(name, _)| name == "token").map(|(name, _)| format!("property {name} should not exist"));
-    missing.chain(wrong).chain(keys).collect()
+    missing.chain(query.iter().filter_map(|(name, value)| complaint(name, value, languages))).collect()
 }
 
 fn complaint(name: &str, value: &str, languages: &[&str]) -> Option<String> {

@@ -1,8 +1,6 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
-
-use std::time::Duration;
 
 use super::*;
 

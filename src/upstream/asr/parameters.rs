@@ -104,7 +104,7 @@ mod tests {
             ("audio_encoding", "opus", "audio_encoding is set by the bridge"),
             ("audio_sample_rate", "16000", "audio_sample_rate is set by the bridge"),
             ("audio_channels", "2", "audio_channels is set by the bridge"),
-            ("diarize", "true", "diarize is not a parameter"),
+            ("diarize", "true", "diarize is not a parameter of the speech service; the older ASR takes those of [upstream.asr]"),
             ("keywords", "Ann", "keywords is not a parameter"),
         ];
         for (name, value, words) in rows {

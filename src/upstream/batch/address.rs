@@ -47,10 +47,11 @@ pub fn batch_address(stream: &Url) -> Option<Url> {
     Url::parse(&format!("{scheme}://{host}{port}{path}")).ok()
 }
 
-/// The URL of one request.
+/// The URL of one request: the operator's, with what is asked for in place of what it says about the same parameters. The older ASR's
+/// settings say nothing about most of them.
 #[must_use]
 pub(in crate::upstream) fn request_url(base: &Url, parameters: &Parameters) -> Url {
-    let ours = |name: &str| name == TIMES || SHARED.contains(&name);
+    let ours = |name: &str| name == TIMES || SHARED.contains(&name) && parameters.knows(name);
     let dropped = |name: &str| ours(name) || KEYS.contains(&name) || name.starts_with("webhook_");
     let mut query = Serializer::new(String::new());
     query.append_pair(TIMES, "true");
@@ -66,6 +67,7 @@ pub(in crate::upstream) fn request_url(base: &Url, parameters: &Parameters) -> U
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::Protocol;
 
     #[test]
     fn every_row_of_the_table_has_its_batch() {
@@ -100,6 +102,15 @@ mod tests {
         assert_eq!(
             request_url(&base, &parameters).as_str(),
             "https://h/waves/v1/stt/?word_timestamps=true&model=pulse&language=de&diarize=true&redact_pii=true&redact_pci=true&punctuate=false&region=us"
+        );
+    }
+
+    #[test]
+    fn beside_the_older_asr_the_address_may_say_what_its_settings_cannot() {
+        let base = "https://h/waves/v1/stt/?model=pulse&redact_pii=true&language=hi".parse().unwrap();
+        assert_eq!(
+            request_url(&base, &Parameters::of(Protocol::Asr)).as_str(),
+            "https://h/waves/v1/stt/?word_timestamps=true&language=en&model=pulse&redact_pii=true"
         );
     }
 }

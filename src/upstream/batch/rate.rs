@@ -33,11 +33,13 @@ impl Rate {
     /// Begins one now, or says when there will be room.
     pub(in crate::upstream) fn begin(&mut self, now: Instant) -> Result<(), Instant> {
         while self.begun.pop_front_if(|begun| *begun + SPAN <= now).is_some() {}
-        if self.begun.len() < self.per_minute {
-            self.begun.push_back(now);
-            return Ok(());
+        match self.begun.front() {
+            Some(oldest) if self.begun.len() >= self.per_minute => Err(*oldest + SPAN),
+            _ => {
+                self.begun.push_back(now);
+                Ok(())
+            }
         }
-        Err(self.begun[self.begun.len() - self.per_minute] + SPAN)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Promises: a word counts for a piece only if its middle lies in what the piece was made for; every time lies within the piece;
 //! segments come in order and none spans a pause, a change of speaker or the end of a sentence.
 
-use std::time::Instant;
+use std::{cmp::Reverse, time::Instant};
 
 use super::plan::Piece;
 use crate::{
@@ -207,10 +207,12 @@ impl Placed {
     }
 }
 
-/// Cuts a group at its longest pause until no part is too long.
+/// Cuts a group at its longest pause until no part is too long; of equal pauses at the one nearest its middle, as words without any between them
+/// would else be cut off one by one.
 fn short(mut group: Vec<Placed>) -> Vec<Vec<Placed>> {
     let length = group.first().zip(group.last()).map_or(0, |(first, last)| last.end.since(first.start));
-    let longest = (1..group.len()).rev().max_by_key(|at| group[*at].start.since(group[*at - 1].end));
+    let pause = |at: &usize| (group[*at].start.since(group[*at - 1].end), Reverse(at.abs_diff(group.len() / 2)));
+    let longest = (1..group.len()).max_by_key(pause);
     let Some(at) = longest.filter(|_| length > ms_to_bytes(SEGMENT_MS)) else { return vec![group] };
     let rest = group.split_off(at);
     short(group).into_iter().chain(short(rest)).collect()

@@ -260,17 +260,9 @@ impl Work<'_> {
             Output::Report(report) => return Some(*report),
             Output::GivenUp(stretch) => return Some(stretch.given_up()),
             Output::Counted { verdict, transcribed_ms } => self.upstream.metrics.batch(verdict, transcribed_ms),
-            Output::Wordless { voice_ms, again: true } => {
-                tracing::warn!(
-                    voice_ms,
-                    "the speech service's batch endpoint heard no word where there is a voice; it is asked once more with PCM"
-                );
-            }
-            Output::Wordless { voice_ms, again: false } => {
-                tracing::warn!(
-                    voice_ms,
-                    "the speech service's batch endpoint heard no word where there may be a voice; this is taken for silence"
-                );
+            Output::Wordless { voice_ms, again } => {
+                let then = if again { "it is asked once more with PCM" } else { "this is taken for silence" };
+                tracing::warn!(voice_ms, "the speech service's batch endpoint heard no word where there may be a voice; {then}");
             }
             Output::Failed { trouble, again } => log(&trouble, again),
         }

@@ -97,8 +97,6 @@ pub(super) fn objection(event: Event, protocol: Protocol) -> Option<Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use futures_util::{SinkExt, StreamExt};
     use tokio::net::TcpListener;
     use tokio_tungstenite::{
@@ -107,24 +105,12 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        net::{Dialler, Reach},
-        upstream::{Leaving, LinkSettings, Parameters, Reason},
-    };
+    use crate::upstream::Reason;
 
     /// What a probe meets where the service says this behind the upgrade, and everything that the service got.
     async fn met(first: Option<Message>) -> (Result<Duration, Unopened>, Vec<Message>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = Upstream {
-            url: format!("ws://{}/live", listener.local_addr().unwrap()).parse().unwrap(),
-            api_key: None,
-            parameters: Parameters::default(),
-            settings: Arc::new(LinkSettings::default()),
-            dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
-            metrics: Arc::default(),
-            batch: None,
-            leaving: Leaving::default(),
-        };
+        let upstream = Upstream::at(&format!("ws://{}/live", listener.local_addr().unwrap()));
         let service = async {
             let mut socket = accept_async(listener.accept().await.unwrap().0).await.unwrap();
             if let Some(first) = first {

@@ -1,5 +1,6 @@
 //! The driver against a service on a real socket.
 
+mod at;
 mod refused;
 mod retuned;
 mod spooled;
@@ -62,18 +63,13 @@ impl Rig {
         socket.set_recv_buffer_size(8 * 1024).unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let listener = socket.listen(8).unwrap();
-        let url =
-            Url::parse(&format!("ws://127.0.0.1:{}/waves/v1/stt/live?region=us", listener.local_addr().unwrap().port())).unwrap();
+        let url = format!("ws://{}/waves/v1/stt/live?region=us", listener.local_addr().unwrap());
         let leaving = Leaving::default();
         let upstream = Upstream {
-            url,
             api_key: Some(SecretString::from("sk_test")),
-            parameters: Parameters::default(),
             settings: Arc::new(settings),
-            dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
-            metrics: Arc::default(),
-            batch: None,
             leaving: leaving.clone(),
+            ..Upstream::at(&url)
         };
         let turns = Turns::new(2, 20, Duration::from_secs(5), Arc::default());
         tokio::spawn(turns.clone().keep_time(CancellationToken::new()));

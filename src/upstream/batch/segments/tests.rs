@@ -79,6 +79,14 @@ fn nobody_waits_for_a_minute_of_speech() {
 }
 
 #[test]
+fn words_without_a_pause_between_them_are_cut_in_the_middle_and_not_one_by_one() {
+    let words: Vec<(&str, f64, f64, u32)> =
+        (0..60).map(|n| ("la", 1.0 + f64::from(n) * 0.3, 1.0 + f64::from(n + 1) * 0.3, 0)).collect();
+    let heard = segments_of(&piece(), 0, &said(&words, &[]));
+    assert_eq!(heard.iter().map(|it| it.words.len()).collect::<Vec<_>>(), [30, 30]);
+}
+
+#[test]
 fn an_answer_whose_words_all_count_keeps_the_service_s_own_text() {
     let text = r#"{"transcription":" Call 555-0100, please. ","words":[{"word":"Call","start":1.5,"end":1.7},{"word":"555-0100,","start":1.8,"end":2.4},{"word":"please.","start":2.5,"end":2.8}]}"#;
     let heard = segments_of(&piece(), 0, text);

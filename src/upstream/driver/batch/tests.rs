@@ -12,7 +12,6 @@ use crate::{
     net::Reach,
     spool::{Spool, SpoolTrack, seal::DataKey},
     store::driver::tests::Folder,
-    upstream::{Leaving, LinkSettings},
 };
 
 const KEY: TrackKey = TrackKey { stream: 0, track: Track::Outbound };
@@ -27,16 +26,7 @@ fn endpoint(url: &str, form: PhoneForm, per_minute: usize) -> Arc<BatchEndpoint>
 }
 
 fn upstream() -> Arc<Upstream> {
-    Arc::new(Upstream {
-        url: "ws://127.0.0.1:1/waves/v1/stt/live".parse().unwrap(),
-        api_key: Some("sk_test".into()),
-        parameters: Parameters::default(),
-        settings: Arc::new(LinkSettings::default()),
-        dialler: dialler(),
-        metrics: Arc::default(),
-        batch: None,
-        leaving: Leaving::default(),
-    })
+    Arc::new(Upstream { api_key: Some("sk_test".into()), ..Upstream::at("ws://127.0.0.1:1/waves/v1/stt/live") })
 }
 
 fn fixture() -> Fixture {

@@ -95,16 +95,7 @@ async fn a_server_error_and_an_answer_that_is_no_handshake_are_tried_again() {
 
 #[tokio::test]
 async fn a_key_that_no_header_can_carry_is_refused_without_a_dial() {
-    let upstream = Upstream {
-        url: Url::parse("ws://127.0.0.1:9/").unwrap(),
-        api_key: Some(SecretString::from("sk_\nsecret")),
-        parameters: Parameters::default(),
-        settings: Arc::new(fast()),
-        dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
-        metrics: Arc::default(),
-        batch: None,
-        leaving: Leaving::default(),
-    };
+    let upstream = Upstream { api_key: Some(SecretString::from("sk_\nsecret")), ..Upstream::at("ws://127.0.0.1:9/") };
     let refusal = dial::dial(Arc::new(upstream), String::new()).await.err().expect("refused");
     assert_eq!(refusal.code(), "bad_key");
     assert!(!refusal.to_string().contains("secret"), "{refusal}");

@@ -4,19 +4,6 @@ use super::*;
 use crate::upstream::Class;
 use crate::upstream::Protocol;
 
-fn upstream() -> Upstream {
-    Upstream {
-        url: Url::parse("ws://127.0.0.1:1/waves/v1/stt/live").unwrap(),
-        api_key: None,
-        parameters: Parameters::default(),
-        settings: Arc::default(),
-        dialler: Arc::new(Dialler::trusting(Reach::Anywhere, rustls::RootCertStore::empty())),
-        metrics: Arc::default(),
-        batch: None,
-        leaving: Leaving::default(),
-    }
-}
-
 fn in_language(language: &str) -> Arc<Parameters> {
     let mut parameters = Parameters::default();
     parameters.set("language", language).unwrap();
@@ -25,7 +12,7 @@ fn in_language(language: &str) -> Arc<Parameters> {
 
 #[tokio::test]
 async fn the_way_back_leads_to_the_parameters_under_which_the_service_last_spoke() {
-    let mut upstream = Arc::new(upstream());
+    let mut upstream = Arc::new(Upstream::at("ws://127.0.0.1:1/waves/v1/stt/live"));
     let usual = upstream.parameters.get("language").map(str::to_owned);
     let turn = Turns::new(2, 20, Duration::from_secs(5), Arc::default()).ask(1, Class::New).pop().unwrap();
     let (mut next, mut way) = (Next::new("CA1.inbound".to_owned(), Protocol::Pulse), Way::Idle);
