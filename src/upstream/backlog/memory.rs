@@ -73,7 +73,10 @@ impl Backlog {
 
 /// Whether there is no voice in a chunk.
 pub(in crate::upstream) fn is_quiet(chunk: &Chunk) -> bool {
-    chunk.audio.iter().all(|byte| !byte & 0x7F <= QUIET_CODE)
+    // Blocks of this size are compared at once, not byte by byte.
+    let (blocks, rest) = chunk.audio.as_chunks::<32>();
+    let loudest = |codes: &[u8]| codes.iter().map(|byte| !byte & 0x7F).fold(0, u8::max);
+    blocks.iter().all(|block| loudest(block) <= QUIET_CODE) && loudest(rest) <= QUIET_CODE
 }
 
 /// The part of a range behind `from`.
