@@ -126,8 +126,8 @@ impl Backlog {
 
     fn begin(&mut self, at: Offset) {
         self.begun = true;
-        self.first = at;
-        (self.mark, self.end, self.first_sent, self.cursor, self.ready_end) = (at, at, at, at, at);
+        (self.first, self.mark, self.end) = (at, at, at);
+        (self.first_sent, self.cursor, self.ready_end) = (at, at, at);
     }
 
     /// Takes the next chunk. Bytes that came before are cut off; a jump forward in the offsets is a stretch that is on the spool only.

@@ -383,16 +383,3 @@ fn same_words(one: &Unredacted, other: &Unredacted) -> bool {
 fn joined(words: &[Placed], language: Option<&str>) -> Unredacted {
     Unredacted::new(join(words.iter().map(|word| word.heard.text.expose()), language))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_interim_that_ends_inside_a_word_that_was_told_says_nothing_new() {
-        let told = ["blanket", "maybe", "music"].map(Unredacted::new);
-        let is_part = |said: &&str| is_part(told.iter(), &Unredacted::new(*said));
-        assert!(["may", "Maybe mus", "blanket maybe music"].iter().all(is_part));
-        assert!(!["mus may", "maybe muse", "may music", "", "maybe music x"].iter().any(is_part));
-    }
-}

@@ -140,12 +140,6 @@ impl Link {
         }
     }
 
-    /// Whether there is a connection.
-    #[cfg(test)]
-    pub(super) const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open(_))
-    }
-
     /// Whether `Done` was put out.
     #[must_use]
     pub const fn is_closed(&self) -> bool {

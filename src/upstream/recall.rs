@@ -295,4 +295,12 @@ mod tests {
         assert_eq!(recall.words.len(), MAX_WORDS);
         assert_eq!(recall.words[0].start, Offset(0));
     }
+
+    #[test]
+    fn an_interim_that_ends_inside_a_word_that_was_told_says_nothing_new() {
+        let told = ["blanket", "maybe", "music"].map(Unredacted::new);
+        let is_part = |said: &&str| is_part(told.iter(), &Unredacted::new(*said));
+        assert!(["may", "Maybe mus", "blanket maybe music"].iter().all(is_part));
+        assert!(!["mus may", "maybe muse", "may music", "", "maybe music x"].iter().any(is_part));
+    }
 }

@@ -51,18 +51,11 @@ impl Timer {
         Self::Patience,
         Self::Rotate,
     ];
-    /// Those that mean something only while a connection is open.
-    const OF_A_CONNECTION: [Self; 9] = [
-        Self::Pace,
-        Self::Keepalive,
-        Self::Ping,
-        Self::Look,
-        Self::Stall,
-        Self::Finalize,
-        Self::Close,
-        Self::Fetch,
-        Self::Rotate,
-    ];
+
+    /// Whether it means something only while a connection is open.
+    const fn is_of_a_connection(self) -> bool {
+        !matches!(self, Self::Retry | Self::SlotWait | Self::Drain | Self::Patience)
+    }
 }
 
 /// The table.
@@ -88,7 +81,7 @@ impl Timers {
 
     /// The connection is gone, and its deadlines with it.
     pub(super) fn clear_connection(&mut self) {
-        for timer in Timer::OF_A_CONNECTION {
+        for timer in Timer::ALL.into_iter().filter(|timer| timer.is_of_a_connection()) {
             self.clear(timer);
         }
     }

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::{Gap, Heard, Instant, Link, LinkState, Offset, Output, Refusal, Report, State, Timer, Totals, bytes_to_ms};
-use crate::upstream::Stretch;
-use crate::upstream::hear::UNDECODED_MS;
+use crate::upstream::{Stretch, hear::UNDECODED_MS};
 
 /// A service that hears says something of a voice at the latest so much of it later, in milliseconds: its decoder and its end of speech
 /// take about two seconds together (protocols/pulse.md section 7).

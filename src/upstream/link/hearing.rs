@@ -157,6 +157,11 @@ impl Link {
         } else {
             self.hearing.runs.clear();
         }
+        self.let_go_of_interim();
+    }
+
+    /// Where no segment is open any more, nothing is being said.
+    fn let_go_of_interim(&mut self) {
         if self.hearing.runs.is_empty() {
             self.interim = None;
             self.timers.clear(Timer::Stall);
@@ -186,10 +191,7 @@ impl Link {
                 true => self.hearing.runs.clear(),
                 false => self.hearing.runs.withdraw(&said),
             }
-            if self.hearing.runs.is_empty() {
-                self.interim = None;
-                self.timers.clear(Timer::Stall);
-            }
+            self.let_go_of_interim();
             return;
         }
         let (finalized, recovered, memory) = (self.finalized, self.recovered, &mut self.hearing.memory);

@@ -127,7 +127,7 @@ fn rotate(rig: &mut Rig) {
     match rig.said("").into_iter().rfind(is_of_it) {
         Some("open next") => rig.link.handle_next_ready(rig.now),
         // It was still being opened when the other one was lost.
-        Some("swap") if !rig.link.is_open() => rig.link.handle_connected(rig.now),
+        Some("swap") if !rig.link.is_connected() => rig.link.handle_connected(rig.now),
         _ => return,
     }
     rig.drain();

@@ -112,6 +112,6 @@ fn what_becomes_of_a_connection_while_it_is_being_parted_with_is_not_the_next_on
     rig.link.handle_message(&final_of("four", 0.1, 0.4, ""), rig.now);
     rig.link.handle_lost(Lost::Broken, MIDDLE, rig.now);
     rig.quietly().drain();
-    assert!(rig.said("swap") == ["swap"] && rig.said("final").is_empty() && rig.link.is_open(), "{:?}", rig.log);
+    assert!(rig.said("swap") == ["swap"] && rig.said("final").is_empty() && rig.link.is_connected(), "{:?}", rig.log);
     assert_eq!(rig.end().reconnects, 0);
 }
