@@ -8,7 +8,7 @@ use crate::{
     truth::Truth,
 };
 
-/// How far from the truth a time may be, beyond what the service itself was wrong by, in milliseconds.
+/// How far from the truth a time may be, in milliseconds: as far as the service itself is wrong at most.
 const TOLERANCE_MS: u64 = 20;
 /// Words are looked for this far from their time, in milliseconds.
 const NEAR_MS: u64 = 2_000;
@@ -167,7 +167,7 @@ impl Checker<'_> {
                 let (start, end) = span(truth, word);
                 let off = start_ms.abs_diff(start).max(end_ms.abs_diff(end));
                 self.tally.worst_ms = self.tally.worst_ms.max(off);
-                if off > TOLERANCE_MS + self.plan.service.jitter_ms {
+                if off > TOLERANCE_MS {
                     let what = format!("{:?} was said {start}-{end} and told {start_ms}-{end_ms}", token.text);
                     self.fail("times are within 20 ms of the truth", what, track, Some(start));
                 }
