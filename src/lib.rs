@@ -16,6 +16,7 @@ pub mod doctor;
 mod draw;
 pub mod emulate;
 pub mod event;
+pub mod failpoint;
 pub mod fixture;
 pub mod hex;
 pub mod keys;

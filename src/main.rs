@@ -37,6 +37,10 @@ fn main() -> ExitCode {
         Err(error) => return answer(&error),
     };
     let is_json = cli.command.is_json();
+    #[cfg(feature = "failpoints")]
+    if let Err(error) = pulse_bridge::failpoint::arm() {
+        return end(&Failure::usage(anyhow!(error)), is_json);
+    }
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => end(&failure, is_json),

@@ -11,7 +11,7 @@ const SQLITE_MIN: i32 = 3_051_003;
 /// How long a connection waits for another one's lock; there is one writer, so only a foreign process could make it wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Each step from one version of the tables to the next; `user_version` counts those taken.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// The tables' newest version.
 pub(super) const VERSION: usize = MIGRATIONS.len();

@@ -265,7 +265,7 @@ async fn the_file_is_synced_at_each_commit_and_for_its_owner_alone() {
         })
         .await
         .unwrap();
-    assert_eq!(settings, (2, 1, 1));
+    assert_eq!(settings, (2, 1, i64::try_from(schema::VERSION).unwrap()));
     let mode = std::fs::metadata(folder.0.join("bridge.db")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
