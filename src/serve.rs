@@ -103,8 +103,8 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let origins = origins(&config, address)?;
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("failed to make the data folder {}", config.data_dir.display()))?;
-    let keys = master_keys(&config).context("failed to load the master key")?;
-    let store = Store::open(&config.data_dir.join("bridge.sqlite")).context("failed to open the database")?;
+    let keys = Arc::new(master_keys(&config).context("failed to load the master key")?);
+    let store = Store::open(&config.data_dir.join("bridge.sqlite"), Arc::clone(&keys)).context("failed to open the database")?;
     let spool = Spool::open(&config.data_dir.join("spool")).context("failed to open the spool")?;
     let endpoints = endpoints(&config)?;
     let (metrics, signals) = (Arc::<Metrics>::default(), Signals::default());
@@ -143,6 +143,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     });
     let recovered = calls.recover().await.context("failed to take up what an earlier run left")?;
     services.spawn(calls.clone().reap());
+    services.spawn(signals.stopping.clone().run_until_cancelled_owned(rewrap(store.clone())));
     let poster = Poster::new(Connector::new(dialler, ATTEMPT_DEADLINE));
     let outbox = Outbox { store: store.clone(), endpoints, poster, observer: observer(&metrics) };
     services.spawn(outbox.run(passing_in, signals.stopping.clone()));
@@ -241,6 +242,26 @@ fn master_keys(config: &Config) -> Result<MasterKeys> {
         Some(list) => MasterKeys::parse(&list)?.with_made(&config.data_dir)?,
         None => MasterKeys::open_or_make(&config.data_dir)?,
     })
+}
+
+/// Brings every call's data key under the first master key, so that the others can be taken out of the settings.
+async fn rewrap(store: Store) {
+    match store.rewrap().await {
+        Ok(0) => {}
+        Ok(keys) => {
+            tracing::info!(keys, "earlier calls are under the first master key now: the others can be taken out of `key`")
+        }
+        Err(why) => {
+            tracing::warn!(%why, "failed to bring earlier calls under the first master key; the next start will try again")
+        }
+    }
+    for (key_id, keys) in store.keyless().await.unwrap_or_default() {
+        tracing::warn!(
+            key_id,
+            keys,
+            "what is stored of some calls is sealed under a master key that is not set, and cannot be read"
+        );
+    }
 }
 
 /// Where speech goes, with what is asked of it.

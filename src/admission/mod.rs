@@ -92,7 +92,7 @@ pub struct Parts {
     /// Where audio waits for its finals.
     pub spool: Spool,
     /// The keys of data at rest.
-    pub keys: MasterKeys,
+    pub keys: Arc<MasterKeys>,
     /// The speech service.
     pub upstream: Arc<Upstream>,
     /// Its session slots.

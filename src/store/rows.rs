@@ -15,7 +15,7 @@ use crate::{
 /// A session as it stands.
 #[derive(Clone)]
 pub struct Session {
-    /// How it began.
+    /// How it began; its context is read with a [`LiveSession`] alone and null elsewhere.
     pub start: NewSession,
     /// How it ended; `None` while live.
     pub ended: Option<Ended>,
@@ -167,7 +167,7 @@ pub struct StoredAttempt {
     pub status: Option<u16>,
     /// Why there was none.
     pub failure: Option<String>,
-    /// The answer's first KiB; the receiver's words, so never for a log.
+    /// The answer's first KiB; the receiver's words, so never for a log. `None` too where it cannot be opened any more.
     pub answer: Option<Bytes>,
 }
 

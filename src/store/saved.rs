@@ -14,9 +14,9 @@ use crate::{
     webhook::DeliveryId,
 };
 
+/// All but its context, which is sealed and wanted for a restart alone.
 pub(super) fn session(row: &Row<'_>) -> Result<Session> {
     let direction: String = row.get(4)?;
-    let context: String = row.get(11)?;
     let start = NewSession {
         id: named(row, 0)?,
         call_sid: named(row, 1)?,
@@ -28,16 +28,16 @@ pub(super) fn session(row: &Row<'_>) -> Result<Session> {
         webhook: row.get::<_, Option<String>>(7)?.map(|_| named(row, 7)).transpose()?,
         started_wall_ms: uint(row, 8)?,
         key: WrappedKey { key_id: row.get(9)?, sealed: row.get(10)? },
-        context: serde_json::from_str(&context).map_err(|_| unreadable(11, "context"))?,
+        context: serde_json::Value::Null,
     };
-    let ended = row.get::<_, Option<i64>>(12)?.map(|wall_ms| {
-        let reason: String = row.get(13)?;
-        let reason = serde_json::from_value(reason.into()).map_err(|_| unreadable(13, "end reason"))?;
+    let ended = row.get::<_, Option<i64>>(11)?.map(|wall_ms| {
+        let reason: String = row.get(12)?;
+        let reason = serde_json::from_value(reason.into()).map_err(|_| unreadable(12, "end reason"))?;
         Ok::<_, rusqlite::Error>(Ended {
             wall_ms: wall_ms.unsigned_abs(),
             reason,
-            duration_ms: uint(row, 14)?,
-            complete: row.get(15)?,
+            duration_ms: uint(row, 13)?,
+            complete: row.get(14)?,
         })
     });
     Ok(Session { start, ended: ended.transpose()?, tracks: Vec::new() })

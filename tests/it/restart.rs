@@ -4,11 +4,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::{Child, Command, Stdio},
+    sync::Arc,
 };
 
 use hyper::Method;
 use pulse_bridge::{
     event::Direction,
+    keys::MasterKeys,
     media::{CallSid, Chunk, Offset, SessionId, StreamSid, Track},
     replay::{self, Pace, Progress, Recording},
     segment::{Role, TrackKey},
@@ -170,7 +172,7 @@ async fn a_call_whose_master_key_is_gone_still_ends_once_and_says_what_is_lost()
     let data_dir = stage.data_dir.join("rekeyed");
     std::fs::create_dir_all(&data_dir).unwrap();
     let session = SessionId::new(&format!("ses_{}", pulse_bridge::clock::ulid())).unwrap();
-    let store = Store::open(&data_dir.join("bridge.sqlite")).unwrap();
+    let store = Store::open(&data_dir.join("bridge.sqlite"), Arc::new(MasterKeys::open_or_make(&data_dir).unwrap())).unwrap();
     store.commit(live_call(&session, WrappedKey { key_id: "gone".into(), sealed: vec![7; 80] })).await.unwrap();
     store.close().await;
     let spool = Spool::open(&data_dir.join("spool")).unwrap();

@@ -79,7 +79,7 @@ impl Session {
         let session = call.facts().session.clone();
         let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
         let segments = loop {
-            match self.desk.store.segments(&session).await {
+            match self.desk.store.segments_that_open(&session).await {
                 Ok(segments) => break segments,
                 Err(why) => {
                     tracing::error!(%why, "failed to read the segments of an ending call; trying again");
