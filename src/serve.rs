@@ -22,6 +22,7 @@ use crate::{
         Config,
         table::{LONGEST_CLOSE, LONGEST_SLOT_WAIT},
     },
+    disk::driver::Watcher,
     event::{Event, Speech},
     keys::MasterKeys,
     media::{BYTES_PER_MS, ms_to_bytes},
@@ -106,6 +107,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let keys = Arc::new(master_keys(&config).context("failed to load the master key")?);
     let store = Store::open(&config.data_dir.join("bridge.sqlite"), Arc::clone(&keys)).context("failed to open the database")?;
     let spool = Spool::open(&config.data_dir.join("spool")).context("failed to open the spool")?;
+    let (disk, space) = Watcher::start(config.data_dir.clone(), config.disk, store.clone(), spool.clone()).await;
     let endpoints = endpoints(&config)?;
     let (metrics, signals) = (Arc::<Metrics>::default(), Signals::default());
     let (sessions, services) = (TaskTracker::new(), TaskTracker::new());
@@ -119,10 +121,12 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let upstream =
         Upstream { leaving: signals.leaving.clone(), ..upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))? };
     let turns = turns(&config, &upstream);
+    services.spawn(disk.run(signals.stopping.clone()));
     services.spawn(turns.clone().keep_time(signals.stopping.clone()));
     let calls = Calls::new(Parts {
         store: store.clone(),
-        spool,
+        spool: spool.clone(),
+        space,
         keys,
         upstream: Arc::new(upstream),
         turns,

@@ -34,6 +34,7 @@ use crate::{
         Dialect, Start,
         token::{self, Tokens, Verdict},
     },
+    disk::{Space, Standing},
     event::{Event, Speech},
     keys::MasterKeys,
     media::{CallSid, SessionId, Track},
@@ -91,6 +92,8 @@ pub struct Parts {
     pub store: Store,
     /// Where audio waits for its finals.
     pub spool: Spool,
+    /// Whether there is space for another call.
+    pub space: Space,
     /// The keys of data at rest.
     pub keys: Arc<MasterKeys>,
     /// The speech service.
@@ -162,6 +165,16 @@ impl Calls {
         &self.0.health
     }
 
+    /// How the disk stands.
+    pub fn space(&self) -> Standing {
+        self.0.parts.space.standing()
+    }
+
+    /// Deletes a session's spooled audio; it must not be on the line any more.
+    pub async fn forget_audio(&self, session: &SessionId) {
+        self.0.parts.spool.remove(session).await;
+    }
+
     /// Why audio is not safe from a crash now; `None` where it is. Calls are taken all the same.
     pub fn spool_trouble(&self) -> Option<String> {
         self.0.parts.spool.trouble()
@@ -172,6 +185,7 @@ impl Calls {
         match () {
             () if self.0.parts.shutdown.is_cancelled() => Some(Refused::ShuttingDown),
             () if !self.0.parts.store.is_writable() => Some(Refused::NotReady),
+            () if self.space().is_nearly_full() => Some(Refused::NearlyFull),
             () if self.0.registry.is_full() => Some(Refused::TooManyCalls),
             () if self.lacks_slots() => Some(Refused::NoSession),
             () => None,
@@ -218,6 +232,7 @@ impl Calls {
         self.check_token(&start, path_token)?;
         match self.join(&start, dialect).await? {
             Some(admission) => Ok(admission),
+            None if self.space().is_nearly_full() => Err(Refused::NearlyFull),
             None => self.open_session(start, dialect).await,
         }
     }

@@ -42,6 +42,7 @@ struct Readiness {
     state: &'static str,
     store: Part,
     spool: Part,
+    disk: Part,
     calls: Part,
     connections: Part,
     twilio: Part,
@@ -82,6 +83,7 @@ pub async fn readyz(State(bridge): State<Bridge>) -> Response {
         state: if ready { "ready" } else { "not ready" },
         store: Part::new(store_ok, ("ready", "events can be stored"), ("failing", "events cannot be stored; see the log")),
         spool: spool(&bridge),
+        disk: disk(&bridge),
         calls,
         connections: connections(&bridge),
         twilio: twilio(config),
@@ -98,6 +100,12 @@ fn spool(bridge: &Bridge) -> Part {
         Some(why) => Part { state: "failing", reason: format!("audio is not safe from a crash: {why}") },
         None => Part { state: "ready", reason: "audio is on disk until a final covers it".to_owned() },
     }
+}
+
+/// Nearly full ends readiness: what live calls are still to say needs the space that is left.
+fn disk(bridge: &Bridge) -> Part {
+    let standing = bridge.calls().space();
+    Part { state: if standing.is_nearly_full() { "nearly_full" } else { "ready" }, reason: standing.to_string() }
 }
 
 /// Crowded connections do not end readiness: strangers give way to calls.

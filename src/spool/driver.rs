@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -100,6 +100,8 @@ struct Counters {
     refused: AtomicU64,
     /// What failed last, until it works again.
     failing: Mutex<Option<String>>,
+    /// Whether that was for want of space.
+    is_full: AtomicBool,
 }
 
 /// The spool; clones share it. The thread ends when the last clone and track are gone.
@@ -200,6 +202,12 @@ impl Spool {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.0.counters.failing().clone()
+    }
+
+    /// Whether [`Spool::trouble`] is that the disk, or this user's share of it, is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.counters.is_full.load(Ordering::Relaxed)
     }
 
     /// Waits until all that was appended before is synced.

@@ -113,6 +113,12 @@ impl Store {
         *self.writable.borrow()
     }
 
+    /// Changes when [`Store::is_writable`] does.
+    #[must_use]
+    pub fn writable(&self) -> watch::Receiver<bool> {
+        self.writable.clone()
+    }
+
     /// Whether a stream of this name was ever there.
     pub async fn has_stream(&self, dialect: &'static str, stream_sid: &StreamSid) -> Result<bool, StoreError> {
         let stream_sid = stream_sid.clone();

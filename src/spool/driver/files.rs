@@ -124,6 +124,7 @@ impl Files {
             return;
         }
         *self.counters.failing() = None;
+        self.counters.is_full.store(false, Ordering::Relaxed);
         tracing::info!("audio can be spooled again");
     }
 
@@ -146,6 +147,8 @@ impl Files {
 
     fn failed(&mut self, what: &'static str, error: &io::Error) {
         self.has_failed = true;
+        let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        self.counters.is_full.store(is_full, Ordering::Relaxed);
         if self.counters.failing().replace(format!("{what}: {error}")).is_none() {
             tracing::error!(what, %error, "failed to spool audio: it is not safe from a crash until this works again");
         }
