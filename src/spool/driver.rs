@@ -65,6 +65,8 @@ struct Shared {
     key: TrackKey,
     data_key: DataKey,
     covered: AtomicU64,
+    /// Audio before this is given up although nothing covers it.
+    given_up: AtomicU64,
     /// Behind the last audio that was taken.
     end: AtomicU64,
     /// Its files on disk, by offset; written by the writer, so that a read need not list the folder.
@@ -184,6 +186,7 @@ impl Spool {
             key,
             data_key: data_key.clone(),
             covered: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
             end: AtomicU64::new(0),
             files: Mutex::new(files),
         };

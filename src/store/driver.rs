@@ -114,8 +114,14 @@ impl Store {
     }
 
     /// Sessions without an end, oldest first.
-    pub async fn unfinished(&self) -> Result<Vec<LiveSession>, StoreError> {
+    pub async fn unfinished(&self) -> Result<Vec<SessionId>, StoreError> {
         self.ask(read::unfinished).await
+    }
+
+    /// A session that has no end yet, with all that its end needs; `None` where there is none of this name.
+    pub async fn live(&self, session: &SessionId) -> Result<Option<LiveSession>, StoreError> {
+        let session = session.clone();
+        self.ask(move |connection| read::live(connection, session.as_str())).await
     }
 
     /// Sessions, newest first.

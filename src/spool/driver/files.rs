@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Counters, KEPT_MS, Shared, SpoolFile, cost, names};
+use super::{Counters, KEPT_MS, Shared, SpoolFile, SpoolTrack, cost, names};
 use crate::{
     clock,
     media::{Chunk, Offset, SessionId, ms_to_bytes},
@@ -152,6 +152,14 @@ impl Files {
     }
 }
 
+impl SpoolTrack {
+    /// There is no room for audio before `to`: it is deleted although no stored final covers it. Whoever reads it back finds a hole. Says
+    /// whether this is the first of it.
+    pub fn give_up_before(&self, to: Offset) -> bool {
+        self.shared.given_up.fetch_max(to.0, Ordering::Relaxed) == 0
+    }
+}
+
 impl Open {
     fn new(shared: Arc<Shared>) -> Self {
         let (names, buffer) = (VecDeque::new(), Vec::new());
@@ -199,10 +207,12 @@ impl Open {
     /// Deletes covered files; says whether the track is still of interest.
     fn tidy(&mut self) -> bool {
         let covered = Offset(self.shared.covered.load(Ordering::Relaxed));
+        let given_up = Offset(self.shared.given_up.load(Ordering::Relaxed));
+        let is_done = |oldest: &Covering| oldest.end.plus(ms_to_bytes(KEPT_MS)) <= covered || oldest.end <= given_up;
         let is_alone = Arc::strong_count(&self.shared) == 1;
         let keep = usize::from(!is_alone);
         while self.names.len() > keep
-            && let Some(oldest) = self.names.pop_front_if(|oldest| oldest.end.plus(ms_to_bytes(KEPT_MS)) <= covered)
+            && let Some(oldest) = self.names.pop_front_if(|oldest| is_done(oldest))
         {
             self.shared.files().retain(|file| file.path != oldest.path);
             delete(&oldest.path);
