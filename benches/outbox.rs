@@ -215,8 +215,8 @@ fn released(session: &SessionId, seq: u64) -> Release {
     releases.into_iter().next().expect("a final comes out of the gate at the end")
 }
 
-fn open(data_dir: &Path, _keys: &Arc<MasterKeys>) -> Store {
-    Store::open(&data_dir.join("bridge.sqlite")).expect("the database opens")
+fn open(data_dir: &Path, keys: &Arc<MasterKeys>) -> Store {
+    Store::open(&data_dir.join("bridge.sqlite"), Arc::clone(keys)).expect("the database opens")
 }
 
 fn data_dir() -> PathBuf {

@@ -1,7 +1,7 @@
 //! Wires the drivers: a listener and the settings in, everything joined out.
 //!
-//! Promises: no globals, so several bridges fit in one process; what an earlier run left is taken up before the first call is
-//! admitted; when told to stop, live calls go on until they end or the drain deadline is over, and nothing stored is lost.
+//! Promises: no globals, so several bridges fit in one process; what an earlier run left is taken up from the start on, beside new
+//! calls; when told to stop, live calls go on until they end or the drain deadline is over, and nothing stored is lost.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -177,7 +177,10 @@ impl Running {
     /// Takes no more calls, lets live ones end until the drain deadline, closes the rest, and stores and sends what is left.
     pub async fn stop(self) {
         self.signals.draining.cancel();
-        let _ = tokio::time::timeout(self.drain, self.until_empty()).await;
+        if tokio::time::timeout(self.drain, self.until_empty()).await.is_err() {
+            let calls = self.calls.registry().len();
+            tracing::warn!(calls, "drain.deadline is over: the calls that are still on the line are closed");
+        }
         self.close().await;
     }
 

@@ -6,6 +6,7 @@
 mod health;
 mod line;
 mod quota;
+mod recovery;
 mod refused;
 mod resume;
 mod session;
@@ -13,7 +14,7 @@ mod steer;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
@@ -136,6 +137,8 @@ struct Inner {
     health: Arc<Health>,
     tokens: Mutex<Tokens>,
     expected: Mutex<HashMap<CallSid, (Instant, Remembered)>>,
+    /// Sessions of an earlier run that have no end yet.
+    left: Arc<AtomicUsize>,
 }
 
 /// The door to all sessions.
@@ -147,7 +150,7 @@ impl Calls {
     pub fn new(parts: Parts) -> Self {
         let registry = Registry::new(parts.max_calls);
         let (tokens, expected) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { parts, registry, health: Arc::default(), tokens, expected }))
+        Self(Arc::new(Inner { parts, registry, health: Arc::default(), tokens, expected, left: Arc::default() }))
     }
 
     /// Who is on the line now.

@@ -44,6 +44,7 @@ struct Readiness {
     spool: Part,
     disk: Part,
     calls: Part,
+    recovery: Part,
     connections: Part,
     twilio: Part,
     ingest: Part,
@@ -85,6 +86,7 @@ pub async fn readyz(State(bridge): State<Bridge>) -> Response {
         spool: spool(&bridge),
         disk: disk(&bridge),
         calls,
+        recovery: recovery(&bridge),
         connections: connections(&bridge),
         twilio: twilio(config),
         ingest: ingest(config),
@@ -106,6 +108,14 @@ fn spool(bridge: &Bridge) -> Part {
 fn disk(bridge: &Bridge) -> Part {
     let standing = bridge.calls().space();
     Part { state: if standing.is_nearly_full() { "nearly_full" } else { "ready" }, reason: standing.to_string() }
+}
+
+/// Calls of an earlier run do not end readiness: new ones are taken beside them.
+fn recovery(bridge: &Bridge) -> Part {
+    match bridge.calls().left_to_recover() {
+        0 => Part { state: "ready", reason: "no call of an earlier run is left to be ended".to_owned() },
+        left => Part { state: "recovering", reason: format!("calls of an earlier run that are still to be ended: {left}") },
+    }
 }
 
 /// Crowded connections do not end readiness: strangers give way to calls.

@@ -22,11 +22,11 @@ use std::{
 
 use tokio::sync::oneshot;
 
+use self::{disk::Disk, files::Files};
 pub use self::{
     disk::{Change, Witness},
     reader::Reader,
 };
-use self::{disk::Disk, files::Files};
 use super::{FRAME_MAX_BYTES, FileName, Frame, Run, scan, seal::DataKey};
 use crate::{
     clock,
@@ -69,6 +69,8 @@ struct Shared {
     key: TrackKey,
     data_key: DataKey,
     covered: AtomicU64,
+    /// Audio before this is given up although nothing covers it.
+    given_up: AtomicU64,
     /// Behind the last audio that was taken.
     end: AtomicU64,
     /// Its files on disk, by offset; written by the writer, so that a read need not list the folder.
@@ -202,6 +204,7 @@ impl Spool {
             key,
             data_key: data_key.clone(),
             covered: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
             end: AtomicU64::new(0),
             files: Mutex::new(files),
         };

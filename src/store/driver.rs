@@ -140,9 +140,14 @@ impl Store {
     }
 
     /// Sessions without an end, oldest first.
-    pub async fn unfinished(&self) -> Result<Vec<LiveSession>, StoreError> {
-        let keys = Arc::clone(&self.keys);
-        self.ask(move |connection| read::unfinished(connection, &keys)).await
+    pub async fn unfinished(&self) -> Result<Vec<SessionId>, StoreError> {
+        self.ask(read::unfinished).await
+    }
+
+    /// A session that has no end yet, with all that its end needs; `None` where there is none of this name.
+    pub async fn live(&self, session: &SessionId) -> Result<Option<LiveSession>, StoreError> {
+        let (session, keys) = (session.clone(), Arc::clone(&self.keys));
+        self.ask(move |connection| read::live(connection, &keys, session.as_str())).await
     }
 
     /// Sessions, newest first.

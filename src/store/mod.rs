@@ -53,6 +53,17 @@ pub enum Write {
         /// What the party is to the operator.
         role: Role,
     },
+    /// A media socket is over.
+    StreamEnded {
+        /// Whose.
+        session: SessionId,
+        /// Which; its number in the session.
+        stream: u32,
+        /// Where its audio ended, on the call's clock in milliseconds; 0 where none came.
+        at_ms: u64,
+        /// Why.
+        reason: EndReason,
+    },
     /// An event with a delivery for each endpoint named; its `seq` must be the session's next.
     Event {
         /// A stored event (it has a `seq`).

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params, types::Type};
 
 use super::{
     Backlog, CallFilter, Delivery, DeliveryFilter, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, PendingDelivery, Session,
-    StoreError, StoredAttempt, StoredEvent, StoredSegment, StoredTrack, saved,
+    StoreError, StoredAttempt, StoredEvent, StoredSegment, StoredTrack, StreamEnd, saved,
     sealed::{self, Keyring, Place},
     write::int,
 };
@@ -45,14 +45,18 @@ pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Answer<Page
     Ok(page(items, filter.limit, |session| session.start.id.to_string()))
 }
 
-pub(super) fn unfinished(connection: &Connection, keys: &Keyring) -> Answer<Vec<LiveSession>> {
-    let sql = "SELECT id FROM sessions WHERE ended_wall_ms IS NULL ORDER BY id";
-    let ids: Vec<String> = all(connection, sql, (), |row| row.get(0))?;
-    ids.iter().map(|id| live(connection, keys, id)).collect()
+pub(super) fn unfinished(connection: &Connection) -> Answer<Vec<SessionId>> {
+    all(connection, "SELECT id FROM sessions WHERE ended_wall_ms IS NULL ORDER BY id", (), |row| saved::named(row, 0))
+}
+
+pub(super) fn live(connection: &Connection, keys: &Keyring, id: &str) -> Answer<Option<LiveSession>> {
+    let sql = "SELECT 1 FROM sessions WHERE id = ? AND ended_wall_ms IS NULL";
+    let is_live = connection.prepare_cached(sql)?.exists([id])?;
+    is_live.then(|| live_session(connection, keys, id)).transpose()
 }
 
 /// What of it cannot be opened is left out, so that it can be ended all the same.
-fn live(connection: &Connection, keys: &Keyring, id: &str) -> Answer<LiveSession> {
+fn live_session(connection: &Connection, keys: &Keyring, id: &str) -> Answer<LiveSession> {
     let last: i64 = connection
         .prepare_cached("SELECT coalesce(max(seq), 0) FROM events WHERE session_id = ?")?
         .query_row([id], |row| row.get(0))?;
@@ -68,10 +72,19 @@ fn live(connection: &Connection, keys: &Keyring, id: &str) -> Answer<LiveSession
     Ok(LiveSession {
         session,
         streams: all(connection, streams, [id], |row| Ok((row.get(0)?, saved::named(row, 1)?, saved::uint(row, 2)?)))?,
+        ends: ends(connection, id)?,
         next_seq: last.unsigned_abs() + 1,
         segments: segments_that_open(connection, keys, &named)?,
         gaps: gaps(connection, keys, &named)?,
         placeholders: placeholders(connection, keys, &named)?,
+    })
+}
+
+fn ends(connection: &Connection, id: &str) -> Answer<Vec<StreamEnd>> {
+    let sql =
+        "SELECT stream, ended_at_ms, end_reason FROM streams WHERE session_id = ? AND ended_at_ms IS NOT NULL ORDER BY stream";
+    all(connection, sql, [id], |row| {
+        Ok(StreamEnd { stream: row.get(0)?, at_ms: saved::uint(row, 1)?, reason: saved::end_reason(row, 2)? })
     })
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Ended, NewSession, Session, StoredSegment, read::unreadable};
 use crate::{
     event::{Direction, Line},
-    media::{Gap, Track},
+    media::{EndReason, Gap, Track},
     pii::Redacted,
     segment::{Role, TrackKey},
     spool::seal::WrappedKey,
@@ -31,8 +31,7 @@ pub(super) fn session(row: &Row<'_>) -> Result<Session> {
         context: serde_json::Value::Null,
     };
     let ended = row.get::<_, Option<i64>>(11)?.map(|wall_ms| {
-        let reason: String = row.get(12)?;
-        let reason = serde_json::from_value(reason.into()).map_err(|_| unreadable(12, "end reason"))?;
+        let reason = end_reason(row, 12)?;
         Ok::<_, rusqlite::Error>(Ended {
             wall_ms: wall_ms.unsigned_abs(),
             reason,
@@ -126,6 +125,11 @@ pub(super) fn role(name: &str) -> Role {
 pub(super) fn track(row: &Row<'_>, column: usize) -> Result<Track> {
     let word: String = row.get(column)?;
     Track::ALL.into_iter().find(|track| track.as_str() == word).ok_or_else(|| unreadable(column, "track"))
+}
+
+pub(super) fn end_reason(row: &Row<'_>, column: usize) -> Result<EndReason> {
+    let word: String = row.get(column)?;
+    serde_json::from_value(word.into()).map_err(|_| unreadable(column, "end reason"))
 }
 
 pub(super) fn delivery(row: &Row<'_>, column: usize) -> Result<DeliveryId> {

@@ -116,6 +116,11 @@ fn apply(connection: &Connection, keys: &Keyring, write: &Write, numbers: &mut N
         )
         .map_err(misfit)
         .map(drop),
+        Write::StreamEnded { session, stream, at_ms, reason } => one(run(
+            connection,
+            "UPDATE streams SET ended_at_ms = ?, end_reason = ? WHERE session_id = ? AND stream = ?",
+            params![int(*at_ms), reason.as_str(), session.as_str(), stream],
+        )),
         Write::Event { event, endpoints } => add_event(connection, keys, event, endpoints, numbers),
         Write::Segment { session, stream, seq, text } => add_segment(connection, keys, session, (*stream, *seq), text),
         Write::Mark { session, key, offset } => one(run(

@@ -20,8 +20,12 @@ const PIECE: u64 = 100_000;
 /// Compares, and goes on from what is there; says what is wrong.
 pub(crate) async fn check(life: &Life, sessions: &mut [SessionModel], notes: &[Note]) -> Result<(), String> {
     sound(life)?;
-    let live = life.store.unfinished().await.map_err(|why| why.to_string())?;
-    let live: HashMap<String, LiveSession> = live.into_iter().map(|live| (live.session.start.id.to_string(), live)).collect();
+    let unfinished = life.store.unfinished().await.map_err(|why| why.to_string())?;
+    let mut live = HashMap::new();
+    for session in unfinished {
+        let found = life.store.live(&session).await.map_err(|why| why.to_string())?;
+        live.extend(found.map(|found| (session.to_string(), found)));
+    }
     for (number, model) in sessions.iter_mut().enumerate() {
         let found = view(life, model, &live).await?;
         let answered = notes.iter().filter_map(|note| match note {
@@ -86,7 +90,8 @@ async fn view(life: &Life, model: &SessionModel, live: &HashMap<String, LiveSess
     let streams = live.map(|live| live.streams.iter().map(|(n, sid, at_ms)| (*n, sid.to_string(), *at_ms)).collect());
     Ok(View {
         is_there: true,
-        context: Some(session.start.context),
+        // Of a session that has ended it is not read again.
+        context: live.map_or_else(|| model.now().context.clone(), |live| Some(live.session.start.context.clone())),
         streams: streams.unwrap_or_default(),
         marks: session.tracks.iter().map(|track| track.mark.0).collect(),
         events: events.into_iter().map(|event| (event.seq, event.kind, event.body)).collect(),

@@ -5,8 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use pulse_bridge::{
     clock,
+    keys::MasterKeys,
     spool::{
         Spool,
         driver::{Change, Witness},
@@ -16,6 +18,7 @@ use pulse_bridge::{
 
 use crate::{
     disk::{Disk, Image, Lie, lay},
+    model::{MASTER, MASTER_ID},
     vfs,
 };
 
@@ -46,7 +49,10 @@ impl Life {
 
 /// The one place that opens the store.
 pub(crate) fn open_store(folder: &Path) -> Result<Store, pulse_bridge::store::StoreError> {
-    Store::open(&folder.join(DATABASE))
+    // The key that wraps the sessions' data keys, see the model.
+    let master = format!("{MASTER_ID}:{}", BASE64_STANDARD.encode(MASTER));
+    let keys = MasterKeys::parse(&master.into()).expect("a good key");
+    Store::open(&folder.join(DATABASE), Arc::new(keys))
 }
 
 /// Records what the spool does.

@@ -90,7 +90,13 @@ async fn cut_a_load(load: u64, seeds: std::ops::Range<u64>, lie: Lie) -> Vec<(u6
 }
 
 /// Cuts a life somewhere, looks what is left, and begins the next one, so many times more.
-async fn cut(life: &Life, sessions: &mut Vec<model::SessionModel>, chance: &mut Chance, lie: Lie, more: u32) -> Result<(), String> {
+async fn cut(
+    life: &Life,
+    sessions: &mut Vec<model::SessionModel>,
+    chance: &mut Chance,
+    lie: Lie,
+    more: u32,
+) -> Result<(), String> {
     let changes = life.disk.changes();
     let at = if chance.percent(30) { changes - changes.min(30) } else { 0 };
     let at = usize::try_from(chance.of(at as u64..changes as u64 + 1)).unwrap();

@@ -57,6 +57,10 @@ pub(crate) struct TrackModel {
     pub safe: u64,
 }
 
+/// The only master key, and its name.
+pub(crate) const MASTER: [u8; 32] = [1; 32];
+pub(crate) const MASTER_ID: &str = "k1";
+
 #[derive(Clone)]
 pub(crate) struct SessionModel {
     number: usize,
@@ -75,8 +79,8 @@ impl SessionModel {
     pub(crate) fn new(number: usize, chance: &mut Chance) -> Self {
         let random = u128::from(chance.next()) << 16 | u128::from(chance.draw());
         let id = SessionId::new(&format!("ses_{}", Ulid::from_parts(WALL_MS + number as u64, random))).unwrap();
-        let (master, data_key) = (DataKey::new([1; 32]), DataKey::new([u8::try_from(number).unwrap(); 32]));
-        let wrapped = master.wrap("k1", &[3; 24], id.as_str(), &data_key);
+        let (master, data_key) = (DataKey::new(MASTER), DataKey::new([u8::try_from(number).unwrap(); 32]));
+        let wrapped = master.wrap(MASTER_ID, &[3; 24], id.as_str(), &data_key);
         let tracks: &[Track] = if chance.percent(50) { &[Track::Inbound] } else { &[Track::Inbound, Track::Outbound] };
         let track = |track: &Track| TrackModel { key: TrackKey { stream: 0, track: *track }, end: 0, safe: 0 };
         let (call_sid, tracks) = (CallSid::new(&format!("CA{number}")).unwrap(), tracks.iter().map(track).collect());

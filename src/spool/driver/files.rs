@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Counters, KEPT_MS, Shared, SpoolFile, cost, disk::Disk, names};
+use super::{Counters, KEPT_MS, Shared, SpoolFile, SpoolTrack, cost, disk::Disk, names};
 use crate::{
     clock,
     media::{Chunk, Offset, SessionId, ms_to_bytes},
@@ -163,6 +163,14 @@ impl Files {
     }
 }
 
+impl SpoolTrack {
+    /// There is no room for audio before `to`: it is deleted although no stored final covers it. Whoever reads it back finds a hole. Says
+    /// whether this is the first of it.
+    pub fn give_up_before(&self, to: Offset) -> bool {
+        self.shared.given_up.fetch_max(to.0, Ordering::Relaxed) == 0
+    }
+}
+
 impl Open {
     fn new(shared: Arc<Shared>) -> Self {
         let (names, buffer) = (VecDeque::new(), Vec::new());
@@ -185,7 +193,9 @@ impl Open {
     fn write(&mut self, disk: &Disk, counters: &Counters) -> io::Result<()> {
         counters.waiting_bytes.fetch_sub(std::mem::take(&mut self.buffered), Ordering::Relaxed);
         let buffer = std::mem::take(&mut self.buffer);
-        let (Some(file), Some(newest)) = (self.file.as_mut().filter(|_| !buffer.is_empty()), self.names.back()) else { return Ok(()) };
+        let (Some(file), Some(newest)) = (self.file.as_mut().filter(|_| !buffer.is_empty()), self.names.back()) else {
+            return Ok(());
+        };
         self.is_dirty = true;
         let outcome = disk.append(&newest.path, file, &buffer);
         if outcome.is_ok() {
@@ -211,10 +221,12 @@ impl Open {
     /// Deletes covered files; says whether the track is still of interest.
     fn tidy(&mut self, disk: &Disk) -> bool {
         let covered = Offset(self.shared.covered.load(Ordering::Relaxed));
+        let given_up = Offset(self.shared.given_up.load(Ordering::Relaxed));
+        let is_done = |oldest: &Covering| oldest.end.plus(ms_to_bytes(KEPT_MS)) <= covered || oldest.end <= given_up;
         let is_alone = Arc::strong_count(&self.shared) == 1;
         let keep = usize::from(!is_alone);
         while self.names.len() > keep
-            && let Some(oldest) = self.names.pop_front_if(|oldest| oldest.end.plus(ms_to_bytes(KEPT_MS)) <= covered)
+            && let Some(oldest) = self.names.pop_front_if(|oldest| is_done(oldest))
         {
             self.shared.files().retain(|file| file.path != oldest.path);
             delete(disk, &oldest.path);

@@ -4,6 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use rusqlite::Connection;
 use ulid::Ulid;
 
+use self::live::only_live;
 use super::*;
 use crate::{
     event::{Data, Direction, Event, Line, SpeechActivity, TranscriptGap, TranscriptText},
@@ -23,7 +24,7 @@ async fn a_session_is_read_back_as_it_was_written() {
     let context = serde_json::json!({"language": "es"});
     let changed = Write::Context { session: session.clone(), context };
     store.commit(vec![mark(&session, 800), mark(&session, 400), changed]).await.unwrap();
-    let live = store.unfinished().await.unwrap().pop().unwrap();
+    let live = only_live(&store).await;
     assert_eq!(live.session.start.call_sid.as_str(), "CA1");
     assert_eq!(live.session.start.key.key_id, "k1");
     assert!(masters("k1").data_key(&session, &live.session.start.key).is_some());
@@ -127,7 +128,7 @@ async fn a_live_session_knows_its_finals_and_gaps_after_a_restart() {
     drop(store);
 
     let again = reopen(&folder, "k1");
-    let live = again.unfinished().await.unwrap().pop().unwrap();
+    let live = only_live(&again).await;
     assert_eq!(live.next_seq, 3);
     let lines: Vec<&Line> = live.segments.iter().map(|segment| &segment.line).collect();
     assert_eq!((lines[0].segment_id.as_str(), lines[1].segment_id.as_str()), ("seg_a", "seg_b"));
@@ -258,6 +259,7 @@ async fn the_file_is_synced_at_each_commit_and_for_its_owner_alone() {
 mod at_rest;
 mod clear;
 mod failing;
+mod live;
 
 #[test]
 fn a_database_of_a_later_version_is_left_alone() {

@@ -17,7 +17,7 @@ async fn what_was_said_stands_in_no_byte_of_any_file_while_running_or_closed() {
 
     let again = reopen(&folder, "k1");
     assert_eq!(again.events(&session, 0, 9).await.unwrap()[0].body, body);
-    let live = again.unfinished().await.unwrap().pop().unwrap();
+    let live = only_live(&again).await;
     assert_eq!(live.session.start.context["keywords"], WORDS[2]);
     assert_eq!(live.segments[0].line.text.as_str(), WORDS[1]);
     let delivery = again.deliveries(DeliveryFilter::default()).await.unwrap().items[0].id;
@@ -37,7 +37,7 @@ async fn a_text_that_was_moved_or_changed_does_not_open() {
         assert_eq!(store.events(&session, seq - 1, 1).await, Err(StoreError::Unopened("event")));
     }
     assert_eq!(store.events(&session, 0, 1).await.unwrap().len(), 1);
-    let live = store.unfinished().await.unwrap().pop().unwrap();
+    let live = only_live(&store).await;
     assert_eq!((live.next_seq, live.gaps.len()), (4, 1), "a restart goes on with what opens");
 }
 
@@ -67,7 +67,7 @@ async fn a_call_whose_master_key_is_gone_is_named_and_stops_no_other() {
     later.commit(vec![begun, gap_event(&session_id(9), 1, &[])]).await.unwrap();
     assert_eq!(later.events(&session_id(9), 0, 9).await.unwrap().len(), 1);
     assert_eq!(later.calls(CallFilter::default()).await.unwrap().items.len(), 2);
-    assert_eq!(later.unfinished().await.unwrap().iter().map(|live| live.next_seq).max(), Some(3));
+    assert_eq!(later.live(&session).await.unwrap().unwrap().next_seq, 3);
 
     let park = Write::Park { delivery: waiting, reason: "no key".to_owned() };
     later.commit(vec![park, gap_event(&session, 3, &[])]).await.unwrap();
@@ -101,7 +101,7 @@ async fn data_keys_come_under_the_first_master_key_and_the_older_one_can_go() {
     let (store, folder) = open();
     let (session, body) = planted(&store).await;
     store.commit((0..150).map(|n| new_session(&session_id(n), "CA1")).collect()).await.unwrap();
-    let before = store.unfinished().await.unwrap().pop().unwrap().session.start.key.sealed;
+    let before = only_live(&store).await.session.start.key.sealed;
     assert!(holds(&folder, &before));
     store.close().await;
 

@@ -14,7 +14,7 @@ async fn what_version_1_kept_in_the_clear_stands_nowhere_after_it_was_opened() {
     let session = session_id(1);
     let events = store.events(&session, 0, 9).await.unwrap();
     assert_eq!(events[0].body, body());
-    let live = store.unfinished().await.unwrap().pop().unwrap();
+    let live = only_live(&store).await;
     assert_eq!(live.session.start.context, serde_json::json!({"keywords": WORDS[1]}));
     assert_eq!(live.segments[0].line.text.as_str(), WORDS[2]);
     let listed = store.deliveries(DeliveryFilter::default()).await.unwrap();
