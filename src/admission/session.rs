@@ -153,12 +153,15 @@ impl Calls {
 
     /// Ends every session that an earlier run left: its spooled audio is transcribed first.
     pub async fn recover(&self) -> Result<usize, StoreError> {
+        crate::failpoint!("recover.begin");
         let left = self.0.parts.store.unfinished().await?;
         let count = left.len();
         self.forget_all_but(&left).await;
         for live in left {
             self.bring_back(live).await;
+            crate::failpoint!("recover.each");
         }
+        crate::failpoint!("recover.end");
         Ok(count)
     }
 

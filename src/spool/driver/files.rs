@@ -175,7 +175,9 @@ impl Open {
         let buffer = std::mem::take(&mut self.buffer);
         let Some(file) = self.file.as_mut().filter(|_| !buffer.is_empty()) else { return Ok(()) };
         self.is_dirty = true;
+        crate::failpoint!("spool.before_write");
         let outcome = file.write_all(&buffer);
+        crate::failpoint!("spool.after_write");
         if outcome.is_ok() {
             self.written_bytes += buffer.len() as u64;
         } else {
@@ -191,7 +193,11 @@ impl Open {
 
     fn sync(&mut self) -> io::Result<()> {
         match &self.file {
-            Some(file) if std::mem::take(&mut self.is_dirty) => file.sync_data(),
+            Some(file) if std::mem::take(&mut self.is_dirty) => {
+                file.sync_data()?;
+                crate::failpoint!("spool.after_sync");
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
