@@ -9,6 +9,7 @@ use crate::{
     segment::TrackKey,
     spool::driver::Recovered,
     store::LiveSession,
+    transcript::Transcript,
     upstream::Remains,
 };
 
@@ -37,7 +38,7 @@ pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Spee
         gaps: live.gaps.clone(),
         redactions: live.segments.iter().flat_map(|segment| segment.redactions.clone()).collect(),
         placeholders: live.placeholders.iter().cloned().collect(),
-        segments: live.segments.len() as u64,
+        last_segment: Transcript::last_number(live.segments.iter().map(|segment| segment.line.segment_id.as_str())),
         speakers: live.segments.iter().flat_map(|segment| segment.speakers.clone()).collect(),
     };
     (Facts::stored(live, speech), resumed)

@@ -68,7 +68,7 @@ fn begin(tracks: Vec<ResumedTrack>, gaps: Vec<(Track, Gap)>) -> Desk {
         gaps,
         redactions: Vec::new(),
         placeholders: Vec::new(),
-        segments: 0,
+        last_segment: 0,
         speakers: Vec::new(),
     };
     let now = crate::clock::now();
