@@ -26,6 +26,11 @@ impl Chance {
         range.start + self.below(range.end - range.start)
     }
 
+    /// One of them.
+    pub(crate) fn pick(&mut self, of: &[u8]) -> u8 {
+        of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+    }
+
     /// Whether something happens that happens so many times in a hundred.
     pub(crate) fn percent(&mut self, share: u64) -> bool {
         self.below(100) < share

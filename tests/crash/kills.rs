@@ -18,10 +18,12 @@ use crate::{
 const KILLS: u64 = 20;
 /// The seed where the environment does not say which.
 const SEED: u64 = 4;
-/// Longest life of a bridge, and of one that is killed while it starts, in milliseconds.
+/// Longest life of a bridge, of one in five, and of one that is killed while it starts, in milliseconds.
 const LONGEST_LIFE_MS: u64 = 2500;
+const LONGEST_LONG_LIFE_MS: u64 = 6000;
 const LONGEST_START_MS: u64 = 300;
-/// How many of a hundred bridges are killed while they start.
+/// How many of a hundred bridges live long, and how many are killed while they start.
+const LONG_LIVES: u64 = 20;
 const KILLED_AT_START: u64 = 15;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +51,8 @@ async fn random_kills_over_a_running_load_lose_nothing() {
             tokio::time::sleep(Duration::from_millis(chance.below(LONGEST_START_MS))).await;
         } else {
             load.tell(bridge::ready(&mut bridge).await);
-            tokio::time::sleep(Duration::from_millis(chance.below(LONGEST_LIFE_MS))).await;
+            let longest = if chance.percent(LONG_LIVES) { LONGEST_LONG_LIFE_MS } else { LONGEST_LIFE_MS };
+            tokio::time::sleep(Duration::from_millis(chance.below(longest))).await;
         }
         load.tell(None);
         bridge.kill();

@@ -3,7 +3,7 @@
 //!
 //! One bridge a cell, in a process of its own, beside a speech service in a process of its own (`pulse-bridge emulate`), a receiver that
 //! logs every POST, and phones that speak at a phone's pace and do not come back when they are cut off. Everything is looked at from
-//! outside only. `docs/outages.md` says how to run the long form and how to repeat a run by its seed.
+//! outside only. `docs/crashes.md` says how to run the long form and how to repeat a run by its seed.
 
 mod bridge;
 mod cell;

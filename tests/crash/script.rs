@@ -60,7 +60,7 @@ pub(crate) fn audio(track: &str) -> Bytes {
     let words: Vec<Word> = words().into_iter().filter(|word| word.track == track).collect();
     let is_loud = |ms: u64| words.iter().any(|word| (word.start_ms..word.end_ms).contains(&ms));
     let of_ms = |ms: u64| if is_loud(ms) { LOUD } else { QUIET };
-    (0..LENGTH_MS).flat_map(|ms| [of_ms(ms); 8]).map(|values| values[chance.below(8) as usize]).collect()
+    (0..LENGTH_MS).flat_map(|ms| [of_ms(ms); 8]).map(|values| chance.pick(&values)).collect()
 }
 
 /// Writes the recording as a fixture's folder.
