@@ -14,9 +14,9 @@ pub(crate) const FRAME_MS: u64 = 20;
 /// Length of the recording; no phone of these tests talks for longer.
 pub(crate) const LENGTH_MS: u64 = 60_000;
 /// The tracks, and where the first phrase of each begins.
-const TRACKS: [(&str, &str, u64); 2] = [("inbound", "caller", 300), ("outbound", "agent", 1300)];
-/// A phrase and the pause behind it; the pause is longer than what ends an utterance, 800 ms.
-const PHRASE_MS: u64 = 2000;
+const TRACKS: [(&str, &str, u64); 2] = [("inbound", "caller", 300), ("outbound", "agent", 1100)];
+/// A phrase and the pause behind it; the pause is a little longer than what ends an utterance, 800 ms.
+const PHRASE_MS: u64 = 1650;
 const WORDS_IN_A_PHRASE: u64 = 4;
 /// From one word's beginning to the next one's, and how long it lasts.
 const WORD_EVERY_MS: u64 = 200;
