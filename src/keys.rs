@@ -171,6 +171,7 @@ fn make(data_dir: &Path, path: &Path) -> io::Result<()> {
     file.sync_all()?;
     // A link does not replace: of two that start at once, both use the key of the first.
     let linked = fs::hard_link(&beside, path);
+    crate::failpoint!("keys.made");
     fs::remove_file(&beside)?;
     fs::File::open(data_dir)?.sync_all()?;
     match linked {

@@ -177,6 +177,7 @@ impl Running {
     /// Takes no more calls, lets live ones end until the drain deadline, closes the rest, and stores and sends what is left.
     pub async fn stop(self) {
         self.signals.draining.cancel();
+        crate::failpoint!("drain.begin");
         if tokio::time::timeout(self.drain, self.until_empty()).await.is_err() {
             let calls = self.calls.registry().len();
             tracing::warn!(calls, "drain.deadline is over: the calls that are still on the line are closed");
@@ -199,6 +200,7 @@ impl Running {
         if tokio::time::timeout(LEAVING_LIMIT, self.sessions.wait()).await.is_err() {
             tracing::error!("some calls did not end in time; the next start will end them");
         }
+        crate::failpoint!("drain.closed");
         self.signals.stopping.cancel();
         self.services.close();
         if tokio::time::timeout(STOPPING_LIMIT, self.services.wait()).await.is_err() {

@@ -261,7 +261,9 @@ impl Tracks {
     /// Audio up to here is covered by stored finals; the link and the spool may forget it.
     pub fn covered(&self, key: TrackKey, mark: Offset) {
         let Some((commands, spool)) = self.0.get(&key) else { return };
+        crate::failpoint!("mark.before");
         spool.covered(mark);
+        crate::failpoint!("mark.after");
         if let Some(commands) = commands.upgrade() {
             // The next mark says the same and more, so one that finds the queue full may be left out.
             let _ = commands.try_send(Command::Covered(mark));

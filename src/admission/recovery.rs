@@ -54,6 +54,7 @@ impl Calls {
     /// # Errors
     /// If it cannot be read which there are.
     pub async fn recover(&self) -> Result<usize, StoreError> {
+        crate::failpoint!("recover.begin");
         let left = self.0.parts.store.unfinished().await?;
         let count = left.len();
         self.0.left.store(count, Ordering::Relaxed);
@@ -81,7 +82,9 @@ impl Calls {
                 permit = Arc::clone(&places).acquire_owned() => permit.expect("nobody closes it"),
             };
             self.bring_back(session, Some(Place { left: Arc::clone(&self.0.left), _permit: permit })).await;
+            crate::failpoint!("recover.each");
         }
+        crate::failpoint!("recover.end");
     }
 
     /// Removes spooled audio of sessions that need it no more: they ended, but the bridge did before it could remove it.

@@ -12,6 +12,7 @@ use crate::{
     segment::TrackKey,
     spool::{Run, driver::Recovered},
     store::{LiveSession, StoredSegment, StreamEnd},
+    transcript::Transcript,
     upstream::{KnownWord, Remains},
 };
 
@@ -47,7 +48,7 @@ pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Spee
         gaps: live.gaps.clone(),
         redactions: live.segments.iter().flat_map(|segment| segment.redactions.clone()).collect(),
         placeholders: live.placeholders.iter().cloned().collect(),
-        segments: live.segments.len() as u64,
+        last_segment: Transcript::last_number(live.segments.iter().map(|segment| segment.line.segment_id.as_str())),
         speakers: live.segments.iter().flat_map(|segment| segment.speakers.clone()).collect(),
     };
     (Facts::stored(live, speech), resumed)

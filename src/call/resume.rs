@@ -27,8 +27,8 @@ pub struct Resumed {
     pub redactions: Vec<String>,
     /// Each placeholder that was given out, so that none is given to another value.
     pub placeholders: Vec<String>,
-    /// How many finals are stored.
-    pub segments: u64,
+    /// The highest number in the ids of finals that are stored.
+    pub last_segment: u64,
     /// Each label in them, so that none is given to somebody else.
     pub speakers: Vec<String>,
 }
@@ -78,7 +78,7 @@ impl Call {
         let gate = gate.behind(resumed.placeholders.iter().map(String::as_str));
         let mut call = Self::bare(facts, gate, phase, now);
         call.next_seq = resumed.next_seq;
-        call.transcript = Transcript::resumed(&call.facts.session, resumed.segments, &resumed.speakers);
+        call.transcript = Transcript::resumed(&call.facts.session, resumed.last_segment, &resumed.speakers);
         let crash_gaps = resumed.crash_gaps();
         call.tracks.tell_again(resumed.gaps, &resumed.redactions);
         for track in &resumed.tracks {

@@ -193,7 +193,7 @@ fn a_second_life_gives_no_placeholder_and_no_label_of_the_first_to_anybody_else(
         gaps: Vec::new(),
         redactions: vec!["CREDIT_CARD".to_owned()],
         placeholders: vec!["[CREDIT_CARD_1]".to_owned()],
-        segments: 1,
+        last_segment: 1,
         speakers: vec!["inbound:0".to_owned(), "inbound:1".to_owned()],
     };
     let mut desk = Desk::new();

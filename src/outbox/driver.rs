@@ -146,7 +146,9 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         let Some(endpoint) = self.endpoints.get(&begin.endpoint) else { return Ok(Settled::Gone) };
         let Some(outgoing) = self.store.outgoing(begin.id).await? else { return Ok(Settled::Gone) };
         let Outgoing { event_id, event_wall_ms, body } = outgoing;
+        crate::failpoint!("outbox.before_send");
         let attempt = self.poster.post(endpoint, &event_id, body).await;
+        crate::failpoint!("outbox.after_send");
         let wall_ms = clock::wall_ms();
         let verdict = verdict::judge(&attempt.outcome, wall_ms);
         let next = schedule::next(begin.used, verdict, clock::chance());
@@ -154,8 +156,10 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         let reason = verdict::reason(&attempt.outcome);
         let observed = Observed { took: attempt.took, ..Self::observed(&begin.endpoint, word, event_wall_ms) };
         let standing = standing(next, begin.used, wall_ms, reason.clone());
+        crate::failpoint!("outbox.before_verdict");
         match self.store.commit(vec![Write::Verdict { delivery: begin.id, attempt, standing }]).await {
             Ok(_) => {
+                crate::failpoint!("outbox.after_verdict");
                 tell(begin, word, &reason);
                 (self.observer)(&observed);
                 Ok(Settled::Stored(next))

@@ -96,7 +96,10 @@ pub(super) fn probe(connection: &mut Connection) -> Done {
 }
 
 fn commit_group(group: Transaction<'_>) -> Done {
-    group.commit().map_err(StoreError::from)
+    crate::failpoint!("store.before_commit");
+    group.commit()?;
+    crate::failpoint!("store.after_commit");
+    Ok(())
 }
 
 fn apply(connection: &Connection, keys: &Keyring, write: &Write, numbers: &mut Numbers, committed: &mut Committed) -> Done {

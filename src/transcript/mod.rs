@@ -65,17 +65,25 @@ impl Transcript {
         Self::resumed(session, 0, &[])
     }
 
-    /// A transcript that goes on after so many `segments` by these `speakers` were stored: neither their ids nor their labels are given again.
+    /// A transcript that goes on behind the segment of this number ([`Transcript::last_number`]) and these `speakers`: neither ids nor labels
+    /// that were stored are given again.
     #[must_use]
-    pub fn resumed(session: &SessionId, segments: u64, speakers: &[String]) -> Self {
+    pub fn resumed(session: &SessionId, last: u64, speakers: &[String]) -> Self {
         let session = session.as_str();
         Self {
             session: session.strip_prefix("ses_").unwrap_or(session).to_owned(),
-            next_segment: segments + 1,
+            next_segment: last + 1,
             labels: Labels::behind(speakers),
             last: HashMap::new(),
             output: VecDeque::new(),
         }
+    }
+
+    /// The highest number in these ids; 0 where there are none. Segments are numbered as they are heard and stored in another order, so of a
+    /// life that was cut short some may be missing: their count is not enough.
+    pub fn last_number<'a>(ids: impl IntoIterator<Item = &'a str>) -> u64 {
+        let numbers = ids.into_iter().filter_map(|id| id.rsplit('_').next()?.parse().ok());
+        numbers.max().unwrap_or(0)
     }
 
     /// A text that the service may still change. One that arrives behind the final it belongs to is dropped.

@@ -116,6 +116,12 @@ fn segment_ids_count_on_after_a_restart() {
 }
 
 #[test]
+fn ids_go_on_behind_the_highest_one_even_where_one_before_it_was_never_stored() {
+    assert_eq!(Transcript::last_number([]), 0);
+    assert_eq!(Transcript::last_number(["seg_01ABC_1", "seg_01ABC_12", "seg_01ABC_9"]), 12);
+}
+
+#[test]
 fn a_label_of_an_earlier_life_is_not_given_to_somebody_else() {
     let mut transcript = Transcript::resumed(&session(), 3, &["inbound:0", "inbound:1", "outbound:0"].map(str::to_owned));
     transcript.handle_final(CALLER, &Role::caller(), heard("one", 0, 1));

@@ -87,7 +87,7 @@ fn resumed(tracks: Vec<ResumedTrack>, gaps: Vec<(Track, Gap)>) -> Resumed {
         gaps,
         redactions: Vec::new(),
         placeholders: Vec::new(),
-        segments: 0,
+        last_segment: 0,
         speakers: Vec::new(),
     }
 }

@@ -197,7 +197,9 @@ impl Open {
             return Ok(());
         };
         self.is_dirty = true;
+        crate::failpoint!("spool.before_write");
         let outcome = disk.append(&newest.path, file, &buffer);
+        crate::failpoint!("spool.after_write");
         if outcome.is_ok() {
             self.written_bytes += buffer.len() as u64;
         } else {
@@ -213,7 +215,12 @@ impl Open {
 
     fn sync(&mut self, disk: &Disk) -> io::Result<()> {
         match (&self.file, self.names.back()) {
-            (Some(file), Some(newest)) if self.is_dirty => disk.sync(&newest.path, file).map(|()| self.is_dirty = false),
+            (Some(file), Some(newest)) if self.is_dirty => {
+                disk.sync(&newest.path, file)?;
+                self.is_dirty = false;
+                crate::failpoint!("spool.after_sync");
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

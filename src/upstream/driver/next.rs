@@ -89,6 +89,7 @@ impl Next {
     fn swap(&mut self, way: &mut Way, upstream: &mut Arc<Upstream>) {
         let old = std::mem::replace(way, std::mem::replace(&mut self.way, Way::Idle));
         if let Way::Open(..) = &old {
+            crate::failpoint!("link.rotate");
             upstream.metrics.reconnect("rotated");
             tracing::debug!("another connection to the speech service took over");
             self.parting = Some(Box::pin(part(old, self.slot.take(), self.protocol)));
