@@ -22,6 +22,11 @@ use crate::{
 /// What stands before a frame's audio in a file, and behind it.
 const FRAME_BYTES: u64 = 48 + 16;
 
+/// A track that has so much audio gets no more of it at once.
+const LONG_BYTES: u64 = 600_000;
+/// The most calls of one load.
+const CALLS_MAX: usize = 30;
+
 /// Who is asked to store what, and what to tell the spool once it is stored.
 struct Step {
     session: usize,
@@ -49,7 +54,7 @@ impl<'a> Load<'a> {
     /// So many rounds; then a clean end, now and then.
     pub(crate) async fn run(&mut self, rounds: u64) {
         for _ in 0..rounds {
-            if self.sessions.len() - self.own.start < 2 || self.chance.percent(15) && self.sessions.len() < 200 {
+            if self.sessions.len() - self.own.start < 2 || self.chance.percent(15) && self.sessions.len() < CALLS_MAX {
                 self.sessions.push(SessionModel::new(self.sessions.len(), &mut self.chance));
             }
             self.speak();
@@ -73,9 +78,10 @@ impl<'a> Load<'a> {
                 continue;
             }
             for track in 0..model.tracks.len() {
-                let (chunks, length) = match self.chance.of(0..20) {
-                    0 => (self.chance.of(1..14), 40_000),
-                    1..12 => (self.chance.of(1..6), 480),
+                // A few tracks are long enough for a second file, in chunks that are long too: most of the time goes into sealing them.
+                let (chunks, length) = match self.chance.of(0..100) {
+                    0 if model.tracks[track].end < LONG_BYTES => (14, 40_000),
+                    1..50 => (self.chance.of(1..6), 480),
                     _ => continue,
                 };
                 let (id, key, data_key) = (&model.id, model.tracks[track].key, &model.data_key);

@@ -76,7 +76,7 @@ fn all(seeds: std::ops::Range<u64>, lie: Lie) -> Vec<(u64, String)> {
 async fn cut_a_load(load: u64, seeds: std::ops::Range<u64>, lie: Lie) -> Vec<(u64, String)> {
     let mut chance = Chance::new(load, 1);
     // Now and then one that is long enough for the log to be folded while it is written.
-    let rounds = if chance.percent(10) { 150 } else { chance.of(1..30) };
+    let rounds = if chance.percent(6) { 120 } else { chance.of(1..30) };
     let (life, mut sessions) = (Life::begin(&Image::new(), lie).expect("a new folder opens"), Vec::new());
     Load::new(&life, &mut sessions, Chance::new(load, 2)).run(rounds).await;
     let mut failures = Vec::new();
