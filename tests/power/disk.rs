@@ -37,14 +37,32 @@ pub(crate) enum Note {
 }
 
 enum Change {
-    Named { name: String, file: Option<usize> },
-    Unnamed { name: String },
-    NamesSynced { folder: String },
-    Wrote { file: usize, at: u64, bytes: Arc<[u8]> },
-    Cut { file: usize, length: u64 },
-    Synced { file: usize },
+    Named {
+        name: String,
+        file: Option<usize>,
+    },
+    Unnamed {
+        name: String,
+    },
+    NamesSynced {
+        folder: String,
+    },
+    Wrote {
+        file: usize,
+        at: u64,
+        bytes: Arc<[u8]>,
+    },
+    Cut {
+        file: usize,
+        length: u64,
+    },
+    Synced {
+        file: usize,
+    },
     /// What was written before may be gone for good, whatever a later sync says.
-    SyncFailed { file: usize },
+    SyncFailed {
+        file: usize,
+    },
     Noted(Note),
 }
 
@@ -196,11 +214,6 @@ impl Disk {
         (state.failing, state.tried) = (changes, 0);
     }
 
-    /// How many changes of the database were tried since [`Disk::fail`].
-    pub(crate) fn tried(&self) -> u64 {
-        self.state().tried
-    }
-
     /// Lets the next sync of the write-ahead log wait, so that all that is asked for meanwhile goes into one commit.
     pub(crate) fn hold(&self) {
         self.state().holds = true;
@@ -244,7 +257,8 @@ impl Disk {
         let state = self.state();
         let changes = &state.changes[..cut];
         let is_safe = safe(changes);
-        let base_files = self.base.iter().filter_map(|(_, node)| if let Node::File(bytes) = node { Some(&**bytes) } else { None });
+        let base_files =
+            self.base.iter().filter_map(|(_, node)| if let Node::File(bytes) = node { Some(&**bytes) } else { None });
         let mut files: Vec<Vec<u8>> = base_files.cloned().collect();
         files.resize_with(state.lengths.len(), Vec::new);
         let mut fates: HashMap<usize, Fate> = HashMap::new();
@@ -268,7 +282,8 @@ impl Disk {
             }
         }
         let is_there = |name: &str| folder_of(name).is_empty() || names.contains_key(folder_of(name));
-        let mut node = |file: Option<usize>| file.map_or(Node::Folder, |file| Node::File(Arc::new(std::mem::take(&mut files[file]))));
+        let mut node =
+            |file: Option<usize>| file.map_or(Node::Folder, |file| Node::File(Arc::new(std::mem::take(&mut files[file]))));
         let there: Vec<(String, Option<usize>)> =
             names.iter().filter(|(name, _)| is_there(name)).map(|(name, file)| (name.clone(), *file)).collect();
         there.into_iter().map(|(name, file)| (name, node(file))).collect()

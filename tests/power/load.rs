@@ -7,7 +7,7 @@ use pulse_bridge::{
     clock,
     media::{Chunk, Offset},
     spool::SpoolTrack,
-    store::{DeliveryFilter, Write},
+    store::{DeliveryFilter, StoreError, Write},
     webhook::DeliveryId,
 };
 use tokio::task::JoinSet;
@@ -24,6 +24,8 @@ const FRAME_BYTES: u64 = 48 + 16;
 
 /// A track that has so much audio gets no more of it at once.
 const LONG_BYTES: u64 = 600_000;
+/// More than a disk fails in a row.
+const TRIES: u32 = 20;
 /// The most calls of one load.
 const CALLS_MAX: usize = 30;
 
@@ -41,14 +43,16 @@ pub(crate) struct Load<'a> {
     sessions: &'a mut Vec<SessionModel>,
     chance: Chance,
     tracks: HashMap<(usize, usize), SpoolTrack>,
+    /// Whether the disk fails now and then under the database.
+    fails: bool,
     /// Sessions of this life.
     own: std::ops::RangeFrom<usize>,
 }
 
 impl<'a> Load<'a> {
-    pub(crate) fn new(life: &'a Life, sessions: &'a mut Vec<SessionModel>, chance: Chance) -> Self {
+    pub(crate) fn new(life: &'a Life, sessions: &'a mut Vec<SessionModel>, fails: bool, chance: Chance) -> Self {
         let own = sessions.len()..;
-        Self { life, sessions, chance, tracks: HashMap::new(), own }
+        Self { life, sessions, chance, tracks: HashMap::new(), fails, own }
     }
 
     /// So many rounds; then a clean end, now and then.
@@ -62,6 +66,10 @@ impl<'a> Load<'a> {
                 self.sync().await;
             }
             let steps = self.steps().await;
+            if self.fails && self.chance.percent(40) {
+                let first = self.chance.of(1..60);
+                self.life.disk.fail(first..first + self.chance.of(1..6));
+            }
             self.store(steps).await;
         }
         if self.chance.percent(25) {
@@ -175,7 +183,13 @@ impl<'a> Load<'a> {
             let (session, unit) = (step.session, self.sessions[step.session].views.len());
             let is_fit = step.view.is_some();
             asked.spawn(async move {
-                let answer = store.commit(writes).await;
+                // As a call does: the same again until it is there.
+                let mut answer = store.commit(writes.clone()).await;
+                for _ in 0..TRIES {
+                    if matches!(answer, Err(StoreError::Database(_))) {
+                        answer = store.commit(writes.clone()).await;
+                    }
+                }
                 assert_eq!(answer.is_ok(), is_fit, "{answer:?}");
                 if is_fit {
                     disk.note(Note::Stored { session, unit });

@@ -136,9 +136,9 @@ impl Files {
 
     fn probe(&self) -> io::Result<()> {
         let path = self.folder.join(PROBE_NAME);
-        let mut file = self.disk.append_to(&path)?;
+        let file = self.disk.append_to(&path)?;
         self.disk.cut(&path, &file, 0)?;
-        self.disk.append(&path, &mut file, &[0; PROBE_BYTES])?;
+        self.disk.append(&path, &file, 0, &[0; PROBE_BYTES])?;
         self.disk.sync(&path, &file)?;
         self.disk.remove(&path)
     }
@@ -182,9 +182,11 @@ impl Open {
     fn write(&mut self, disk: &Disk, counters: &Counters) -> io::Result<()> {
         counters.waiting_bytes.fetch_sub(std::mem::take(&mut self.buffered), Ordering::Relaxed);
         let buffer = std::mem::take(&mut self.buffer);
-        let (Some(file), Some(newest)) = (self.file.as_mut().filter(|_| !buffer.is_empty()), self.names.back()) else { return Ok(()) };
+        let (Some(file), Some(newest)) = (self.file.as_ref().filter(|_| !buffer.is_empty()), self.names.back()) else {
+            return Ok(());
+        };
         self.is_dirty = true;
-        let outcome = disk.append(&newest.path, file, &buffer);
+        let outcome = disk.append(&newest.path, file, self.written_bytes, &buffer);
         if outcome.is_ok() {
             self.written_bytes += buffer.len() as u64;
         } else {

@@ -1,10 +1,13 @@
 mod reading;
 
+use std::fs;
+
 use bytes::Bytes;
 
 use super::*;
 use crate::{
     media::{Track, ms_to_bytes},
+    spool::Run,
     store::driver::tests::Folder,
 };
 
@@ -25,7 +28,7 @@ async fn who_asks_while_another_is_answered_is_answered_too() {
         }
         asked.pop().unwrap_or_default()
     };
-    let files = Files::new(folder.0.clone(), Arc::default());
+    let files = Files::new(Disk::default(), folder.0.clone(), Arc::default());
     commands.send(Command::Wake).unwrap();
     std::thread::spawn(move || write_all(&received, &take_controls, files));
     let answers = async { tokio::join!(first_answer, second_answer) };
