@@ -1,6 +1,9 @@
 //! Calls on the real store and the real spool: their units, their audio, the outbox's verdicts, all from a seed.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use pulse_bridge::{
@@ -20,10 +23,12 @@ use crate::{
 };
 
 /// What stands before a frame's audio in a file, and behind it.
-const FRAME_BYTES: u64 = 48 + 16;
+pub(crate) const FRAME_BYTES: u64 = 48 + 16;
 
 /// A track that has so much audio gets no more of it at once.
 const LONG_BYTES: u64 = 600_000;
+/// Commits that a failing disk refused, in all loads.
+pub(crate) static REFUSED: AtomicU64 = AtomicU64::new(0);
 /// More than a disk fails in a row.
 const TRIES: u32 = 20;
 /// The most calls of one load.
@@ -187,6 +192,7 @@ impl<'a> Load<'a> {
                 let mut answer = store.commit(writes.clone()).await;
                 for _ in 0..TRIES {
                     if matches!(answer, Err(StoreError::Database(_))) {
+                        REFUSED.fetch_add(1, Ordering::Relaxed);
                         answer = store.commit(writes.clone()).await;
                     }
                 }
