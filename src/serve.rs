@@ -3,7 +3,7 @@
 //! Promises: no globals, so several bridges fit in one process; what an earlier run left is taken up from the start on, beside new
 //! calls; when told to stop, live calls go on until they end or the drain deadline is over, and nothing stored is lost.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use tokio::{
@@ -95,6 +95,17 @@ struct Signals {
     stopping: CancellationToken,
 }
 
+/// Makes a folder with all above it that is missing, each name on stable storage: one that a power cut takes is gone with all in it.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
+    std::fs::create_dir_all(folder)?;
+    for above in folder.ancestors().skip(1).take(missing) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        std::fs::File::open(above)?.sync_all()?;
+    }
+    Ok(())
+}
+
 /// Starts a bridge on a bound listener.
 ///
 /// # Errors
@@ -102,8 +113,7 @@ struct Signals {
 pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let address = listener.local_addr().context("failed to read the listener's own address")?;
     let origins = origins(&config, address)?;
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("failed to make the data folder {}", config.data_dir.display()))?;
+    make_folder(&config.data_dir).with_context(|| format!("failed to make the data folder {}", config.data_dir.display()))?;
     let keys = Arc::new(master_keys(&config).context("failed to load the master key")?);
     let store = Store::open(&config.data_dir.join("bridge.sqlite"), Arc::clone(&keys)).context("failed to open the database")?;
     let spool = Spool::open(&config.data_dir.join("spool")).context("failed to open the spool")?;

@@ -6,10 +6,11 @@
 mod disk;
 mod files;
 mod reader;
+mod recover;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    fs, io,
+    collections::{BTreeSet, VecDeque},
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -22,20 +23,27 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use self::{disk::Disk, files::Files};
+use self::{
+    disk::Disk,
+    files::Files,
+    recover::{names, recover},
+};
 pub use self::{
     disk::{Change, Witness},
     reader::Reader,
+    recover::Recovered,
 };
-use super::{FRAME_MAX_BYTES, FileName, Frame, Run, scan, seal::DataKey};
+use super::{FRAME_MAX_BYTES, seal::DataKey};
 use crate::{
     clock,
     media::{Chunk, Offset, SessionId},
     segment::TrackKey,
 };
 
-/// How often written audio is synced: what a power cut may take. Contract, section Details.
-pub const SYNC_EVERY: Duration = Duration::from_millis(200);
+/// How often written audio is synced. A power cut may take at most 200 ms of it (docs/promise.md): this, and what comes while a sync runs.
+pub const SYNC_EVERY: Duration = Duration::from_millis(150);
+/// The least between two rounds of syncing, so that a slow disk leaves time for writing.
+const WRITE_FOR: Duration = Duration::from_millis(50);
 /// The most audio that waits for the writer, its bookkeeping counted: two seconds of 1,000 calls.
 pub const WAITING_MAX_BYTES: usize = 40 << 20;
 /// Covered audio that is kept behind the mark, in milliseconds: a connection that is opened again, also by the next start, may reach back
@@ -119,35 +127,6 @@ pub struct Spool(Arc<Inner>);
 pub struct SpoolTrack {
     spool: Spool,
     shared: Arc<Shared>,
-}
-
-/// What was found of a track's audio; [`Spool::resume`] reads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recovered {
-    /// Which track.
-    pub key: TrackKey,
-    /// What can be read, by offset: each run without a jump.
-    pub readable: Vec<Run>,
-    /// Bytes of torn frames that were cut.
-    pub torn_bytes: u64,
-    /// Whole frames that do not open under the session's key, by offset.
-    pub unreadable: Vec<Run>,
-    /// Where it lies, by offset.
-    pub files: Vec<SpoolFile>,
-}
-
-impl Recovered {
-    fn empty(key: TrackKey) -> Self {
-        Self { key, readable: Vec::new(), torn_bytes: 0, unreadable: Vec::new(), files: Vec::new() }
-    }
-
-    fn add(&mut self, frame: &Frame) {
-        let length = frame.audio.len() as u64;
-        match self.readable.last_mut() {
-            Some(run) if (run.end(), run.end_ms()) == (frame.offset, frame.at_ms) => run.length += length,
-            _ => self.readable.push(Run { offset: frame.offset, at_ms: frame.at_ms, length }),
-        }
-    }
 }
 
 impl Spool {
@@ -364,8 +343,9 @@ fn write_all(commands: &mpsc::Receiver<Command>, take_controls: &impl Fn() -> Ve
             files.write();
         }
         if !controls.is_empty() || clock::now() >= next_round {
+            let began = clock::now();
             files.round();
-            next_round = clock::now() + SYNC_EVERY;
+            next_round = (began + SYNC_EVERY).max(clock::now() + WRITE_FOR);
         }
         for control in controls {
             answer(control, &mut files);
@@ -386,35 +366,6 @@ fn answer(control: Control, files: &mut Files) {
             let _ = done.send(());
         }
     }
-}
-
-fn recover(disk: &Disk, folder: &Path, session: &SessionId, data_key: &DataKey) -> io::Result<Vec<Recovered>> {
-    let mut tracks = BTreeMap::<TrackKey, Recovered>::new();
-    for name in names(folder)?.into_iter().filter(|name| name.session == *session) {
-        let path = folder.join(name.render().expect("a name that was parsed can be written"));
-        let bytes = fs::read(&path)?;
-        let found = scan(&bytes, data_key, session, name.track);
-        let torn = bytes.len() - found.whole_bytes;
-        if torn > 0 {
-            let file = fs::OpenOptions::new().write(true).open(&path)?;
-            disk.cut(&path, &file, found.whole_bytes as u64)?;
-        }
-        let track = tracks.entry(name.track).or_insert_with(|| Recovered::empty(name.track));
-        found.frames.iter().for_each(|frame| track.add(frame));
-        track.torn_bytes += torn as u64;
-        track.unreadable.extend(found.unreadable);
-        track.files.push(SpoolFile { first: name.first, path });
-    }
-    Ok(tracks.into_values().collect())
-}
-
-/// Our files, by session, track and offset; others are left alone.
-fn names(folder: &Path) -> io::Result<BTreeSet<FileName>> {
-    let mut names = BTreeSet::new();
-    for entry in fs::read_dir(folder)? {
-        names.extend(entry?.file_name().to_str().and_then(FileName::parse));
-    }
-    Ok(names)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

@@ -4,6 +4,8 @@
 //! without an earlier one, a file without what was cut off it or with it, a name that was made or taken away and whose folder was not
 //! synced since. The changes themselves are made on real files by whoever records them here.
 
+mod cut;
+
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
@@ -11,10 +13,6 @@ use std::{
     time::Duration,
 };
 
-use crate::chance::Chance;
-
-/// What a disk writes whole.
-const SECTOR: u64 = 512;
 /// Longest wait for something that another thread does.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -32,6 +30,8 @@ pub(crate) enum Node {
 pub(crate) enum Note {
     /// The unit of this number was answered for the session of this number.
     Stored { session: usize, unit: usize },
+    /// Audio up to `end` was said on the only track there is.
+    Heard { end: u64 },
     /// Audio up to `end` was synced on the track of this number of the session.
     Spooled { session: usize, track: usize, end: u64 },
 }
@@ -214,11 +214,6 @@ impl Disk {
         (state.failing, state.tried) = (changes, 0);
     }
 
-    /// How many changes of the database were tried since [`Disk::fail`].
-    pub(crate) fn tried(&self) -> u64 {
-        self.state().tried
-    }
-
     /// Lets the next sync of the write-ahead log wait, so that all that is asked for meanwhile goes into one commit.
     pub(crate) fn hold(&self) {
         self.state().holds = true;
@@ -257,137 +252,33 @@ impl Disk {
         assert!(!waited.1.timed_out(), "{what} was waited for in vain");
     }
 
-    /// What is left when the power goes before the change number `cut`.
-    pub(crate) fn survivors(&self, cut: usize, chance: &mut Chance) -> Image {
+    /// The longest that the write-ahead log has been, in bytes.
+    pub(crate) fn longest_log(&self) -> u64 {
         let state = self.state();
-        let changes = &state.changes[..cut];
-        let is_safe = safe(changes);
-        let base_files =
-            self.base.iter().filter_map(|(_, node)| if let Node::File(bytes) = node { Some(&**bytes) } else { None });
-        let mut files: Vec<Vec<u8>> = base_files.cloned().collect();
-        files.resize_with(state.lengths.len(), Vec::new);
-        let mut fates: HashMap<usize, Fate> = HashMap::new();
-        let mut numbers = 0..;
-        let mut names: BTreeMap<String, Option<usize>> = self
-            .base
-            .iter()
-            .map(|(name, node)| (name.clone(), if matches!(node, Node::File(_)) { numbers.next() } else { None }))
-            .collect();
-        let names_survive = Fate::drawn(chance);
-        for (change, is_safe) in changes.iter().zip(is_safe) {
+        let is_log = |change: &&Change| matches!(change, Change::Named { name, .. } if name.ends_with("-wal"));
+        let logs = state.changes.iter().filter(is_log).filter_map(|change| match change {
+            Change::Named { file: Some(file), .. } => Some(state.lengths[*file]),
+            _ => None,
+        });
+        logs.max().unwrap_or(0)
+    }
+
+    /// How much of the audio that was [`Note::Heard`] no cut leaves for certain, at worst; `of_audio` says what a file's bytes hold.
+    pub(crate) fn worst_loss(&self, of_audio: impl Fn(u64) -> u64) -> u64 {
+        let (mut heard, mut written, mut synced, mut named, mut worst) = (0, 0, 0, 0, 0);
+        for change in &self.state().changes {
             match change {
-                Change::Wrote { file, .. } | Change::Cut { file, .. } if is_safe => apply(&mut files[*file], change),
-                Change::Wrote { file, .. } | Change::Cut { file, .. } => {
-                    let fate = fates.entry(*file).or_insert_with(|| Fate::drawn(chance));
-                    fate.apply(&mut files[*file], change, chance);
-                }
-                Change::Named { name, file } if is_safe || names_survive.keeps(chance) => drop(names.insert(name.clone(), *file)),
-                Change::Unnamed { name } if is_safe || names_survive.keeps(chance) => drop(names.remove(name)),
+                Change::Noted(Note::Heard { end }) => heard = *end,
+                Change::Wrote { bytes, .. } => written += bytes.len() as u64,
+                Change::Synced { .. } => synced = written,
+                Change::NamesSynced { .. } => named = synced,
                 _ => {}
             }
+            let safe = if named == 0 { 0 } else { synced };
+            worst = worst.max(heard - of_audio(safe));
         }
-        let is_there = |name: &str| folder_of(name).is_empty() || names.contains_key(folder_of(name));
-        let mut node =
-            |file: Option<usize>| file.map_or(Node::Folder, |file| Node::File(Arc::new(std::mem::take(&mut files[file]))));
-        let there: Vec<(String, Option<usize>)> =
-            names.iter().filter(|(name, _)| is_there(name)).map(|(name, file)| (name.clone(), *file)).collect();
-        there.into_iter().map(|(name, file)| (name, node(file))).collect()
+        worst
     }
-}
-
-/// Which changes are on stable storage: those whose file's or folder's next sync went well.
-fn safe(changes: &[Change]) -> Vec<bool> {
-    let (mut files, mut folders) = (HashMap::new(), HashMap::new());
-    let mut safe = vec![false; changes.len()];
-    for (change, is_safe) in changes.iter().zip(&mut safe).rev() {
-        match change {
-            Change::Synced { file } => drop(files.insert(*file, true)),
-            Change::SyncFailed { file } => drop(files.insert(*file, false)),
-            Change::NamesSynced { folder } => drop(folders.insert(&**folder, true)),
-            Change::Wrote { file, .. } | Change::Cut { file, .. } => *is_safe = files.get(file) == Some(&true),
-            Change::Named { name, .. } | Change::Unnamed { name } => *is_safe = folders.contains_key(folder_of(name)),
-            Change::Noted(_) => {}
-        }
-    }
-    safe
-}
-
-/// What becomes of what was not synced.
-#[derive(Clone, Copy)]
-enum Fate {
-    /// All of it is gone.
-    Gone,
-    /// All of it is there.
-    There,
-    /// Each change by itself, writes in sectors.
-    Torn,
-}
-
-impl Fate {
-    fn drawn(chance: &mut Chance) -> Self {
-        chance.pick(&[Self::Gone, Self::There, Self::Torn, Self::Torn])
-    }
-
-    fn keeps(self, chance: &mut Chance) -> bool {
-        match self {
-            Self::Gone => false,
-            Self::There => true,
-            Self::Torn => chance.percent(50),
-        }
-    }
-
-    fn apply(self, file: &mut Vec<u8>, change: &Change, chance: &mut Chance) {
-        let Change::Wrote { at, bytes, .. } = change else {
-            if self.keeps(chance) {
-                apply(file, change);
-            }
-            return;
-        };
-        let is_whole = !matches!(self, Self::Torn) || chance.percent(30);
-        if is_whole {
-            if self.keeps(chance) {
-                apply(file, change);
-            }
-            return;
-        }
-        let end = at + bytes.len() as u64;
-        // The length may be there without the bytes; what stands in their place is nobody's promise.
-        if chance.percent(30) && (file.len() as u64) < end {
-            file.resize(size(end), chance.pick(&[0, 0xA5]));
-        }
-        let mut from = *at;
-        while from < end {
-            let to = end.min((from / SECTOR + 1) * SECTOR);
-            if chance.percent(50) {
-                put(file, from, &bytes[size(from - at)..size(to - at)]);
-            }
-            from = to;
-        }
-    }
-}
-
-fn apply(file: &mut Vec<u8>, change: &Change) {
-    match change {
-        Change::Wrote { at, bytes, .. } => put(file, *at, bytes),
-        Change::Cut { length, .. } => file.resize(size(*length), 0),
-        _ => {}
-    }
-}
-
-fn put(file: &mut Vec<u8>, at: u64, bytes: &[u8]) {
-    let end = size(at) + bytes.len();
-    if file.len() < end {
-        file.resize(end, 0);
-    }
-    file[size(at)..end].copy_from_slice(bytes);
-}
-
-fn size(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap()
-}
-
-fn folder_of(name: &str) -> &str {
-    name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// Lays the files of an image into a folder.

@@ -56,7 +56,7 @@ pub(crate) fn open_store(folder: &Path) -> Result<Store, pulse_bridge::store::St
 }
 
 /// Records what the spool does.
-fn witness(data: &Path, disk: &Arc<Disk>) -> Witness {
+pub(crate) fn witness(data: &Path, disk: &Arc<Disk>) -> Witness {
     let (data, disk) = (data.to_owned(), Arc::clone(disk));
     Arc::new(move |path: &Path, change: Change<'_>| {
         let Ok(below) = path.strip_prefix(&data) else { return };

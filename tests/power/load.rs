@@ -1,13 +1,16 @@
 //! Calls on the real store and the real spool: their units, their audio, the outbox's verdicts, all from a seed.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use pulse_bridge::{
     clock,
     media::{Chunk, Offset},
     spool::SpoolTrack,
-    store::{DeliveryFilter, Write},
+    store::{DeliveryFilter, StoreError, Write},
     webhook::DeliveryId,
 };
 use tokio::task::JoinSet;
@@ -20,7 +23,16 @@ use crate::{
 };
 
 /// What stands before a frame's audio in a file, and behind it.
-const FRAME_BYTES: u64 = 48 + 16;
+pub(crate) const FRAME_BYTES: u64 = 48 + 16;
+
+/// A track that has so much audio gets no more of it at once.
+const LONG_BYTES: u64 = 600_000;
+/// Commits that a failing disk refused, in all loads.
+pub(crate) static REFUSED: AtomicU64 = AtomicU64::new(0);
+/// More than a disk fails in a row.
+const TRIES: u32 = 20;
+/// The most calls of one load.
+const CALLS_MAX: usize = 30;
 
 /// Who is asked to store what, and what to tell the spool once it is stored.
 struct Step {
@@ -36,20 +48,22 @@ pub(crate) struct Load<'a> {
     sessions: &'a mut Vec<SessionModel>,
     chance: Chance,
     tracks: HashMap<(usize, usize), SpoolTrack>,
+    /// Whether the disk fails now and then under the database.
+    fails: bool,
     /// Sessions of this life.
     own: std::ops::RangeFrom<usize>,
 }
 
 impl<'a> Load<'a> {
-    pub(crate) fn new(life: &'a Life, sessions: &'a mut Vec<SessionModel>, chance: Chance) -> Self {
+    pub(crate) fn new(life: &'a Life, sessions: &'a mut Vec<SessionModel>, fails: bool, chance: Chance) -> Self {
         let own = sessions.len()..;
-        Self { life, sessions, chance, tracks: HashMap::new(), own }
+        Self { life, sessions, chance, tracks: HashMap::new(), fails, own }
     }
 
     /// So many rounds; then a clean end, now and then.
     pub(crate) async fn run(&mut self, rounds: u64) {
         for _ in 0..rounds {
-            if self.sessions.len() - self.own.start < 2 || self.chance.percent(15) && self.sessions.len() < 200 {
+            if self.sessions.len() - self.own.start < 2 || self.chance.percent(15) && self.sessions.len() < CALLS_MAX {
                 self.sessions.push(SessionModel::new(self.sessions.len(), &mut self.chance));
             }
             self.speak();
@@ -57,6 +71,10 @@ impl<'a> Load<'a> {
                 self.sync().await;
             }
             let steps = self.steps().await;
+            if self.fails && self.chance.percent(40) {
+                let first = self.chance.of(1..60);
+                self.life.disk.fail(first..first + self.chance.of(1..6));
+            }
             self.store(steps).await;
         }
         if self.chance.percent(25) {
@@ -73,9 +91,10 @@ impl<'a> Load<'a> {
                 continue;
             }
             for track in 0..model.tracks.len() {
-                let (chunks, length) = match self.chance.of(0..20) {
-                    0 => (self.chance.of(1..14), 40_000),
-                    1..12 => (self.chance.of(1..6), 480),
+                // A few tracks are long enough for a second file, in chunks that are long too: most of the time goes into sealing them.
+                let (chunks, length) = match self.chance.of(0..100) {
+                    0 if model.tracks[track].end < LONG_BYTES => (14, 40_000),
+                    1..50 => (self.chance.of(1..6), 480),
                     _ => continue,
                 };
                 let (id, key, data_key) = (&model.id, model.tracks[track].key, &model.data_key);
@@ -169,7 +188,14 @@ impl<'a> Load<'a> {
             let (session, unit) = (step.session, self.sessions[step.session].views.len());
             let is_fit = step.view.is_some();
             asked.spawn(async move {
-                let answer = store.commit(writes).await;
+                // As a call does: the same again until it is there.
+                let mut answer = store.commit(writes.clone()).await;
+                for _ in 0..TRIES {
+                    if matches!(answer, Err(StoreError::Database(_))) {
+                        REFUSED.fetch_add(1, Ordering::Relaxed);
+                        answer = store.commit(writes.clone()).await;
+                    }
+                }
                 assert_eq!(answer.is_ok(), is_fit, "{answer:?}");
                 if is_fit {
                     disk.note(Note::Stored { session, unit });

@@ -8,9 +8,11 @@
 mod chance;
 mod check;
 mod disk;
+mod faults;
 mod life;
 mod load;
 mod model;
+mod pace;
 mod vfs;
 
 use std::{
@@ -29,6 +31,10 @@ use load::Load;
 
 /// Seeds that CI makes.
 const SEEDS: u64 = 1_000;
+/// A log that is longer was folded into the database while the load went on: 1,000 pages, `SQLite`'s own measure.
+const FOLDED_AT: u64 = 1_000 * 4096;
+/// The longest log of any load, in bytes.
+static LONGEST_LOG: AtomicU64 = AtomicU64::new(0);
 /// Cuts of one load.
 const CUTS: u64 = 8;
 
@@ -37,23 +43,33 @@ fn a_power_cut_takes_nothing_that_was_answered_and_leaves_nothing_half() {
     let only: Option<u64> = env::var("POWER_SEED").ok().map(|seed| seed.parse().expect("POWER_SEED is a number"));
     let seeds = env::var("POWER_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("POWER_SEEDS is a number"));
     let seeds = only.map_or(0..seeds, |seed| seed..seed + 1);
-    let failures = all(seeds.clone(), Lie::None);
+    let failures = all(seeds.clone(), Lie::None, false);
     let told: Vec<String> =
         failures.iter().map(|(seed, why)| format!("POWER_SEED={seed} cargo test --test power cut: {why}")).collect();
     assert!(failures.is_empty(), "{} of {} cuts:\n{}", failures.len(), seeds.end - seeds.start, told.join("\n"));
+    if only.is_none() && seeds.end >= SEEDS {
+        let longest = LONGEST_LOG.load(Ordering::Relaxed);
+        assert!(longest > FOLDED_AT, "no load was long enough for its log to be folded under way: {longest} bytes");
+    }
 }
 
 #[test]
 fn a_disk_that_says_it_synced_and_did_not_is_found_out() {
     for lie in [Lie::Files, Lie::Names] {
-        let failures = all(0..CUTS * 4, lie);
-        println!("{lie:?}: {} of {}, first {:?}", failures.len(), CUTS * 4, failures.first());
+        let failures = all(0..CUTS * 4, lie, false);
         assert!(failures.iter().any(|(_, why)| why.contains("lost")), "{lie:?}: {failures:?}");
     }
 }
 
+#[test]
+fn a_disk_that_fails_now_and_then_loses_nothing_that_was_answered() {
+    let failures = all(0..CUTS * 25, Lie::None, true);
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(load::REFUSED.load(Ordering::Relaxed) > 100, "hardly any commit was refused");
+}
+
 /// Makes these seeds side by side; gives those that fail, and why.
-fn all(seeds: std::ops::Range<u64>, lie: Lie) -> Vec<(u64, String)> {
+fn all(seeds: std::ops::Range<u64>, lie: Lie, fails: bool) -> Vec<(u64, String)> {
     let (next, failures) = (AtomicU64::new(seeds.start / CUTS), Mutex::new(Vec::new()));
     let work = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -63,7 +79,7 @@ fn all(seeds: std::ops::Range<u64>, lie: Lie) -> Vec<(u64, String)> {
                 return;
             }
             let own = seeds.start.max(load * CUTS)..seeds.end.min((load + 1) * CUTS);
-            let failed = runtime.block_on(cut_a_load(load, own, lie));
+            let failed = runtime.block_on(cut_a_load(load, own, lie, fails));
             failures.lock().unwrap().extend(failed);
         }
     };
@@ -73,12 +89,13 @@ fn all(seeds: std::ops::Range<u64>, lie: Lie) -> Vec<(u64, String)> {
 }
 
 /// One load, cut in each seed's place.
-async fn cut_a_load(load: u64, seeds: std::ops::Range<u64>, lie: Lie) -> Vec<(u64, String)> {
+async fn cut_a_load(load: u64, seeds: std::ops::Range<u64>, lie: Lie, fails: bool) -> Vec<(u64, String)> {
     let mut chance = Chance::new(load, 1);
     // Now and then one that is long enough for the log to be folded while it is written.
-    let rounds = if chance.percent(10) { 150 } else { chance.of(1..30) };
+    let rounds = if chance.percent(6) { 120 } else { chance.of(1..30) };
     let (life, mut sessions) = (Life::begin(&Image::new(), lie).expect("a new folder opens"), Vec::new());
-    Load::new(&life, &mut sessions, Chance::new(load, 2)).run(rounds).await;
+    Load::new(&life, &mut sessions, fails, Chance::new(load, 2)).run(rounds).await;
+    LONGEST_LOG.fetch_max(life.disk.longest_log(), Ordering::Relaxed);
     let mut failures = Vec::new();
     for seed in seeds {
         let (mut chance, mut sessions) = (Chance::new(seed, 3), sessions.clone());
@@ -108,7 +125,7 @@ async fn cut(
     }
     // Half of them are cut again while they look for what is left.
     if chance.percent(50) {
-        Load::new(&next, sessions, Chance::new(chance.next(), 4)).run(4).await;
+        Load::new(&next, sessions, false, Chance::new(chance.next(), 4)).run(4).await;
     }
     Box::pin(cut(&next, sessions, chance, lie, more - 1)).await
 }

@@ -38,7 +38,7 @@ struct Opened {
     disk: Arc<Disk>,
     file: usize,
     is_log: bool,
-    /// Its folder is synced with it the next time: `unixSync` of `SQLite`'s os_unix.c, flag `UNIXFILE_DIRSYNC`.
+    /// Its folder is synced with it the next time: `unixSync` of `SQLite`'s `os_unix.c`, flag `UNIXFILE_DIRSYNC`.
     syncs_names: bool,
 }
 

@@ -5,8 +5,8 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    io,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
 };
@@ -67,8 +67,10 @@ impl Disk {
         Ok(file)
     }
 
-    pub(super) fn append(&self, path: &Path, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-        file.write_all(bytes)?;
+    /// Appends; `at` is the file's end, which a file that was opened to append to knows by itself. Given a place, the write is none that a
+    /// socket could get, so that a test can let the files' alone fail.
+    pub(super) fn append(&self, path: &Path, file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+        file.write_all_at(bytes, at)?;
         self.tell(path, Change::Appended(bytes));
         Ok(())
     }

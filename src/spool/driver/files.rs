@@ -86,9 +86,10 @@ impl Files {
     fn try_append(&mut self, track: &Arc<Shared>, chunk: Chunk) -> io::Result<()> {
         let open = self.tracks.entry(track.id).or_insert_with(|| Open::new(track.clone()));
         let begins_anew = open.names.back().is_none_or(|newest| chunk.offset.since(newest.first) >= FILE_BYTES);
+        let mut synced = Ok(());
         if begins_anew || open.file.is_none() {
             open.write(&self.disk, &self.counters)?;
-            open.sync(&self.disk)?;
+            synced = open.sync(&self.disk);
             open.begin(&self.disk, &self.folder, chunk.offset)?;
             self.has_new_names = true;
         }
@@ -97,6 +98,9 @@ impl Files {
         let frame = Frame { offset: chunk.offset, at_ms: chunk.at_ms, audio: chunk.audio };
         write_frame(&mut open.buffer, &track.data_key, &track.session, track.key, &frame, &clock::random());
         self.touched.insert(track.id);
+        if let Err(error) = synced {
+            self.failed("sync", &error);
+        }
         Ok(())
     }
 
@@ -137,9 +141,9 @@ impl Files {
 
     fn probe(&self) -> io::Result<()> {
         let path = self.folder.join(PROBE_NAME);
-        let mut file = self.disk.append_to(&path)?;
+        let file = self.disk.append_to(&path)?;
         self.disk.cut(&path, &file, 0)?;
-        self.disk.append(&path, &mut file, &[0; PROBE_BYTES])?;
+        self.disk.append(&path, &file, 0, &[0; PROBE_BYTES])?;
         self.disk.sync(&path, &file)?;
         self.disk.remove(&path)
     }
@@ -182,7 +186,7 @@ impl Open {
         let name = name.render().ok_or_else(|| io::Error::other("the session's id makes no file name"))?;
         let path = folder.join(name);
         let file = disk.append_to(&path)?;
-        self.written_bytes = file.metadata()?.len();
+        (self.written_bytes, self.is_dirty) = (file.metadata()?.len(), false);
         self.file = Some(file);
         self.shared.files().push_back(SpoolFile { first, path: path.clone() });
         self.names.push_back(Covering { path, first, end: first });
@@ -193,12 +197,12 @@ impl Open {
     fn write(&mut self, disk: &Disk, counters: &Counters) -> io::Result<()> {
         counters.waiting_bytes.fetch_sub(std::mem::take(&mut self.buffered), Ordering::Relaxed);
         let buffer = std::mem::take(&mut self.buffer);
-        let (Some(file), Some(newest)) = (self.file.as_mut().filter(|_| !buffer.is_empty()), self.names.back()) else {
+        let (Some(file), Some(newest)) = (self.file.as_ref().filter(|_| !buffer.is_empty()), self.names.back()) else {
             return Ok(());
         };
         self.is_dirty = true;
         crate::failpoint!("spool.before_write");
-        let outcome = disk.append(&newest.path, file, &buffer);
+        let outcome = disk.append(&newest.path, file, self.written_bytes, &buffer);
         crate::failpoint!("spool.after_write");
         if outcome.is_ok() {
             self.written_bytes += buffer.len() as u64;

@@ -1,10 +1,13 @@
 mod reading;
 
+use std::fs;
+
 use bytes::Bytes;
 
 use super::*;
 use crate::{
     media::{Track, ms_to_bytes},
+    spool::Run,
     store::driver::tests::Folder,
 };
 
