@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use super::*;
+use crate::spool::Frame;
 
 /// One chunk of [`chunk`], in bytes.
 const ONE: u64 = 480;
