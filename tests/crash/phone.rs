@@ -40,7 +40,7 @@ pub(crate) struct Spoken {
     pub(crate) sent_ms: u64,
     /// How much later than it should the phone itself once was: how busy the machine was.
     pub(crate) late_ms: u64,
-    /// It said all that it wanted, `stop` included.
+    /// It said all that it wanted, and its `stop` was answered.
     pub(crate) is_whole: bool,
 }
 
@@ -51,8 +51,14 @@ pub(crate) async fn play(address: SocketAddr, call: &str, length_ms: u64, farewe
     let mut spoken = Spoken { call: call.to_owned(), sent_ms: 0, late_ms: 0, is_whole: false };
     let Some(socket) = dial(address).await else { return spoken };
     let (mut sink, mut stream) = socket.split();
-    // A media socket says nothing before its end.
-    let gone = async { while let Some(Ok(_)) = stream.next().await {} };
+    // A media socket says nothing before its end. A bridge that was killed does not say that it closes.
+    let gone = async {
+        let mut is_answered = false;
+        while let Some(Ok(message)) = stream.next().await {
+            is_answered |= message.is_close();
+        }
+        is_answered
+    };
     tokio::pin!(gone);
     let talking = async {
         start(&mut sink, call).await?;
@@ -68,11 +74,10 @@ pub(crate) async fn play(address: SocketAddr, call: &str, length_ms: u64, farewe
     };
     let said: Result<bool, _> = tokio::select! {
         said = talking => said,
-        () = &mut gone => Ok(false),
+        _ = &mut gone => Ok(false),
     };
     if said.unwrap_or(false) {
-        let _ = tokio::time::timeout(crate::child::PATIENCE, gone).await;
-        spoken.is_whole = true;
+        spoken.is_whole = tokio::time::timeout(crate::child::PATIENCE, gone).await.unwrap_or(false);
     }
     spoken
 }
