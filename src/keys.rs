@@ -1,7 +1,8 @@
 //! The master keys under which each session's data key is kept.
 //!
 //! Promises: a key is never shown; the first key of the list wraps, every one of them unwraps, so that keys can rotate; a key
-//! that is made here is on stable storage, readable by its owner alone, before it is used. Whoever loses it loses the spooled audio.
+//! that is made here is on stable storage, readable by its owner alone, before it is used. Whoever loses it loses the
+//! spooled audio and the stored text.
 
 use std::{
     fs,
@@ -104,6 +105,17 @@ impl MasterKeys {
         self.0.first().map_or("", |(id, _)| id)
     }
 
+    /// The ids of the keys that only unwrap.
+    pub fn older_ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().skip(1).map(|(id, _)| id.as_str())
+    }
+
+    /// Whether a key of this id is in the list.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == id)
+    }
+
     /// Also unwraps with the key that was made in `data_dir` before one was set, if there is one: calls that were live then are sealed with it.
     ///
     /// # Errors
@@ -122,10 +134,23 @@ impl MasterKeys {
     /// If the system has no randomness to give.
     #[must_use]
     pub fn new_data_key(&self, session: &SessionId) -> (DataKey, WrappedKey) {
-        let (id, master) = self.0.first().expect("a list of master keys has at least one");
         let data_key = DataKey::new(clock::random());
-        let wrapped = master.wrap(id, &clock::random(), session.as_str(), &data_key);
+        let wrapped = self.wrap(session, &data_key);
         (data_key, wrapped)
+    }
+
+    /// Wraps a session's data key anew, under the first master key; `None` as in [`MasterKeys::data_key`].
+    ///
+    /// # Panics
+    /// As [`MasterKeys::new_data_key`].
+    #[must_use]
+    pub fn rewrap(&self, session: &SessionId, wrapped: &WrappedKey) -> Option<WrappedKey> {
+        self.data_key(session, wrapped).map(|data_key| self.wrap(session, &data_key))
+    }
+
+    fn wrap(&self, session: &SessionId, data_key: &DataKey) -> WrappedKey {
+        let (id, master) = self.0.first().expect("a list of master keys has at least one");
+        master.wrap(id, &clock::random(), session.as_str(), data_key)
     }
 
     /// Takes a session's data key out again; `None` if its master key is not in the list, or it was changed.
@@ -181,6 +206,17 @@ mod tests {
         assert_eq!(rotated.data_key(&session(), &wrapped).unwrap().derive("x"), data_key.derive("x"));
         assert!(keys(&format!("new:{}", key(2))).unwrap().data_key(&session(), &wrapped).is_none());
         assert!(rotated.data_key(&SessionId::new("ses_2").unwrap(), &wrapped).is_none());
+    }
+
+    #[test]
+    fn a_data_key_that_was_wrapped_anew_is_the_same_and_needs_the_old_master_key_no_more() {
+        let (data_key, wrapped) = keys(&format!("old:{}", key(1))).unwrap().new_data_key(&session());
+        let both = keys(&format!("new:{},old:{}", key(2), key(1))).unwrap();
+        assert_eq!((both.older_ids().collect::<Vec<_>>(), both.has("old"), both.has("older")), (vec!["old"], true, false));
+        let anew = both.rewrap(&session(), &wrapped).unwrap();
+        let without = keys(&format!("new:{}", key(2))).unwrap();
+        assert_eq!(without.data_key(&session(), &anew).unwrap().derive("x"), data_key.derive("x"));
+        assert!(without.rewrap(&session(), &wrapped).is_none());
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod dialect;
+pub mod disk;
 pub mod doctor;
 mod draw;
 pub mod emulate;

@@ -129,7 +129,13 @@ fn serve(config: Config) -> Result<(), Failure> {
     for line in config.warnings() {
         tracing::warn!("{line}");
     }
-    runtime()?.block_on(tools::serve(config))
+    let runtime = runtime()?;
+    let ended = runtime.block_on(tools::serve(config));
+    if ended.is_err() {
+        // To leave at once is to leave all as it is: a task that is dropped would tell others of an end that was none.
+        std::mem::forget(runtime);
+    }
+    ended
 }
 
 /// A command that ran to its end, but whose verdict is no.

@@ -1,7 +1,7 @@
 //! Wires the drivers: a listener and the settings in, everything joined out.
 //!
-//! Promises: no globals, so several bridges fit in one process; what an earlier run left is taken up before the first call is
-//! admitted; when told to stop, live calls go on until they end or the drain deadline is over, and nothing stored is lost.
+//! Promises: no globals, so several bridges fit in one process; what an earlier run left is taken up from the start on, beside new
+//! calls; when told to stop, live calls go on until they end or the drain deadline is over, and nothing stored is lost.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,6 +22,7 @@ use crate::{
         Config,
         table::{LONGEST_CLOSE, LONGEST_SLOT_WAIT},
     },
+    disk::driver::Watcher,
     event::{Event, Speech},
     keys::MasterKeys,
     media::{BYTES_PER_MS, ms_to_bytes},
@@ -103,9 +104,10 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let origins = origins(&config, address)?;
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("failed to make the data folder {}", config.data_dir.display()))?;
-    let keys = master_keys(&config).context("failed to load the master key")?;
-    let store = Store::open(&config.data_dir.join("bridge.sqlite")).context("failed to open the database")?;
+    let keys = Arc::new(master_keys(&config).context("failed to load the master key")?);
+    let store = Store::open(&config.data_dir.join("bridge.sqlite"), Arc::clone(&keys)).context("failed to open the database")?;
     let spool = Spool::open(&config.data_dir.join("spool")).context("failed to open the spool")?;
+    let (disk, space) = Watcher::start(config.data_dir.clone(), config.disk, store.clone(), spool.clone()).await;
     let endpoints = endpoints(&config)?;
     let (metrics, signals) = (Arc::<Metrics>::default(), Signals::default());
     let (sessions, services) = (TaskTracker::new(), TaskTracker::new());
@@ -119,10 +121,12 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let upstream =
         Upstream { leaving: signals.leaving.clone(), ..upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))? };
     let turns = turns(&config, &upstream);
+    services.spawn(disk.run(signals.stopping.clone()));
     services.spawn(turns.clone().keep_time(signals.stopping.clone()));
     let calls = Calls::new(Parts {
         store: store.clone(),
-        spool,
+        spool: spool.clone(),
+        space,
         keys,
         upstream: Arc::new(upstream),
         turns,
@@ -143,6 +147,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     });
     let recovered = calls.recover().await.context("failed to take up what an earlier run left")?;
     services.spawn(calls.clone().reap());
+    services.spawn(signals.stopping.clone().run_until_cancelled_owned(rewrap(store.clone())));
     let poster = Poster::new(Connector::new(dialler, ATTEMPT_DEADLINE));
     let outbox = Outbox { store: store.clone(), endpoints, poster, observer: observer(&metrics) };
     services.spawn(outbox.run(passing_in, signals.stopping.clone()));
@@ -173,7 +178,10 @@ impl Running {
     pub async fn stop(self) {
         self.signals.draining.cancel();
         crate::failpoint!("drain.begin");
-        let _ = tokio::time::timeout(self.drain, self.until_empty()).await;
+        if tokio::time::timeout(self.drain, self.until_empty()).await.is_err() {
+            let calls = self.calls.registry().len();
+            tracing::warn!(calls, "drain.deadline is over: the calls that are still on the line are closed");
+        }
         self.close().await;
     }
 
@@ -243,6 +251,26 @@ fn master_keys(config: &Config) -> Result<MasterKeys> {
         Some(list) => MasterKeys::parse(&list)?.with_made(&config.data_dir)?,
         None => MasterKeys::open_or_make(&config.data_dir)?,
     })
+}
+
+/// Brings every call's data key under the first master key, so that the others can be taken out of the settings.
+async fn rewrap(store: Store) {
+    match store.rewrap().await {
+        Ok(0) => {}
+        Ok(keys) => {
+            tracing::info!(keys, "earlier calls are under the first master key now: the others can be taken out of `key`")
+        }
+        Err(why) => {
+            tracing::warn!(%why, "failed to bring earlier calls under the first master key; the next start will try again")
+        }
+    }
+    for (key_id, keys) in store.keyless().await.unwrap_or_default() {
+        tracing::warn!(
+            key_id,
+            keys,
+            "what is stored of some calls is sealed under a master key that is not set, and cannot be read"
+        );
+    }
 }
 
 /// Where speech goes, with what is asked of it.

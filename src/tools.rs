@@ -36,22 +36,26 @@ const BACKLOG: u32 = 4_096;
 /// `serve`.
 ///
 /// # Errors
-/// What could not be started.
+/// What could not be started; a second signal, behind which nothing more is done: the next start goes on from what is stored.
 pub async fn serve(config: Config) -> Result<(), Failure> {
     room::raise_file_limit();
     let listener = bind(config.listen)?;
     let public = config.public_url.as_ref().map(ToString::to_string);
+    // Before anything is begun, so that a signal that comes meanwhile is no kill.
+    let mut signals = StopSignals::new()?;
     let running = serve::start(listener, config).await?;
     let speech = serde_json::to_value(running.speech).context("failed to name the speech service")?;
     let speech = speech.as_str().unwrap_or_default();
-    let mut signals = StopSignals::new()?;
     print(format!("pulse-bridge {} ready on http://{} speech: {speech}", env!("CARGO_PKG_VERSION"), running.address).as_bytes())?;
     tracing::info!(address = %running.address, public, speech, recovered = running.recovered, "ready");
     signals.next().await;
-    tracing::info!("told to stop: live calls may end, new ones are refused; a second signal stops at once");
+    tracing::info!(
+        calls = running.calls.registry().len(),
+        "told to stop: live calls may end, new ones are refused; a second signal stops at once"
+    );
     tokio::select! {
         () = running.stop() => Ok(()),
-        () = signals.next() => Err(anyhow!("stopped at once; what was not delivered is stored").into()),
+        () = signals.next() => Err(anyhow!("stopped at once by a second signal; calls and events that were under way are stored, and the next start goes on with them").into()),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     call::{Received, driver::Input},
     clock,
     dialect::Dialect,
-    media::{Chunk, EndReason, Gap, GapReason, Offset, Track, bytes_to_ms},
+    media::{Chunk, EndReason, Gap, GapReason, Offset, Track, bytes_to_ms, ms_to_bytes},
     metrics::Metrics,
     registry::Entry,
     segment::TrackKey,
@@ -67,6 +67,9 @@ const _: () = assert!(FILL_CAP_MS < QUEUE_MS * LEAST_ROOM.0 as u64 / LEAST_ROOM.
 const _: () = assert!(bytes_to_ms(QUEUED_BYTES as u64) + FILL_CAP_MS <= QUEUE_MS, "what waited to be let in comes at once");
 /// A sender whose audio is further ahead of the time that has passed is no phone, and can wait.
 const AHEAD: Duration = Duration::from_secs(5);
+/// Audio behind the mark that the spool keeps beyond its bound, in bytes: by then the link has told the oldest as a gap, and what is still there
+/// waits for a database that cannot be written.
+const SPOOL_SLACK: u64 = ms_to_bytes(180_000);
 /// Longest wait for room at a time, so that the socket's other business is not forgotten.
 const ROOM_WAIT: Duration = Duration::from_millis(500);
 
@@ -149,11 +152,18 @@ impl driver::Admission for Admission {
         *end_ms = chunk.at_ms + bytes_to_ms(chunk.audio.len() as u64);
         self.last_audio = clock::now();
         self.entry.pulse.heard(chunk.audio.len() as u64, self.last_audio);
+        let parts = &self.calls.0.parts;
         if open.spool.append(&chunk).is_err() {
-            self.calls.0.parts.metrics.ignored("spool_queue_full", 1);
+            parts.metrics.ignored("spool_queue_full", 1);
+        }
+        let kept = parts.upstream.settings.spool_bytes.saturating_add(SPOOL_SLACK);
+        let bound = Offset(chunk.end().0.saturating_sub(kept));
+        if bound > open.spool.mark() && open.spool.give_up_before(bound) {
+            let session = &self.entry.session;
+            tracing::error!(%session, %track, "events could not be stored for longer than spool.per_track: a crash would now cost the call's oldest audio");
         }
         if open.commands.try_send(Command::Audio(chunk)).is_err() {
-            self.calls.0.parts.metrics.ignored("link_queue_full", 1);
+            parts.metrics.ignored("link_queue_full", 1);
         }
     }
 
@@ -239,6 +249,13 @@ impl Tracks {
     /// The links whose audio has not ended.
     pub(super) fn open(&self) -> impl Iterator<Item = (TrackKey, mpsc::Sender<Command>)> {
         self.0.iter().filter_map(|(key, (commands, _))| Some((*key, commands.upgrade()?)))
+    }
+
+    /// Waits until all audio that came is on disk.
+    pub async fn sync(&self) {
+        if let Some((_, spool)) = self.0.values().next() {
+            spool.flush().await;
+        }
     }
 
     /// Audio up to here is covered by stored finals; the link and the spool may forget it.

@@ -6,6 +6,7 @@
 mod health;
 mod line;
 mod quota;
+mod recovery;
 mod refused;
 mod resume;
 mod session;
@@ -13,7 +14,7 @@ mod steer;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
@@ -34,6 +35,7 @@ use crate::{
         Dialect, Start,
         token::{self, Tokens, Verdict},
     },
+    disk::{Space, Standing},
     event::{Event, Speech},
     keys::MasterKeys,
     media::{CallSid, SessionId, Track},
@@ -91,8 +93,10 @@ pub struct Parts {
     pub store: Store,
     /// Where audio waits for its finals.
     pub spool: Spool,
+    /// Whether there is space for another call.
+    pub space: Space,
     /// The keys of data at rest.
-    pub keys: MasterKeys,
+    pub keys: Arc<MasterKeys>,
     /// The speech service.
     pub upstream: Arc<Upstream>,
     /// Its session slots.
@@ -133,6 +137,8 @@ struct Inner {
     health: Arc<Health>,
     tokens: Mutex<Tokens>,
     expected: Mutex<HashMap<CallSid, (Instant, Remembered)>>,
+    /// Sessions of an earlier run that have no end yet.
+    left: Arc<AtomicUsize>,
 }
 
 /// The door to all sessions.
@@ -144,7 +150,7 @@ impl Calls {
     pub fn new(parts: Parts) -> Self {
         let registry = Registry::new(parts.max_calls);
         let (tokens, expected) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { parts, registry, health: Arc::default(), tokens, expected }))
+        Self(Arc::new(Inner { parts, registry, health: Arc::default(), tokens, expected, left: Arc::default() }))
     }
 
     /// Who is on the line now.
@@ -162,6 +168,16 @@ impl Calls {
         &self.0.health
     }
 
+    /// How the disk stands.
+    pub fn space(&self) -> Standing {
+        self.0.parts.space.standing()
+    }
+
+    /// Deletes a session's spooled audio; it must not be on the line any more.
+    pub async fn forget_audio(&self, session: &SessionId) {
+        self.0.parts.spool.remove(session).await;
+    }
+
     /// Why audio is not safe from a crash now; `None` where it is. Calls are taken all the same.
     pub fn spool_trouble(&self) -> Option<String> {
         self.0.parts.spool.trouble()
@@ -172,6 +188,7 @@ impl Calls {
         match () {
             () if self.0.parts.shutdown.is_cancelled() => Some(Refused::ShuttingDown),
             () if !self.0.parts.store.is_writable() => Some(Refused::NotReady),
+            () if self.space().is_nearly_full() => Some(Refused::NearlyFull),
             () if self.0.registry.is_full() => Some(Refused::TooManyCalls),
             () if self.lacks_slots() => Some(Refused::NoSession),
             () => None,
@@ -218,6 +235,7 @@ impl Calls {
         self.check_token(&start, path_token)?;
         match self.join(&start, dialect).await? {
             Some(admission) => Ok(admission),
+            None if self.space().is_nearly_full() => Err(Refused::NearlyFull),
             None => self.open_session(start, dialect).await,
         }
     }

@@ -13,6 +13,8 @@ pub enum Refused {
     NoSession,
     /// The one-time token is missing, used, or was minted for another call.
     BadToken,
+    /// Less is left on the disk than `disk.min_free`.
+    NearlyFull,
     /// The store cannot be written.
     NotReady,
     /// The bridge is stopping.
@@ -21,8 +23,15 @@ pub enum Refused {
 
 impl Refused {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::SeenBefore, Self::TooManyCalls, Self::NoSession, Self::BadToken, Self::NotReady, Self::ShuttingDown];
+    pub const ALL: [Self; 7] = [
+        Self::SeenBefore,
+        Self::TooManyCalls,
+        Self::NoSession,
+        Self::BadToken,
+        Self::NearlyFull,
+        Self::NotReady,
+        Self::ShuttingDown,
+    ];
     /// The word for a socket that was upgraded and is over before any stream began on it; why it was closed is counted beside it.
     pub const NEVER_STARTED: &'static str = "never_started";
 
@@ -33,6 +42,7 @@ impl Refused {
             Self::TooManyCalls => "too_many_calls",
             Self::NoSession => "no_session",
             Self::BadToken => "bad_token",
+            Self::NearlyFull => "disk_nearly_full",
             Self::NotReady => "not_ready",
             Self::ShuttingDown => "shutting_down",
         }
@@ -40,7 +50,7 @@ impl Refused {
 
     /// Whether there is no room for one more call, though for another stream of one that is there.
     pub const fn is_lack_of_room(self) -> bool {
-        matches!(self, Self::TooManyCalls | Self::NoSession)
+        matches!(self, Self::TooManyCalls | Self::NoSession | Self::NearlyFull)
     }
 
     /// One line for the peer and the log.
@@ -52,6 +62,7 @@ impl Refused {
                 "every session of the speech service is taken; raise upstream.max_sessions, or let calls wait (upstream.when_full)"
             }
             Self::BadToken => "the one-time token is missing, used, or was made for another call",
+            Self::NearlyFull => "the disk is nearly full (disk.min_free); make room, see /readyz",
             Self::NotReady => "the bridge cannot store events now; see /readyz",
             Self::ShuttingDown => "the bridge is stopping and takes no new calls",
         }
@@ -63,7 +74,7 @@ impl Refused {
     pub const fn closing(self) -> Closing {
         let code = match self {
             Self::SeenBefore | Self::BadToken => 1008,
-            Self::TooManyCalls | Self::NoSession | Self::NotReady | Self::ShuttingDown => 1013,
+            Self::TooManyCalls | Self::NoSession | Self::NearlyFull | Self::NotReady | Self::ShuttingDown => 1013,
         };
         Closing { word: self.code(), code, reason: self.reason() }
     }

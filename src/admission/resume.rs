@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+
 use crate::{
     call::{Facts, Received, Resumed, ResumedTrack},
     event::Speech,
-    media::{Offset, bytes_to_ms},
+    media::{Offset, bytes_to_ms, ms_to_bytes},
+    pii::Unredacted,
     segment::TrackKey,
-    spool::driver::Recovered,
-    store::LiveSession,
+    spool::{Run, driver::Recovered},
+    store::{LiveSession, StoredSegment, StreamEnd},
     transcript::Transcript,
-    upstream::Remains,
+    upstream::{KnownWord, Remains},
 };
+
+/// Two ways to count one end may be so far apart, in milliseconds.
+const ROUNDING_MS: u64 = 2;
 
 /// The session as it was, and what is left to do for it.
 pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Speech) -> (Facts, Resumed) {
@@ -28,13 +34,17 @@ pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Spee
             mark: track.mark,
             received: Received { received_ms: bytes_to_ms(length.0), filled_ms: 0, end_ms },
             segments: segments.get(&track.key).copied().unwrap_or(0),
-            has_link: left.is_some_and(|left| remains(left, track.mark).is_some()),
+            has_link: left.is_some_and(|left| left.readable.iter().any(|run| run.end() > track.mark)),
             lost_ms: left.map(|left| lost(left, track.mark)).unwrap_or_default(),
         }
     });
+    let mut tracks: Vec<ResumedTrack> = tracks.collect();
+    live.ends.iter().for_each(|end| tell_lost_tail(&mut tracks, end));
+    let newest = live.streams.iter().map(|(stream, ..)| *stream).max();
     let resumed = Resumed {
+        ended: live.ends.iter().find(|end| Some(end.stream) == newest).map(|end| end.reason),
         next_seq: live.next_seq,
-        tracks: tracks.collect(),
+        tracks,
         gaps: live.gaps.clone(),
         redactions: live.segments.iter().flat_map(|segment| segment.redactions.clone()).collect(),
         placeholders: live.placeholders.iter().cloned().collect(),
@@ -42,6 +52,19 @@ pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Spee
         speakers: live.segments.iter().flat_map(|segment| segment.speakers.clone()).collect(),
     };
     (Facts::stored(live, speech), resumed)
+}
+
+/// A stream ended at a time that none of its tracks reaches: the spool has lost their last audio, or never had it.
+fn tell_lost_tail(tracks: &mut [ResumedTrack], end: &StreamEnd) {
+    let of_stream = || tracks.iter().filter(|track| track.key.stream == end.stream);
+    let reached = of_stream().map(|track| track.received.end_ms).max();
+    if reached.is_none_or(|reached| reached + ROUNDING_MS >= end.at_ms) {
+        return;
+    }
+    for track in tracks.iter_mut().filter(|track| track.key.stream == end.stream) {
+        track.lost_ms.push((track.received.end_ms, end.at_ms));
+        track.received.end_ms = end.at_ms;
+    }
 }
 
 /// Where a track's spooled audio ends, readable or not: its offset, and the same on the call's clock in milliseconds.
@@ -62,19 +85,72 @@ fn lost(left: &Recovered, mark: Offset) -> Vec<(u64, u64)> {
     in_front.into_iter().chain(behind).collect()
 }
 
-/// What can be read behind the mark, for a link; `None` where nothing can.
-pub(super) fn remains(left: &Recovered, mark: Offset) -> Option<Remains> {
-    let first = left.readable.iter().find(|run| run.end() > mark)?;
+/// What can be read behind the mark, for a link, and what it needs to reach back before it; `None` where nothing can be read.
+pub(super) fn remains(left: &Recovered, mark: Offset, segments: &[StoredSegment]) -> Option<Remains> {
+    let begin = left.readable.iter().find(|run| run.end() > mark)?;
     let clock = left.readable.iter().map(|run| (run.offset, run.at_ms)).collect();
-    Some(Remains { from: first.offset.max(mark), end: left.readable.last()?.end(), clock })
+    let from = begin.offset.max(mark);
+    let finals: Vec<SavedFinal> = segments.iter().filter(|segment| segment.key == left.key).filter_map(SavedFinal::of).collect();
+    let newest = finals.iter().filter(|said| !said.provisional).max_by_key(|said| said.end_ms);
+    Some(Remains {
+        first: begin.offset.min(from),
+        from,
+        end: left.readable.last()?.end(),
+        clock,
+        untimed: newest.is_some_and(|said| said.words.is_empty() && said.utterances.is_empty()),
+        known: finals.iter().flat_map(|said| said.known_in(begin)).collect(),
+    })
+}
+
+/// The part of a stored final that a link needs to know its words again.
+#[derive(Deserialize)]
+struct SavedFinal {
+    start_ms: u64,
+    end_ms: u64,
+    text: String,
+    provisional: bool,
+    words: Vec<SavedWord>,
+    utterances: Vec<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct SavedWord {
+    text: String,
+    start_ms: u64,
+    end_ms: u64,
+}
+
+impl SavedFinal {
+    fn of(segment: &StoredSegment) -> Option<Self> {
+        serde_json::from_slice(&segment.json).ok()
+    }
+
+    /// Its words that lie in this run of audio; where they have no times, each has the same share of the final.
+    fn known_in(&self, run: &Run) -> Vec<KnownWord> {
+        let place = |at_ms: u64| run.offset.plus(ms_to_bytes(at_ms.saturating_sub(run.at_ms)).min(run.length));
+        let lies_in = |start_ms: u64, end_ms: u64| end_ms > run.at_ms && start_ms < run.end_ms();
+        let known = |text: &str, start_ms: u64, end_ms: u64| {
+            let word = KnownWord { text: Unredacted::new(text), start: place(start_ms), end: place(end_ms) };
+            lies_in(start_ms, end_ms).then_some(word)
+        };
+        if !self.words.is_empty() {
+            return self.words.iter().filter_map(|word| known(&word.text, word.start_ms, word.end_ms)).collect();
+        }
+        let words: Vec<&str> = self.text.split_whitespace().collect();
+        let (length, count) = (self.end_ms.saturating_sub(self.start_ms), words.len().max(1) as u64);
+        let at = |n: u64| self.start_ms + length * n / count;
+        (0..).zip(words).filter_map(|(n, word)| known(word, at(n), at(n + 1))).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        media::{Track, ms_to_bytes},
-        spool::Run,
+        event::Line,
+        media::{EndReason, Track},
+        pii::Redacted,
+        segment::Role,
     };
 
     /// A track of seconds, each read or not.
@@ -103,15 +179,101 @@ mod tests {
     }
 
     #[test]
+    fn the_last_audio_of_a_stream_is_lost_where_none_of_its_tracks_reaches_its_end() {
+        let resumed = |stream: u32, track: Track, end_ms: u64| ResumedTrack {
+            key: TrackKey { stream, track },
+            mark: Offset(0),
+            received: Received { received_ms: end_ms, filled_ms: 0, end_ms },
+            segments: 0,
+            has_link: false,
+            lost_ms: Vec::new(),
+        };
+        for (at_ms, expected) in
+            [(3_000, [vec![], vec![]]), (3_002, [vec![], vec![]]), (3_200, [vec![(2_900, 3_200)], vec![(3_000, 3_200)]])]
+        {
+            let mut tracks =
+                [resumed(0, Track::Inbound, 2_900), resumed(0, Track::Outbound, 3_000), resumed(1, Track::Inbound, 100)];
+            tell_lost_tail(&mut tracks, &StreamEnd { stream: 0, at_ms, reason: EndReason::Stop });
+            assert_eq!([tracks[0].lost_ms.clone(), tracks[1].lost_ms.clone()], expected, "{at_ms}");
+            assert!(tracks[2].lost_ms.is_empty());
+        }
+    }
+
+    #[test]
     fn a_link_begins_at_the_mark_or_where_reading_begins_and_ends_where_it_ends() {
         let at = |second: u64| Offset(ms_to_bytes(second * 1_000));
+        let mark = at(9).plus(4_000);
         for (seconds, expected) in [
-            (&[(9, true), (10, true), (11, false)][..], Some((at(9).plus(4_000), at(11)))),
-            (&[(9, false), (11, true)], Some((at(11), at(12)))),
+            (&[(8, true), (9, true), (10, true), (11, false)][..], Some((at(8), mark, at(11)))),
+            (&[(7, true), (9, true), (10, true)], Some((at(9), mark, at(11)))),
+            (&[(9, false), (11, true)], Some((at(11), at(11), at(12)))),
             (&[(8, true), (10, false)], None),
         ] {
-            let remains = remains(&track(seconds), at(9).plus(4_000));
-            assert_eq!(remains.map(|remains| (remains.from, remains.end)), expected, "{seconds:?}");
+            let mut left = track(seconds);
+            join_runs(&mut left.readable);
+            let remains = remains(&left, mark, &[]);
+            assert_eq!(remains.map(|it| (it.first, it.from, it.end)), expected, "{seconds:?}");
         }
+    }
+
+    #[test]
+    fn the_words_before_the_mark_are_known_with_their_places_on_the_track() {
+        let mut left = track(&[(8, true), (9, true), (10, true)]);
+        join_runs(&mut left.readable);
+        // A hole before the track's beginning: its byte 64,000 lies at 18 s of the call.
+        left.readable.iter_mut().for_each(|run| run.at_ms += 10_000);
+        let worded = final_of(
+            Track::Inbound,
+            r#"{"start_ms":17000,"end_ms":18500,"text":"x","provisional":false,"utterances":[],
+            "words":[{"text":"gone","start_ms":17000,"end_ms":17900},{"text":"[CARD_1]","start_ms":18000,"end_ms":18500}]}"#,
+        );
+        let shown = final_of(
+            Track::Inbound,
+            r#"{"start_ms":18600,"end_ms":19000,"text":"so it","provisional":true,"utterances":[],"words":[]}"#,
+        );
+        let other = final_of(
+            Track::Outbound,
+            r#"{"start_ms":18000,"end_ms":18500,"text":"no","provisional":false,"utterances":[],"words":[]}"#,
+        );
+        let remains = remains(&left, Offset(ms_to_bytes(9_000)), &[worded, shown, other]).unwrap();
+        let ms = |at: Offset| bytes_to_ms(at.0);
+        let known: Vec<_> = remains.known.iter().map(|word| (word.text.expose(), ms(word.start), ms(word.end))).collect();
+        assert_eq!(known, [("[CARD_1]", 8_000, 8_500), ("so", 8_600, 8_800), ("it", 8_800, 9_000)]);
+        assert!(!remains.untimed, "what was only shown has no times with any service");
+    }
+
+    #[test]
+    fn nothing_before_the_mark_is_sent_again_to_a_service_without_times() {
+        let said = final_of(
+            Track::Inbound,
+            r#"{"start_ms":8000,"end_ms":9000,"text":"so","provisional":false,"utterances":[],"words":[]}"#,
+        );
+        assert!(remains(&track(&[(9, true), (10, true)]), Offset(ms_to_bytes(9_500)), &[said]).unwrap().untimed);
+    }
+
+    fn final_of(track: Track, json: &'static str) -> StoredSegment {
+        let line = Line {
+            segment_id: "seg_1".into(),
+            track,
+            role: Role::caller(),
+            speaker: "inbound:0".into(),
+            start_ms: 0,
+            end_ms: 0,
+            text: Redacted::certified("so"),
+        };
+        let (speakers, redactions) = (Vec::new(), Vec::new());
+        StoredSegment { seq: 1, key: TrackKey { stream: 0, track }, line, speakers, redactions, json: json.into() }
+    }
+
+    /// As the spool finds them: without a jump between them it is one.
+    fn join_runs(runs: &mut Vec<Run>) {
+        let mut joined: Vec<Run> = Vec::new();
+        for run in runs.drain(..) {
+            match joined.last_mut().filter(|last| last.end() == run.offset) {
+                Some(last) => last.length += run.length,
+                None => joined.push(run),
+            }
+        }
+        *runs = joined;
     }
 }

@@ -1,14 +1,11 @@
-//! Opening a session's task and links, and bringing back the sessions that a killed bridge left.
+//! Opening a session's task and links.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
-use super::{Admission, Calls, Line, Opened, Refused, Tracks, line::OpenTrack, resume};
+use super::{Admission, Calls, Line, Opened, Refused, Tracks, line::OpenTrack, recovery::Place};
 use crate::{
     call::{
         Call, Facts,
@@ -16,7 +13,7 @@ use crate::{
     },
     clock,
     dialect::{Dialect, Start},
-    media::{Offset, SessionId, Track},
+    media::{SessionId, Track},
     redact::Gate,
     registry::Seat,
     segment::{Role, TrackKey},
@@ -24,12 +21,11 @@ use crate::{
         driver::Recovered,
         seal::{DataKey, WrappedKey},
     },
-    store::{LiveSession, StoreError},
-    upstream::{self, Class, LinkTrack, Remains, Turn, Upstream},
+    upstream::{self, LinkTrack, Remains, Turn, Upstream},
 };
 
 /// What the gate's keyed hashes are derived for.
-const GATE_PURPOSE: &str = "redaction gate";
+pub(super) const GATE_PURPOSE: &str = "redaction gate";
 
 impl Calls {
     pub(super) async fn open_session(&self, start: Start, dialect: Dialect) -> Result<Admission, Refused> {
@@ -51,7 +47,7 @@ impl Calls {
         let entry = seat.entry().clone();
         let call = Call::started(facts, Gate::new(parts.gate.clone(), key.derive(GATE_PURPOSE)), clock::now());
         let desk = self.desk(&call, Some(wrapped));
-        self.run(call, desk, Some(seat), mail);
+        self.run(call, desk, Some(seat), mail, None);
         stored.await.unwrap_or(Err(Refused::NotReady))?;
         tracing::info!(session = %entry.session, call = %entry.call_sid, "a call began");
         let mut admission = Admission::new(self.clone(), dialect, entry, Opened { stream: 0, base_ms: 0 });
@@ -60,7 +56,7 @@ impl Calls {
     }
 
     /// A session's two ends: what its streams hold of it, and what its task reads.
-    fn line(&self, facts: &Facts, key: &DataKey, first: Option<oneshot::Sender<Result<(), Refused>>>) -> (Line, Mail) {
+    pub(super) fn line(&self, facts: &Facts, key: &DataKey, first: Option<oneshot::Sender<Result<(), Refused>>>) -> (Line, Mail) {
         let (inputs, inputs_in) = mpsc::channel(INPUTS);
         let (reports, reports_in) = mpsc::channel(INPUTS);
         let (session, call_sid) = (facts.session.clone(), facts.call_sid.clone());
@@ -77,8 +73,9 @@ impl Calls {
         (line, Mail { inputs: inputs_in, reports: reports_in, first })
     }
 
-    /// Runs a session's task; if it dies of a bug of ours, the session is ended from what is stored.
-    fn run(&self, call: Call, desk: Desk, seat: Option<Seat<Line>>, mail: Mail) {
+    /// Runs a session's task; if it dies of a bug of ours, the session is ended from what is stored. A place among those of an earlier
+    /// run is given back when that is done.
+    pub(super) fn run(&self, call: Call, desk: Desk, seat: Option<Seat<Line>>, mail: Mail, place: Option<Place>) {
         let (calls, session) = (self.clone(), call.facts().session.clone());
         let span = tracing::info_span!("session", session = %session, call = %call.facts().call_sid);
         let (shutdown, is_second_life) = (self.0.parts.shutdown.clone(), seat.is_none());
@@ -93,13 +90,14 @@ impl Calls {
                 }
                 Ok(Err(NotStored::Later)) | Err(_) => {
                     tracing::error!(%session, "a session's task died; ending the session from what is stored");
-                    calls.recover_one(&session).await;
+                    Box::pin(calls.bring_back(&session, None)).await;
                 }
             }
+            drop(place);
         });
     }
 
-    fn desk(&self, call: &Call, new_key: Option<WrappedKey>) -> Desk {
+    pub(super) fn desk(&self, call: &Call, new_key: Option<WrappedKey>) -> Desk {
         let parts = &self.0.parts;
         Desk {
             store: parts.store.clone(),
@@ -149,84 +147,6 @@ impl Calls {
         let span = tracing::info_span!("link", session = %line.session, call = %line.call_sid, track = %key.track);
         self.0.parts.tasks.spawn(link.instrument(span));
         OpenTrack { commands, spool }
-    }
-
-    /// Ends every session that an earlier run left: its spooled audio is transcribed first.
-    pub async fn recover(&self) -> Result<usize, StoreError> {
-        crate::failpoint!("recover.begin");
-        let left = self.0.parts.store.unfinished().await?;
-        let count = left.len();
-        self.forget_all_but(&left).await;
-        for live in left {
-            self.bring_back(live).await;
-            crate::failpoint!("recover.each");
-        }
-        crate::failpoint!("recover.end");
-        Ok(count)
-    }
-
-    /// Removes spooled audio of sessions that need it no more: they ended, but the bridge did before it could remove it.
-    async fn forget_all_but(&self, left: &[LiveSession]) {
-        let spool = &self.0.parts.spool;
-        let spooled = spool.sessions().await.unwrap_or_else(|why| {
-            tracing::error!(%why, "failed to list the spooled audio of earlier calls");
-            std::collections::BTreeSet::new()
-        });
-        for session in spooled.iter().filter(|session| left.iter().all(|live| live.session.start.id != **session)) {
-            spool.remove(session).await;
-        }
-    }
-
-    async fn recover_one(&self, session: &SessionId) {
-        match self.0.parts.store.unfinished().await {
-            Ok(left) => {
-                if let Some(live) = left.into_iter().find(|live| live.session.start.id == *session) {
-                    Box::pin(self.bring_back(live)).await;
-                }
-            }
-            Err(why) => {
-                tracing::error!(%session, %why, "failed to read a session that is to be ended; the next start will end it");
-            }
-        }
-    }
-
-    /// A session's data key and its spooled audio; `None` if that cannot be read now. A session whose master key is gone gets a key of its
-    /// own, under which none of its audio opens.
-    async fn spooled(&self, session: &SessionId, wrapped: &WrappedKey) -> Option<(DataKey, Vec<Recovered>)> {
-        let parts = &self.0.parts;
-        let key = parts.keys.data_key(session, wrapped).unwrap_or_else(|| {
-            tracing::error!(%session, "the master key of a call that was live is missing: the call ends without its spooled audio");
-            DataKey::new(clock::random())
-        });
-        match parts.spool.recover(session, &key).await {
-            Ok(spooled) => Some((key, spooled)),
-            Err(why) => {
-                // Ending the session now would delete what may be readable later.
-                tracing::error!(%session, %why, "failed to read the spooled audio of a call that was live; the next start will try again");
-                None
-            }
-        }
-    }
-
-    async fn bring_back(&self, live: LiveSession) {
-        let parts = &self.0.parts;
-        let session = live.session.start.id.clone();
-        let Some((key, spooled)) = self.spooled(&session, &live.session.start.key).await else { return };
-        let (facts, resumed) = resume::from_store(&live, &spooled, parts.speech);
-        tracing::info!(%session, call = %facts.call_sid, tracks = spooled.len(), "ending a call that was live when the bridge was killed");
-        let (line, mail) = self.line(&facts, &key, None);
-        let gate = Gate::new(parts.gate.clone(), key.derive(GATE_PURPOSE));
-        let marks: HashMap<TrackKey, Offset> = resumed.tracks.iter().map(|track| (track.key, track.mark)).collect();
-        let call = Call::resumed(facts, gate, resumed, clock::now());
-        let mut desk = self.desk(&call, None);
-        let more = |left: &Recovered| resume::remains(left, *marks.get(&left.key)?);
-        let linked: Vec<_> = spooled.into_iter().filter_map(|left| Some((more(&left)?, left))).collect();
-        let turns = parts.turns.ask(linked.len(), Class::New);
-        for ((remains, left), turn) in linked.into_iter().zip(turns) {
-            let open = self.open_track(&line, left.key, turn, Some((&left, remains)));
-            desk.tracks.add(left.key, open.commands.downgrade(), open.spool);
-        }
-        self.run(call, desk, None, mail);
     }
 }
 

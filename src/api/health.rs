@@ -42,7 +42,9 @@ struct Readiness {
     state: &'static str,
     store: Part,
     spool: Part,
+    disk: Part,
     calls: Part,
+    recovery: Part,
     connections: Part,
     twilio: Part,
     ingest: Part,
@@ -82,7 +84,9 @@ pub async fn readyz(State(bridge): State<Bridge>) -> Response {
         state: if ready { "ready" } else { "not ready" },
         store: Part::new(store_ok, ("ready", "events can be stored"), ("failing", "events cannot be stored; see the log")),
         spool: spool(&bridge),
+        disk: disk(&bridge),
         calls,
+        recovery: recovery(&bridge),
         connections: connections(&bridge),
         twilio: twilio(config),
         ingest: ingest(config),
@@ -97,6 +101,20 @@ fn spool(bridge: &Bridge) -> Part {
     match bridge.calls().spool_trouble() {
         Some(why) => Part { state: "failing", reason: format!("audio is not safe from a crash: {why}") },
         None => Part { state: "ready", reason: "audio is on disk until a final covers it".to_owned() },
+    }
+}
+
+/// Nearly full ends readiness: what live calls are still to say needs the space that is left.
+fn disk(bridge: &Bridge) -> Part {
+    let standing = bridge.calls().space();
+    Part { state: if standing.is_nearly_full() { "nearly_full" } else { "ready" }, reason: standing.to_string() }
+}
+
+/// Calls of an earlier run do not end readiness: new ones are taken beside them.
+fn recovery(bridge: &Bridge) -> Part {
+    match bridge.calls().left_to_recover() {
+        0 => Part { state: "ready", reason: "no call of an earlier run is left to be ended".to_owned() },
+        left => Part { state: "recovering", reason: format!("calls of an earlier run that are still to be ended: {left}") },
     }
 }
 

@@ -17,6 +17,10 @@ pub struct Problem {
     detail: String,
 }
 
+/// When to try again where the bridge cannot serve now, in seconds: what it waits for seldom takes less, and another bridge behind the same
+/// address may take the call meanwhile.
+const RETRY_AFTER_S: u64 = 10;
+
 impl Problem {
     /// A refusal with this status; `detail` is one line that says what to do.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
@@ -33,7 +37,7 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// The store or another part of the bridge cannot serve this now.
+    /// The store or another part of the bridge cannot serve this now; the answer carries `Retry-After`.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
@@ -73,6 +77,10 @@ impl IntoResponse for Problem {
         let body = serde_json::json!({
             "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail,
         });
-        (self.status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body.to_string()).into_response()
+        let mut response = (self.status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body.to_string()).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
+        }
+        response
     }
 }

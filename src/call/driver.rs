@@ -1,12 +1,14 @@
 //! One session's task: stores what the machine gives out, then tells everybody who waits for it.
 //!
 //! Promises: a unit is stored before anything that depends on it is said; while the store cannot write, the session waits
-//! and keeps its place, and nothing is dropped.
+//! and keeps its place, what its links say meanwhile is held within a bound, and nothing is dropped.
 
+mod held;
 mod storing;
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
+use held::Held;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -95,6 +97,9 @@ pub enum Input {
     Reap,
 }
 
+/// What links say.
+type Reports = mpsc::Receiver<(TrackKey, Report)>;
+
 /// What comes to a session's task.
 pub struct Mail {
     /// From streams and from outside.
@@ -149,11 +154,12 @@ pub async fn run(
     mut mail: Mail,
     shutdown: CancellationToken,
 ) -> Result<(), NotStored> {
-    let mut session = Session { desk, seat, first: mail.first.take(), on_line: None, backfilling: BTreeSet::new() };
+    let mut session =
+        Session { desk, seat, first: mail.first.take(), on_line: None, backfilling: BTreeSet::new(), held: Held::default() };
     let mut told_to_stop = false;
     loop {
         while let Some(output) = call.poll_output() {
-            session.perform(&mut call, output).await?;
+            session.perform(&mut call, output, &mut mail.reports).await?;
         }
         session.show_state(call.state());
         if call.is_over() {
@@ -164,11 +170,14 @@ pub async fn run(
             // What came while the store could not write comes before the deadlines that passed meanwhile, and a track before
             // what its link says.
             biased;
-            Some(input) = mail.inputs.recv() => session.take(&mut call, input).await,
-            Some((key, report)) = mail.reports.recv() => match report {
-                Report::Left => return Err(NotStored::Left),
-                report => session.report(&mut call, key, report),
-            },
+            Some(input) = mail.inputs.recv() => {
+                session.take(&mut call, input).await;
+                if told_to_stop {
+                    call.handle_no_join(clock::now());
+                }
+            }
+            () = std::future::ready(()), if !session.held.is_empty() => session.hear_held(&mut call)?,
+            Some((key, report)) = mail.reports.recv() => session.hear(&mut call, key, report)?,
             () = clock::sleep_until(call.poll_timeout()) => call.handle_timeout(clock::now()),
             () = shutdown.cancelled(), if !told_to_stop => {
                 told_to_stop = true;
@@ -185,6 +194,8 @@ struct Session {
     on_line: Option<OnLine>,
     /// Tracks whose links are over and whose rest goes to the batch endpoint.
     backfilling: BTreeSet<TrackKey>,
+    /// What came while the store could not write.
+    held: Held,
 }
 
 /// A call that is counted as on the line, until this is dropped.
@@ -240,6 +251,18 @@ impl Session {
         Ok(joined.map(|(stream, base_ms)| Opened { stream, base_ms }))
     }
 
+    fn hear_held(&mut self, call: &mut Call) -> Result<(), NotStored> {
+        self.held.pop().map_or(Ok(()), |(key, report)| self.hear(call, key, report))
+    }
+
+    fn hear(&mut self, call: &mut Call, key: TrackKey, report: Report) -> Result<(), NotStored> {
+        if let Report::Left = report {
+            return Err(NotStored::Left);
+        }
+        self.report(call, key, report);
+        Ok(())
+    }
+
     fn report(&mut self, call: &mut Call, key: TrackKey, report: Report) {
         self.touch();
         match &report {
@@ -286,10 +309,10 @@ impl Session {
         self.desk.health.note(state);
     }
 
-    async fn perform(&mut self, call: &mut Call, output: Output) -> Result<(), NotStored> {
+    async fn perform(&mut self, call: &mut Call, output: Output, reports: &mut Reports) -> Result<(), NotStored> {
         match output {
             Output::Store(unit) => {
-                self.store(call, &unit).await?;
+                self.store(call, &unit, reports).await?;
                 call.handle_stored(clock::now());
             }
             Output::Covered(key, mark) => self.desk.tracks.covered(key, mark),

@@ -32,7 +32,7 @@ pub use phase::{DRAIN_LIMIT, JOIN_WINDOW, LONGEST_DRAIN};
 pub use resume::{Resumed, ResumedTrack};
 pub use tracks::Sums;
 use tracks::Tracks;
-pub use unit::{Ending, Opening, Unit, context};
+pub use unit::{Closing, Ending, Opening, Unit, context};
 
 use crate::{
     event::{Data, Line},
@@ -206,7 +206,7 @@ impl Call {
         self.proceed(now);
     }
 
-    /// A stream is over; its last audio came at `last_audio`.
+    /// A stream is over; its last audio came at `last_audio`. That is stored, so that a restart ends the call as this stream ended.
     pub fn handle_stream_ended(
         &mut self,
         stream: u32,
@@ -218,6 +218,10 @@ impl Call {
         self.last_audio = self.last_audio.max(last_audio);
         for (track, received) in received {
             self.tracks.received(TrackKey { stream, track: *track }, *received);
+        }
+        if !self.is_concluding() {
+            let at_ms = received.iter().map(|(_, received)| received.end_ms).max().unwrap_or(0);
+            self.store(Unit { closes: Some(Closing { stream, at_ms, reason }), ..Unit::default() });
         }
         if let Phase::Live = self.phase {
             self.phase = match reason {

@@ -15,6 +15,8 @@ const CRASH_GAP_MS: u64 = 200;
 
 /// What an earlier life of a session left in the store and the spool.
 pub struct Resumed {
+    /// How the newest of its streams ended; `None`: it was there when the bridge was killed.
+    pub ended: Option<EndReason>,
     /// The number of the next event.
     pub next_seq: u64,
     /// Its tracks.
@@ -32,11 +34,13 @@ pub struct Resumed {
 }
 
 impl Resumed {
-    /// What was spooled and cannot be read is lost. What was on its way when the bridge was killed is not on the spool, and how long the call went on nobody knows. Streams
-    /// before the newest had ended by then; a bridge that was killed again while it recovered has told of the gap already.
+    /// What was spooled and cannot be read is lost. What was on its way when the bridge was killed is not on the spool, and how long the call
+    /// went on nobody knows; streams before the newest had ended by then, and so may the newest have. A bridge that was killed again
+    /// while it recovered has told of the gap already.
     fn crash_gaps(&self) -> Vec<(Track, Gap)> {
         let newest = self.tracks.iter().map(|track| track.key.stream).max();
-        let of_newest = self.tracks.iter().filter(|track| Some(track.key.stream) == newest);
+        let was_there = |track: &&ResumedTrack| self.ended.is_none() && Some(track.key.stream) == newest;
+        let of_newest = self.tracks.iter().filter(was_there);
         let on_the_way = of_newest.map(|track| (track.key.track, track.received.end_ms, track.received.end_ms + CRASH_GAP_MS));
         let unreadable =
             self.tracks.iter().flat_map(|track| track.lost_ms.iter().map(|(from, to)| (track.key.track, *from, *to)));
@@ -62,14 +66,15 @@ pub struct ResumedTrack {
     pub segments: u64,
     /// Whether a link transcribes what is left of it.
     pub has_link: bool,
-    /// Stretches that were spooled and cannot be read, on the call's clock in milliseconds.
+    /// Stretches that came and cannot be read, on the call's clock in milliseconds.
     pub lost_ms: Vec<(u64, u64)>,
 }
 
 impl Call {
-    /// A session that was live when the bridge was killed: its spooled audio comes by links, then it ends as `crash`.
+    /// A session that had no end when the bridge did: its spooled audio comes by links, then it ends as its last stream did, or as `crash`
+    /// where that was still there.
     pub fn resumed(facts: Facts, gate: Gate, resumed: Resumed, now: Instant) -> Self {
-        let phase = Phase::draining(EndReason::Crash, now);
+        let phase = Phase::draining(resumed.ended.unwrap_or(EndReason::Crash), now);
         let gate = gate.behind(resumed.placeholders.iter().map(String::as_str));
         let mut call = Self::bare(facts, gate, phase, now);
         call.next_seq = resumed.next_seq;

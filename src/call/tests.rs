@@ -180,6 +180,7 @@ fn a_track_that_speaks_before_it_is_opened_is_stored_with_its_row_all_the_same()
 #[test]
 fn a_second_life_gives_no_placeholder_and_no_label_of_the_first_to_anybody_else() {
     let resumed = Resumed {
+        ended: None,
         next_seq: 7,
         tracks: vec![ResumedTrack {
             key: IN,
@@ -334,7 +335,7 @@ fn facts() -> Facts {
     Facts::new(SessionId::new("ses_01").unwrap(), start, &Remembered::default(), "twilio", Speech::Pulse, 0)
 }
 
-fn heard(text: &str, start_ms: u64, end_ms: u64) -> Heard {
+pub(super) fn heard(text: &str, start_ms: u64, end_ms: u64) -> Heard {
     let spoken: Vec<&str> = text.split(' ').collect();
     let step = (end_ms - start_ms) / spoken.len() as u64;
     let word = |(at, word): (usize, &&str)| HeardWord {

@@ -22,6 +22,8 @@ pub struct Unit {
     pub marks: Vec<(TrackKey, Offset)>,
     /// A stream that begins, or tracks that nobody announced.
     pub opens: Option<Opening>,
+    /// A stream that is over.
+    pub closes: Option<Closing>,
     /// How the session ends, where this ends it.
     pub ends: Option<Ending>,
 }
@@ -37,6 +39,17 @@ pub struct Opening {
     pub tracks: Vec<Track>,
     /// Its first audio on the call's clock.
     pub base_ms: u64,
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closing {
+    /// Counts the session's streams from 0.
+    pub stream: u32,
+    /// Where its audio ended, on the call's clock in milliseconds; 0 where none came.
+    pub at_ms: u64,
+    /// Why.
+    pub reason: EndReason,
 }
 
 /// How a session ends.
@@ -90,6 +103,12 @@ impl Unit {
             session: session.clone(),
             key: *key,
             offset: *offset,
+        }));
+        writes.extend(self.closes.map(|Closing { stream, at_ms, reason }| Write::StreamEnded {
+            session: session.clone(),
+            stream,
+            at_ms,
+            reason,
         }));
         writes.extend(self.ends.map(|end| Write::Ended {
             session: session.clone(),

@@ -8,8 +8,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Config, ConfigError, Drain, EndpointConfig, Ingest, Log, LogFormat, Redaction, Spool, Twilio, Upstream, Webhook, WhenFull,
-    check,
+    Config, ConfigError, Disk, Drain, EndpointConfig, Ingest, Log, LogFormat, Redaction, Retention, Spool, Twilio, Upstream,
+    Webhook, WhenFull, check,
     load::Settings,
     table::{self, KEYS},
     value::{self, Raw, Value},
@@ -76,6 +76,12 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             partials: from.on("redaction.partials"),
             menu_digits: from.on("redaction.menu_digits"),
         },
+        retention: Retention {
+            calls: from.span("retention.calls"),
+            attempts: from.span("retention.attempts"),
+            parked: from.span("retention.parked"),
+        },
+        disk: Disk { reserve: from.bytes("disk.reserve"), min_free: from.bytes("disk.min_free") },
         drain: Drain { deadline: from.span("drain.deadline") },
         log: Log { format: from.word("log.format").map(|word| if word == "json" { LogFormat::Json } else { LogFormat::Pretty }) },
         settings,
@@ -125,6 +131,13 @@ impl Fields<'_> {
         match self.0.get(path) {
             Some(Value::Span(span)) => *span,
             _ => Duration::ZERO,
+        }
+    }
+
+    fn bytes(&self, path: &'static str) -> u64 {
+        match self.0.get(path) {
+            Some(Value::Bytes(bytes)) => *bytes,
+            _ => 0,
         }
     }
 

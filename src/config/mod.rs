@@ -23,7 +23,7 @@ pub use self::{
     check::NO_STREAM,
     load::{Sources, misspelt},
     reference::reference,
-    value::{mask, masked, show_url},
+    value::{mask, masked, show_bytes, show_url},
 };
 use crate::{audio::PhoneForm, media::EndpointName, upstream::Protocol};
 
@@ -52,6 +52,10 @@ pub struct Config {
     pub webhook: Webhook,
     /// `[redaction]`.
     pub redaction: Redaction,
+    /// `[retention]`.
+    pub retention: Retention,
+    /// `[disk]`.
+    pub disk: Disk,
     /// `[drain]`.
     pub drain: Drain,
     /// `[log]`.
@@ -193,6 +197,26 @@ pub struct Redaction {
     pub partials: bool,
     /// Single keypad digits are shown where no secret was asked for.
     pub menu_digits: bool,
+}
+
+/// `[retention]`: how long what is kept by kind, each at least an hour.
+#[derive(Clone, Copy)]
+pub struct Retention {
+    /// Ended calls, from their end.
+    pub calls: Duration,
+    /// The record of attempts, from each attempt.
+    pub attempts: Duration,
+    /// Parked deliveries, from their event.
+    pub parked: Duration,
+}
+
+/// `[disk]`, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Taken ahead; 0: nothing is.
+    pub reserve: u64,
+    /// With less left no new call is taken; 0: calls are taken whatever is left.
+    pub min_free: u64,
 }
 
 /// `[drain]`.

@@ -10,7 +10,8 @@ const HEAD: &str = "# Settings
 
 A TOML file (`--config FILE`, else `./pulse-bridge.toml` if there), every key overridable from the environment. The environment wins over the
 file. An empty variable counts as unset. Every secret may also come from a file: its variable's name + `_FILE`. Unknown keys are errors that
-name the nearest known one. Times are a number and a unit: `250 ms`, `60 s`, `5 min`, `4 h`, `30 d`. A key marked *later* is known, but this
+name the nearest known one. Times are a number and a unit: `250 ms`, `60 s`, `5 min`, `4 h`, `30 d`; so
+are sizes: `0 B`, `512 KiB`, `64 MiB`, `2 GiB`. A key marked *later* is known, but this
 version refuses anything but its default.
 ";
 
@@ -59,6 +60,7 @@ fn values(kind: Kind) -> String {
         Kind::Int(low, high) => format!("{low} to {high}"),
         Kind::Ratio(low, high) => format!("{low} to {high}"),
         Kind::Span(low, high) => format!("{} to {}", super::value::show_span(low), super::value::show_span(high)),
+        Kind::Bytes(low, high) => format!("{} to {}", super::value::show_bytes(low), super::value::show_bytes(high)),
         Kind::Text | Kind::Private => "text".to_owned(),
         Kind::Listen => "address:port".to_owned(),
         Kind::Url(schemes) => schemes.iter().map(|scheme| format!("`{scheme}://`")).collect::<Vec<_>>().join(", "),

@@ -23,6 +23,8 @@ pub enum Kind {
     Ratio(f64, f64),
     /// A number and a unit (`ms`, `s`, `min`, `h`, `d`), within both bounds.
     Span(Duration, Duration),
+    /// A number and a unit (`B`, `KiB`, `MiB`, `GiB`, `TiB`), within both bounds in bytes.
+    Bytes(u64, u64),
     /// Any text.
     Text,
     /// Text that names people or numbers: shown by its length only.
@@ -123,6 +125,10 @@ const fn parameter(path: &'static str, kind: Kind, default: &'static str, doc: &
     Key { path, kind, default, alias: None, is_parameter: true, later: false, doc }
 }
 
+/// Largest `disk.reserve`: it is allocated whole.
+const LARGEST_RESERVE: u64 = 64 << 30;
+/// Largest `disk.min_free`: above any disk that is bought today.
+const LARGEST_MIN_FREE: u64 = 1 << 50;
 const MS: Duration = Duration::from_millis(1);
 const SEC: Duration = Duration::from_secs(1);
 /// Largest `upstream.close_deadline`.
@@ -260,9 +266,12 @@ pub const KEYS: &[Key] = &[
     key("redaction.partials", Kind::Bool, "false", "Lets interim text out to endpoints that ask for `transcript.partial`, digits and number words masked; else it is withheld."),
     key("redaction.menu_digits", Kind::Bool, "false", "Shows single keypad digits where no secret was asked for; else all are masked."),
 
-    key("retention.calls", Kind::Span(HOUR, DECADE), "30 d", "How long an ended call is kept.").later(),
-    key("retention.attempts", Kind::Span(HOUR, DECADE), "30 d", "How long the record of delivery attempts is kept.").later(),
-    key("retention.parked", Kind::Span(HOUR, DECADE), "90 d", "How long an undelivered event is kept.").later(),
+    key("retention.calls", Kind::Span(HOUR, DECADE), "30 d", "How long an ended call is kept whose events were all delivered; then text, audio and deliveries are erased."),
+    key("retention.attempts", Kind::Span(HOUR, DECADE), "30 d", "How long the record of a delivery's attempts is kept once it is delivered or parked."),
+    key("retention.parked", Kind::Span(HOUR, DECADE), "90 d", "How long a parked delivery is kept, from its event on; then the delivery goes, and with it what kept its call."),
+
+    key("disk.reserve", Kind::Bytes(0, LARGEST_RESERVE), "64 MiB", "Disk space taken ahead, as the file `reserve` in `data_dir`; given up when the disk is full, so that the events of live calls still land. `0 B`: none."),
+    key("disk.min_free", Kind::Bytes(0, LARGEST_MIN_FREE), "256 MiB", "With less left on the disk of `data_dir` no new call is taken; live calls go on. `0 B`: not looked at."),
 
     key("drain.deadline", Kind::Span(MS, DAY), "600 s", "How long SIGTERM waits for live calls to end by themselves."),
     key("capture", Kind::Section, "", "Records incoming calls as fixtures, redacted.").later(),

@@ -94,9 +94,10 @@ fn every_default_of_the_contract_holds() {
     assert_eq!((config.drain.deadline, config.upstream.close_deadline), (seconds(600), seconds(5)));
     assert_eq!((config.upstream.catch_up, config.spool.per_track), (seconds(60), seconds(3_600)));
     let shown = config.effective();
-    let later = ["upstream.max_sessions", "retention.calls", "retention.attempts", "retention.parked"];
-    let later = later.map(|path| shown.iter().find(|line| line.key == path).map(|line| line.value.as_str()));
-    assert_eq!(later, [Some("100"), Some("30 d"), Some("30 d"), Some("90 d")]);
+    let paths =
+        ["upstream.max_sessions", "retention.calls", "retention.attempts", "retention.parked", "disk.reserve", "disk.min_free"];
+    let values = paths.map(|path| shown.iter().find(|line| line.key == path).map(|line| line.value.as_str()).unwrap_or_default());
+    assert_eq!(values, ["100", "30 d", "30 d", "90 d", "64 MiB", "256 MiB"]);
     assert_eq!(config.twilio.after, r#"<Pause length="3600"/>"#);
     assert!(!config.twilio.allow_unsigned && !config.twilio.require_token && !config.ingest.allow_unauthenticated);
     assert!(
@@ -240,6 +241,9 @@ fn numbers_stay_in_their_bounds() {
         ("UPSTREAM_MAX_SESSIONS", ["100", "100"], ["0", "-1"]),
         ("INGEST_MAX_CALLS", ["1", "100000"], ["0", "1e3"]),
         ("UPSTREAM_DIARIZE", ["true", "false"], ["yes", "1"]),
+        ("DISK_RESERVE", ["0 B", "64GiB"], ["65 GiB", "64 MB"]),
+        ("DISK_MIN_FREE", ["1 TiB", "1536 KiB"], ["256", "-1 B"]),
+        ("RETENTION_PARKED", ["1 h", "3652 d"], ["59 min", "forever"]),
         ("LOG_FORMAT", ["json", "pretty"], ["text", "JSON"]),
         ("LISTEN", ["0.0.0.0:1", "[::1]:0"], ["8080", "localhost:1"]),
         ("PUBLIC_URL", ["https://a.example", "http://a:8080/"], ["wss://a.example", "https://a.example/x"]),
@@ -265,7 +269,6 @@ fn numbers_stay_in_their_bounds() {
 fn what_is_not_built_is_refused_by_name_and_its_default_is_not() {
     let refused = [
         ("PULSE_BRIDGE_DATABASE_URL", "postgres://u:hunter2@h/db", "database_url"),
-        ("PULSE_BRIDGE_RETENTION_CALLS", "7 d", "retention.calls"),
         ("PULSE_BRIDGE_ENGINE_MODEL", "accurate", "engine.model"),
         ("PULSE_BRIDGE_AUDIOHOOK_SECRET", "hunter2", "audiohook.secret"),
         ("PULSE_BRIDGE_CAPTURE_DIR", "hunter2", "capture"),

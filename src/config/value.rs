@@ -40,6 +40,7 @@ pub(super) enum Value {
     Int(u64),
     Ratio(f64),
     Span(Duration),
+    Bytes(u64),
     Text(String),
     Listen(SocketAddr),
     Url(Url),
@@ -135,6 +136,13 @@ fn scalar(key: &Key, text: &str) -> Result<Value, String> {
             Some(_) => Err(format!("{path} is {text}; it must be from {} to {}", show_span(low), show_span(high))),
             None => Err(format!("{path} is {text:?}; write a number and a unit (ms, s, min, h, d), e.g. \"{}\"", key.default)),
         },
+        Kind::Bytes(low, high) => match read_bytes(text) {
+            Some(bytes) if (low..=high).contains(&bytes) => Ok(Value::Bytes(bytes)),
+            Some(_) => Err(format!("{path} is {text}; it must be from {} to {}", show_bytes(low), show_bytes(high))),
+            None => {
+                Err(format!("{path} is {text:?}; write a number and a unit (B, KiB, MiB, GiB, TiB), e.g. \"{}\"", key.default))
+            }
+        },
         Kind::SwitchOr(low, high) => match text.parse() {
             _ if matches!(text, "true" | "false") => Ok(Value::Text(text.to_owned())),
             Ok(number) if (low..=high).contains(&number) => Ok(Value::Text(text.to_owned())),
@@ -201,6 +209,25 @@ pub(super) fn show_span(span: Duration) -> String {
     }
 }
 
+/// The units of sizes, the largest first.
+const SIZES: [(&str, u64); 5] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+/// A number and a unit, with or without a space between.
+fn read_bytes(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let (_, size) = SIZES.iter().find(|(name, _)| *name == unit.trim())?;
+    number.parse::<u64>().ok()?.checked_mul(*size)
+}
+
+/// The shortest way to write a size that [`read_bytes`] reads back to the same.
+#[must_use]
+pub fn show_bytes(bytes: u64) -> String {
+    let fits = SIZES.iter().find(|(_, size)| bytes >= *size && bytes.is_multiple_of(*size));
+    let (name, size) = fits.copied().unwrap_or(("B", 1));
+    format!("{} {name}", bytes / size)
+}
+
 /// The last four characters of a long secret, nothing of a short one.
 #[must_use]
 pub fn mask(secret: &SecretString) -> String {
@@ -234,6 +261,7 @@ pub(super) fn show(key: &Key, value: &Value) -> String {
         Value::Int(number) => number.to_string(),
         Value::Ratio(number) => number.to_string(),
         Value::Span(span) => show_span(*span),
+        Value::Bytes(bytes) => show_bytes(*bytes),
         Value::Text(text) if key.kind == Kind::Private && text != key.default => format!("set, {} characters", text.len()),
         Value::Text(text) if text.is_empty() => "none".to_owned(),
         Value::Text(text) => text.clone(),

@@ -7,10 +7,8 @@ use std::path::Path;
 use super::{Check, State, under};
 use crate::store::Inspection;
 
-/// With less than this left, an outbox that cannot deliver may fill the disk within a day.
+/// With less than this left beyond what calls need, an outbox that cannot deliver may end them within a day.
 const LITTLE_BYTES: u64 = 1_000_000_000;
-/// With less than this left, a few busy minutes fill it.
-const TOO_LITTLE_BYTES: u64 = 100_000_000;
 /// Group and others.
 const NOT_ITS_OWNER: u32 = 0o077;
 
@@ -48,6 +46,8 @@ pub(super) struct Facts {
     pub(super) folder: Folder,
     /// Left for this user.
     pub(super) free_bytes: Option<u64>,
+    /// `disk.min_free`, and `disk.reserve` where that is not taken yet.
+    pub(super) needed_bytes: u64,
     pub(super) sqlite: &'static str,
     /// `None`: not through in time to say anything.
     pub(super) database: Option<Inspection>,
@@ -64,7 +64,7 @@ pub(super) fn judge(data_dir: &Path, facts: &Facts) -> Vec<Check> {
     let found = folder(&name, facts.folder, "data_dir (PULSE_BRIDGE_DATA_DIR)")
         .into_iter()
         .chain(folder(&inside("spool"), facts.spool, "data_dir (PULSE_BRIDGE_DATA_DIR)"))
-        .chain(space(&name, facts.free_bytes))
+        .chain(space(&name, facts))
         .chain(facts.database.as_ref().and_then(|found| database(&inside("bridge.sqlite"), found)))
         .chain(readable(&inside("bridge.sqlite"), facts.database_mode))
         .chain(key(&inside(crate::keys::KEY_FILE), &facts.key));
@@ -106,12 +106,18 @@ fn folder(name: &str, folder: Folder, setting: &str) -> Option<Check> {
     Some(fail(text, advice))
 }
 
-fn space(name: &str, free_bytes: Option<u64>) -> Option<Check> {
-    let free = free_bytes.filter(|free| *free < LITTLE_BYTES)?;
-    let text = format!("{name} has {} left", size(free));
-    let advice = "make room, or set data_dir (PULSE_BRIDGE_DATA_DIR) to a larger disk; a full one takes no calls";
-    let state = if free < TOO_LITTLE_BYTES { State::Fail } else { State::Warn };
-    Some(Check::new("data", state, text).advise(advice))
+/// The same bound as the bridge's own, so that both say the same.
+fn space(name: &str, facts: &Facts) -> Option<Check> {
+    let needed = facts.needed_bytes;
+    let free = facts.free_bytes.filter(|free| *free < needed.saturating_add(LITTLE_BYTES))?;
+    let is_short = free < needed;
+    let (state, what) = if is_short {
+        (State::Fail, format!("{name} has {} left: no new call is taken below {}", size(free), size(needed)))
+    } else {
+        (State::Warn, format!("{name} has {} left, and takes no new call below {}", size(free), size(needed)))
+    };
+    let advice = "make room, set data_dir (PULSE_BRIDGE_DATA_DIR) to a larger disk, or keep less: retention.calls, disk.min_free";
+    Some(Check::new("data", state, what).advise(advice))
 }
 
 fn database(file: &str, found: &Inspection) -> Option<Check> {
@@ -171,6 +177,7 @@ mod tests {
         Facts {
             folder: Folder::Ready,
             free_bytes: Some(41_300_000_000),
+            needed_bytes: 256 << 20,
             sqlite: "3.54.1",
             database: Some(Inspection::Sound),
             database_mode: Some(0o600),
@@ -221,7 +228,7 @@ mod tests {
             with(|facts| facts.folder = Folder::NotWritable),
             with(|facts| facts.folder = Folder::CannotBeMade),
             with(|facts| facts.spool = Folder::Taken),
-            with(|facts| facts.free_bytes = Some(999_999_999)),
+            with(|facts| facts.free_bytes = Some(1_268_435_455)),
             with(|facts| facts.free_bytes = Some(4_096)),
             Facts { database: Some(damaged), ..sound() },
             with(|facts| facts.database = Some(Inspection::TooNew(7))),
@@ -239,11 +246,11 @@ mod tests {
           → make it for this user, or set data_dir (PULSE_BRIDGE_DATA_DIR)
         Fail ./data/spool is not a folder
           → move it away, or set data_dir (PULSE_BRIDGE_DATA_DIR)
-        Ok ./data, 999 MB free, SQLite 3.54.1, integrity ok, key k1
-        Warn ./data has 999 MB left
-          → make room, or set data_dir (PULSE_BRIDGE_DATA_DIR) to a larger disk; a full one takes no calls
-        Fail ./data has 4.0 kB left
-          → make room, or set data_dir (PULSE_BRIDGE_DATA_DIR) to a larger disk; a full one takes no calls
+        Ok ./data, 1.2 GB free, SQLite 3.54.1, integrity ok, key k1
+        Warn ./data has 1.2 GB left, and takes no new call below 268 MB
+          → make room, set data_dir (PULSE_BRIDGE_DATA_DIR) to a larger disk, or keep less: retention.calls, disk.min_free
+        Fail ./data has 4.0 kB left: no new call is taken below 268 MB
+          → make room, set data_dir (PULSE_BRIDGE_DATA_DIR) to a larger disk, or keep less: retention.calls, disk.min_free
         Fail ./data/bridge.sqlite is damaged (row 3 missing from index calls_by_time)
           → stop the bridge, keep a copy of the folder, then try sqlite3's .recover; moved away, a new one is made and what was not delivered is lost
         Fail ./data/bridge.sqlite was written by a later version (tables 7)

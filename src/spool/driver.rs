@@ -3,6 +3,7 @@
 //! Promises: [`SpoolTrack::append`] never waits, and says when it could not take the audio; what was taken is handed to the
 //! system at once and synced every [`SYNC_EVERY`]; a file is deleted when all of it is covered; reading back cuts torn tails.
 
+mod disk;
 mod files;
 mod reader;
 
@@ -12,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -21,8 +22,11 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use self::files::Files;
-pub use self::reader::Reader;
+use self::{disk::Disk, files::Files};
+pub use self::{
+    disk::{Change, Witness},
+    reader::Reader,
+};
 use super::{FRAME_MAX_BYTES, FileName, Frame, Run, scan, seal::DataKey};
 use crate::{
     clock,
@@ -65,6 +69,8 @@ struct Shared {
     key: TrackKey,
     data_key: DataKey,
     covered: AtomicU64,
+    /// Audio before this is given up although nothing covers it.
+    given_up: AtomicU64,
     /// Behind the last audio that was taken.
     end: AtomicU64,
     /// Its files on disk, by offset; written by the writer, so that a read need not list the folder.
@@ -100,6 +106,8 @@ struct Counters {
     refused: AtomicU64,
     /// What failed last, until it works again.
     failing: Mutex<Option<String>>,
+    /// Whether that was for want of space.
+    is_full: AtomicBool,
 }
 
 /// The spool; clones share it. The thread ends when the last clone and track are gone.
@@ -148,8 +156,20 @@ impl Spool {
     /// # Errors
     /// If the folder cannot be made or the thread not started.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        Self::open_on(folder, Disk::default())
+    }
+
+    /// As [`Spool::open`]; `witness` is told of every change to a file or folder.
+    ///
+    /// # Errors
+    /// As [`Spool::open`].
+    #[doc(hidden)]
+    pub fn open_watched(folder: &Path, witness: Witness) -> io::Result<Self> {
+        Self::open_on(folder, Disk::new(Some(witness)))
+    }
+
+    fn open_on(folder: &Path, disk: Disk) -> io::Result<Self> {
+        disk.make_folder(folder)?;
         let (commands, received) = mpsc::channel();
         let counters = Arc::new(Counters::default());
         let controls = Mutex::default();
@@ -161,7 +181,7 @@ impl Spool {
         let take_controls = move || weak.upgrade().map(|inner| std::mem::take(&mut *inner.controls())).unwrap_or_default();
         thread::Builder::new()
             .name("spool-writer".into())
-            .spawn(move || write_all(&received, &take_controls, Files::new(folder, counters)))?;
+            .spawn(move || write_all(&received, &take_controls, Files::new(disk, folder, counters)))?;
         Ok(Self(spool))
     }
 
@@ -184,6 +204,7 @@ impl Spool {
             key,
             data_key: data_key.clone(),
             covered: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
             end: AtomicU64::new(0),
             files: Mutex::new(files),
         };
@@ -200,6 +221,12 @@ impl Spool {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.0.counters.failing().clone()
+    }
+
+    /// Whether [`Spool::trouble`] is that the disk, or this user's share of it, is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.counters.is_full.load(Ordering::Relaxed)
     }
 
     /// Waits until all that was appended before is synced.
@@ -353,7 +380,7 @@ fn answer(control: Control, files: &mut Files) {
             let _ = done.send(());
         }
         // Read by the one who writes, so that no frame of a stream that is still open is half there.
-        Control::Recover(session, data_key, done) => drop(done.send(recover(files.folder(), &session, &data_key))),
+        Control::Recover(session, data_key, done) => drop(done.send(recover(files.disk(), files.folder(), &session, &data_key))),
         Control::Remove(session, done) => {
             files.remove(&session);
             let _ = done.send(());
@@ -361,7 +388,7 @@ fn answer(control: Control, files: &mut Files) {
     }
 }
 
-fn recover(folder: &Path, session: &SessionId, data_key: &DataKey) -> io::Result<Vec<Recovered>> {
+fn recover(disk: &Disk, folder: &Path, session: &SessionId, data_key: &DataKey) -> io::Result<Vec<Recovered>> {
     let mut tracks = BTreeMap::<TrackKey, Recovered>::new();
     for name in names(folder)?.into_iter().filter(|name| name.session == *session) {
         let path = folder.join(name.render().expect("a name that was parsed can be written"));
@@ -369,7 +396,8 @@ fn recover(folder: &Path, session: &SessionId, data_key: &DataKey) -> io::Result
         let found = scan(&bytes, data_key, session, name.track);
         let torn = bytes.len() - found.whole_bytes;
         if torn > 0 {
-            fs::OpenOptions::new().write(true).open(&path)?.set_len(found.whole_bytes as u64)?;
+            let file = fs::OpenOptions::new().write(true).open(&path)?;
+            disk.cut(&path, &file, found.whole_bytes as u64)?;
         }
         let track = tracks.entry(name.track).or_insert_with(|| Recovered::empty(name.track));
         found.frames.iter().for_each(|frame| track.add(frame));

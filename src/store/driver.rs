@@ -20,12 +20,16 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
 };
 
+mod upkeep;
+
+use self::upkeep::Fold;
 use super::{
     Backlog, CallFilter, Committed, Delivery, DeliveryFilter, LiveSession, Outgoing, Page, PendingDelivery, Session, StoreError,
-    StoredAttempt, StoredEvent, StoredSegment, Write, read, schema, write,
+    StoredAttempt, StoredEvent, StoredSegment, Write, read, schema, sealed::Keyring, write,
 };
 use crate::{
     clock,
+    keys::MasterKeys,
     media::{EndpointName, SessionId, StreamSid},
     webhook::DeliveryId,
 };
@@ -38,13 +42,18 @@ const WRITES_MAX: usize = 4096;
 const READS_MAX: usize = 256;
 /// How often a database that failed is tried again while nobody writes.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// A check of the whole file that takes longer is told of, so that a slow start has its reason in the log.
+const SLOW_CHECK: Duration = Duration::from_secs(2);
 /// One long listing must not hold up the outbox, so there are two.
 const READERS: usize = 2;
 
 type Question = Box<dyn FnOnce(&Connection) + Send>;
+type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 
 enum Request {
     Unit(Vec<Write>, oneshot::Sender<Result<Committed, StoreError>>),
+    /// Upkeep that commits by itself; whether what it replaces must be gone from the log too.
+    Work(Work, bool),
     Close(oneshot::Sender<()>),
 }
 
@@ -56,18 +65,28 @@ pub struct Store {
     turn: Arc<AtomicUsize>,
     places: watch::Receiver<u64>,
     writable: watch::Receiver<bool>,
+    keys: Arc<Keyring>,
 }
 
 impl Store {
     /// Opens or makes the database at `path` (its folder must be there) and starts the threads, which end when the last clone is gone.
+    /// Reads the whole file once to see that it is sound.
     ///
     /// # Errors
-    /// If `SQLite` is too old, the file was written by a later version, or the disk refuses.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    /// If `SQLite` is too old, the file is damaged or was written by a later version, or the disk refuses.
+    pub fn open(path: &Path, masters: Arc<MasterKeys>) -> Result<Self, StoreError> {
         make_private(path)?;
+        let keys = Arc::new(Keyring::new(masters, clock::random));
         let mut connection = Connection::open(path)?;
-        schema::prepare(&connection)?;
-        schema::migrate(&mut connection)?;
+        let began = clock::now();
+        schema::prepare_whole(&connection, path)?;
+        let took = clock::now().duration_since(began);
+        if took > SLOW_CHECK {
+            tracing::info!(seconds = took.as_secs(), "the database was checked and is sound; a large one takes its time");
+        }
+        schema::migrate(&mut connection, &keys)?;
+        // What was erased right before a crash goes with the log that the crash left.
+        let fold = Fold::due_unless(schema::fold(&connection)?);
         let place = write::last_place(&connection)?;
         let (announce, places) = watch::channel(place);
         let (writer, requests) = mpsc::channel(WRITES_MAX);
@@ -75,9 +94,10 @@ impl Store {
         let (tell, writable) = watch::channel(true);
         let numbers = write::Numbers::behind(place);
         let waiting = waiting()?;
-        let writer_thread = Writer { connection, requests, numbers, places: announce, writable: tell, waiting };
+        let ring = Arc::clone(&keys);
+        let writer_thread = Writer { connection, requests, numbers, places: announce, writable: tell, waiting, keys: ring, fold };
         start("store-writer", move || writer_thread.run())?;
-        Ok(Self { writer, readers, turn: Arc::default(), places, writable })
+        Ok(Self { writer, readers, turn: Arc::default(), places, writable, keys })
     }
 
     /// Stores a unit: all of it, or nothing and an error.
@@ -91,6 +111,12 @@ impl Store {
     #[must_use]
     pub fn is_writable(&self) -> bool {
         *self.writable.borrow()
+    }
+
+    /// Changes when [`Store::is_writable`] does.
+    #[must_use]
+    pub fn writable(&self) -> watch::Receiver<bool> {
+        self.writable.clone()
     }
 
     /// Whether a stream of this name was ever there.
@@ -114,8 +140,14 @@ impl Store {
     }
 
     /// Sessions without an end, oldest first.
-    pub async fn unfinished(&self) -> Result<Vec<LiveSession>, StoreError> {
+    pub async fn unfinished(&self) -> Result<Vec<SessionId>, StoreError> {
         self.ask(read::unfinished).await
+    }
+
+    /// A session that has no end yet, with all that its end needs; `None` where there is none of this name.
+    pub async fn live(&self, session: &SessionId) -> Result<Option<LiveSession>, StoreError> {
+        let (session, keys) = (session.clone(), Arc::clone(&self.keys));
+        self.ask(move |connection| read::live(connection, &keys, session.as_str())).await
     }
 
     /// Sessions, newest first.
@@ -131,14 +163,20 @@ impl Store {
 
     /// At most `limit` events of a session behind `after_seq`, in order.
     pub async fn events(&self, session: &SessionId, after_seq: u64, limit: u32) -> Result<Vec<StoredEvent>, StoreError> {
-        let session = session.clone();
-        self.ask(move |connection| read::events(connection, session.as_str(), after_seq, limit)).await
+        let (keys, session) = (Arc::clone(&self.keys), session.clone());
+        self.ask(move |connection| read::events(connection, &keys, &session, after_seq, limit)).await
     }
 
     /// A session's finals in the order of the merged transcript.
     pub async fn segments(&self, session: &SessionId) -> Result<Vec<StoredSegment>, StoreError> {
-        let session = session.clone();
-        self.ask(move |connection| read::segments(connection, session.as_str())).await
+        let (keys, session) = (Arc::clone(&self.keys), session.clone());
+        self.ask(move |connection| read::segments(connection, &keys, &session)).await
+    }
+
+    /// The same without those that cannot be opened; the log says that there are some.
+    pub async fn segments_that_open(&self, session: &SessionId) -> Result<Vec<StoredSegment>, StoreError> {
+        let (keys, session) = (Arc::clone(&self.keys), session.clone());
+        self.ask(move |connection| read::segments_that_open(connection, &keys, &session)).await
     }
 
     /// Deliveries, newest first.
@@ -148,7 +186,8 @@ impl Store {
 
     /// One delivery with its attempts.
     pub async fn delivery(&self, id: DeliveryId) -> Result<Option<(Delivery, Vec<StoredAttempt>)>, StoreError> {
-        self.ask(move |connection| read::delivery(connection, id)).await
+        let keys = Arc::clone(&self.keys);
+        self.ask(move |connection| read::delivery(connection, &keys, id)).await
     }
 
     /// At most `limit` pending deliveries to an endpoint behind a place, in the order of places.
@@ -159,7 +198,8 @@ impl Store {
 
     /// What a delivery posts; `None` if it is not pending any more.
     pub async fn outgoing(&self, id: DeliveryId) -> Result<Option<Outgoing>, StoreError> {
-        self.ask(move |connection| read::outgoing(connection, id)).await
+        let keys = Arc::clone(&self.keys);
+        self.ask(move |connection| read::outgoing(connection, &keys, id)).await
     }
 
     /// What waits for each endpoint that anything waits for.
@@ -188,6 +228,8 @@ struct Writer {
     writable: watch::Sender<bool>,
     /// Runs nothing; the thread waits for a request or for the next probe on it.
     waiting: Runtime,
+    keys: Arc<Keyring>,
+    fold: Fold,
 }
 
 impl Writer {
@@ -201,11 +243,20 @@ impl Writer {
                         units.push(unit);
                         answers.push(answer);
                     }
+                    Request::Work(work, then_fold) => {
+                        work(&mut self.connection);
+                        if then_fold {
+                            self.fold.due();
+                        }
+                    }
                     Request::Close(answer) => close = Some(answer),
                 }
                 next = if close.is_some() || units.len() >= GROUP_MAX { None } else { self.requests.try_recv().ok() };
             }
-            for (answer, outcome) in answers.into_iter().zip(self.commit(&units)) {
+            let outcomes = self.commit(&units);
+            // Before the answer, so that who is told that a session is erased can rely on it, unless a reader was in the way.
+            self.fold.try_if_due(&self.connection);
+            for (answer, outcome) in answers.into_iter().zip(outcomes) {
                 // A caller that went away meanwhile misses the answer, not the write.
                 let _ = answer.send(outcome);
             }
@@ -222,22 +273,30 @@ impl Writer {
     /// The next request. Where no call is taken because the last commit failed, none may ever come: then it is tried by itself.
     fn next(&mut self) -> Option<Request> {
         loop {
-            if *self.writable.borrow() {
+            let writable = *self.writable.borrow();
+            if writable && !self.fold.is_due() {
                 return self.requests.blocking_recv();
             }
+            let pause = if self.fold.is_due() { Fold::EVERY } else { PROBE_EVERY };
             let requests = &mut self.requests;
-            let waited = self.waiting.block_on(async { tokio::time::timeout(PROBE_EVERY, requests.recv()).await });
+            let waited = self.waiting.block_on(async { tokio::time::timeout(pause, requests.recv()).await });
             if let Ok(request) = waited {
                 return request;
             }
-            let outcome = write::probe(&mut self.connection);
-            self.found(outcome);
+            if !writable {
+                let outcome = write::probe(&mut self.connection);
+                self.found(outcome);
+            }
+            self.fold.try_if_due(&self.connection);
         }
     }
 
     fn commit(&mut self, units: &[Vec<Write>]) -> Vec<Result<Committed, StoreError>> {
         self.numbers.fresh(clock::ulid());
-        let outcomes = write::commit(&mut self.connection, units, &mut self.numbers);
+        let outcomes = write::commit(&mut self.connection, &self.keys, units, &mut self.numbers);
+        if units.iter().flatten().any(|write| matches!(write, Write::Erase(_))) {
+            self.fold.due();
+        }
         let failed = |outcome: &Result<Committed, StoreError>| match outcome {
             Err(error @ StoreError::Database(_)) => Err(error.clone()),
             _ => Ok(()),

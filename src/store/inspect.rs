@@ -96,7 +96,13 @@ mod tests {
     use std::{collections::BTreeMap, fs};
 
     use super::*;
-    use crate::store::driver::tests::Folder;
+    use crate::{
+        clock,
+        store::{
+            driver::tests::{Folder, masters},
+            sealed::Keyring,
+        },
+    };
 
     #[test]
     fn a_sound_database_is_found_sound_running_or_not_and_nothing_changes() {
@@ -185,7 +191,7 @@ mod tests {
     fn made(path: &Path) -> Connection {
         let mut connection = Connection::open(path).unwrap();
         schema::prepare(&connection).unwrap();
-        schema::migrate(&mut connection).unwrap();
+        schema::migrate(&mut connection, &Keyring::new(masters("k1"), clock::random)).unwrap();
         connection
     }
 

@@ -2,14 +2,16 @@
 //!
 //! Promises: one `Vec<Write>` is one atomic unit: all of it is on stable storage when [`driver::Store::commit`] answers, or
 //! none of it ever is. A session's events are numbered from 1 without gaps and have exactly one `call.completed`; both are
-//! held by the tables, not by the caller's care. Only redacted text gets in.
+//! held by the tables, not by the caller's care. Only redacted text gets in, and whatever anybody said or typed lies on the disk sealed.
 
 pub mod driver;
 mod inspect;
 mod read;
+mod rewrap;
 mod rows;
 mod saved;
 mod schema;
+mod sealed;
 mod write;
 
 pub use driver::Store;
@@ -50,6 +52,17 @@ pub enum Write {
         key: TrackKey,
         /// What the party is to the operator.
         role: Role,
+    },
+    /// A media socket is over.
+    StreamEnded {
+        /// Whose.
+        session: SessionId,
+        /// Which; its number in the session.
+        stream: u32,
+        /// Where its audio ended, on the call's clock in milliseconds; 0 where none came.
+        at_ms: u64,
+        /// Why.
+        reason: EndReason,
     },
     /// An event with a delivery for each endpoint named; its `seq` must be the session's next.
     Event {
@@ -100,6 +113,13 @@ pub enum Write {
         attempt: Attempt,
         /// What follows.
         standing: Standing,
+    },
+    /// Not to be tried until somebody asks for it: there is nothing that could be sent.
+    Park {
+        /// Which.
+        delivery: DeliveryId,
+        /// Why, in our words.
+        reason: String,
     },
     /// Send it again from the schedule's start, whatever state it is in.
     Retry(DeliveryId),
@@ -198,13 +218,39 @@ pub enum StoreError {
     /// The file was written by a later version of this program.
     #[error("the database has version {0}, later than this program knows: use the program that wrote it")]
     TooNew(i64),
+    /// The file is not what was written.
+    #[error(
+        "{0} is damaged ({1}): keep a copy of its folder, then bring it back from a backup or rebuild it with sqlite3's .recover; \
+         moved away, a new one is made and what was not delivered is lost"
+    )]
+    Damaged(String, String),
+    /// A text is sealed under a master key of this name that the settings do not have.
+    #[error("this is sealed under the master key {0}, which is not set: add it to `key` (PULSE_BRIDGE_KEY) again")]
+    NoKey(String),
+    /// A sealed text, of the kind named, is not what was sealed there.
+    #[error("a stored {0} does not open: it or its key was changed on the disk")]
+    Unopened(&'static str),
     /// The disk or the file.
     #[error("the database failed: {0}")]
     Database(String),
 }
 
+impl StoreError {
+    /// Whether it is about one sealed text that does not open, now or on another try; everything else can be read.
+    #[must_use]
+    pub const fn is_unreadable(&self) -> bool {
+        matches!(self, Self::NoKey(_) | Self::Unopened(_))
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.to_string())
+        match error {
+            // What is found out while a row is read comes out of rusqlite in this wrapping.
+            rusqlite::Error::FromSqlConversionFailure(_, _, why) if why.is::<Self>() => {
+                why.downcast().map_or_else(|_| Self::Unopened("row"), |why| *why)
+            }
+            error => Self::Database(error.to_string()),
+        }
     }
 }

@@ -9,7 +9,9 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params, types::Type};
 
 use super::{
     Backlog, CallFilter, Delivery, DeliveryFilter, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, PendingDelivery, Session,
-    StoredAttempt, StoredEvent, StoredSegment, StoredTrack, saved, write::int,
+    StoreError, StoredAttempt, StoredEvent, StoredSegment, StoredTrack, StreamEnd, saved,
+    sealed::{self, Keyring, Place},
+    write::int,
 };
 use crate::{
     media::{EndpointName, Gap, Offset, SessionId, Track, bytes_to_ms},
@@ -43,24 +45,46 @@ pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Answer<Page
     Ok(page(items, filter.limit, |session| session.start.id.to_string()))
 }
 
-pub(super) fn unfinished(connection: &Connection) -> Answer<Vec<LiveSession>> {
-    let sql = "SELECT id FROM sessions WHERE ended_wall_ms IS NULL ORDER BY id";
-    let ids: Vec<String> = all(connection, sql, (), |row| row.get(0))?;
-    ids.iter().map(|id| live(connection, id)).collect()
+pub(super) fn unfinished(connection: &Connection) -> Answer<Vec<SessionId>> {
+    all(connection, "SELECT id FROM sessions WHERE ended_wall_ms IS NULL ORDER BY id", (), |row| saved::named(row, 0))
 }
 
-fn live(connection: &Connection, id: &str) -> Answer<LiveSession> {
+pub(super) fn live(connection: &Connection, keys: &Keyring, id: &str) -> Answer<Option<LiveSession>> {
+    let sql = "SELECT 1 FROM sessions WHERE id = ? AND ended_wall_ms IS NULL";
+    let is_live = connection.prepare_cached(sql)?.exists([id])?;
+    is_live.then(|| live_session(connection, keys, id)).transpose()
+}
+
+/// What of it cannot be opened is left out, so that it can be ended all the same.
+fn live_session(connection: &Connection, keys: &Keyring, id: &str) -> Answer<LiveSession> {
     let last: i64 = connection
         .prepare_cached("SELECT coalesce(max(seq), 0) FROM events WHERE session_id = ?")?
         .query_row([id], |row| row.get(0))?;
     let streams = "SELECT stream, stream_sid, at_ms FROM streams WHERE session_id = ? ORDER BY stream";
+    let mut session = session(connection, id)?;
+    let named = session.start.id.clone();
+    let contexts = "SELECT context FROM sessions WHERE id = ?";
+    let mut context = those_that_open(connection, contexts, &named, |row| {
+        let json = keys.open(connection, &named, Place::Context(&named), row.get_ref(0)?.as_blob()?)?;
+        serde_json::from_slice(&json).map_err(|_| unreadable(0, "context"))
+    })?;
+    session.start.context = context.pop().unwrap_or_default();
     Ok(LiveSession {
-        session: session(connection, id)?,
+        session,
         streams: all(connection, streams, [id], |row| Ok((row.get(0)?, saved::named(row, 1)?, saved::uint(row, 2)?)))?,
+        ends: ends(connection, id)?,
         next_seq: last.unsigned_abs() + 1,
-        segments: segments(connection, id)?,
-        gaps: gaps(connection, id)?,
-        placeholders: placeholders(connection, id)?,
+        segments: segments_that_open(connection, keys, &named)?,
+        gaps: gaps(connection, keys, &named)?,
+        placeholders: placeholders(connection, keys, &named)?,
+    })
+}
+
+fn ends(connection: &Connection, id: &str) -> Answer<Vec<StreamEnd>> {
+    let sql =
+        "SELECT stream, ended_at_ms, end_reason FROM streams WHERE session_id = ? AND ended_at_ms IS NOT NULL ORDER BY stream";
+    all(connection, sql, [id], |row| {
+        Ok(StreamEnd { stream: row.get(0)?, at_ms: saved::uint(row, 1)?, reason: saved::end_reason(row, 2)? })
     })
 }
 
@@ -68,7 +92,7 @@ fn session(connection: &Connection, id: &str) -> Answer<Session> {
     let mut session = connection
         .prepare_cached(
             "SELECT id, call_sid, dialect, account_sid, direction, from_last4, to_last4, webhook, started_wall_ms, key_id, data_key,
-             context, ended_wall_ms, end_reason, duration_ms, complete FROM sessions WHERE id = ?",
+             ended_wall_ms, end_reason, duration_ms, complete FROM sessions WHERE id = ?",
         )?
         .query_row([id], saved::session)?;
     session.tracks = all(
@@ -87,33 +111,57 @@ fn session(connection: &Connection, id: &str) -> Answer<Session> {
     Ok(session)
 }
 
-pub(super) fn segments(connection: &Connection, id: &str) -> Answer<Vec<StoredSegment>> {
-    let sql = "SELECT seq, stream, body FROM segments WHERE session_id = ? ORDER BY start_ms, seq";
-    all(connection, sql, [id], |row| {
-        let (seq, stream, json): (_, _, Vec<u8>) = (saved::uint(row, 0)?, row.get(1)?, row.get(2)?);
-        saved::segment(seq, stream, json.into()).ok_or_else(|| unreadable(2, "segment"))
+const SEGMENTS: &str = "SELECT seq, stream, id, body FROM segments WHERE session_id = ? ORDER BY start_ms, seq";
+
+pub(super) fn segments(connection: &Connection, keys: &Keyring, session: &SessionId) -> Answer<Vec<StoredSegment>> {
+    all(connection, SEGMENTS, [session.as_str()], |row| segment(connection, keys, session, row))
+}
+
+pub(super) fn segments_that_open(connection: &Connection, keys: &Keyring, session: &SessionId) -> Answer<Vec<StoredSegment>> {
+    those_that_open(connection, SEGMENTS, session, |row| segment(connection, keys, session, row))
+}
+
+fn segment(connection: &Connection, keys: &Keyring, session: &SessionId, row: &Row<'_>) -> Answer<StoredSegment> {
+    let (seq, stream, id): (_, _, String) = (saved::uint(row, 0)?, row.get(1)?, row.get(2)?);
+    let json = keys.open(connection, session, Place::Segment(&id), row.get_ref(3)?.as_blob()?)?;
+    saved::segment(seq, stream, json.into()).ok_or_else(|| unreadable(3, "segment"))
+}
+
+fn gaps(connection: &Connection, keys: &Keyring, session: &SessionId) -> Answer<Vec<(Track, Gap)>> {
+    let sql = "SELECT seq, body FROM events WHERE session_id = ? AND kind = 'transcript.gap' ORDER BY seq";
+    those_that_open(connection, sql, session, |row| {
+        let (_, body) = body(connection, keys, session, row)?;
+        saved::gap(&body).ok_or_else(|| unreadable(1, "gap"))
     })
 }
 
-fn gaps(connection: &Connection, id: &str) -> Answer<Vec<(Track, Gap)>> {
-    let sql = "SELECT body FROM events WHERE session_id = ? AND kind = 'transcript.gap' ORDER BY seq";
-    all(connection, sql, [id], |row| {
-        let body: Vec<u8> = row.get(0)?;
-        saved::gap(&body).ok_or_else(|| unreadable(0, "gap"))
-    })
-}
-
-fn placeholders(connection: &Connection, id: &str) -> Answer<BTreeSet<String>> {
-    let sql = "SELECT body FROM events WHERE session_id = ?";
-    let of_each = all(connection, sql, [id], |row| Ok(saved::placeholders(&row.get::<_, Vec<u8>>(0)?)))?;
+fn placeholders(connection: &Connection, keys: &Keyring, session: &SessionId) -> Answer<BTreeSet<String>> {
+    let sql = "SELECT seq, body FROM events WHERE session_id = ?";
+    let of_each = those_that_open(connection, sql, session, |row| {
+        let (_, body) = body(connection, keys, session, row)?;
+        Ok(saved::placeholders(&body))
+    })?;
     Ok(of_each.into_iter().flatten().collect())
 }
 
-pub(super) fn events(connection: &Connection, id: &str, after_seq: u64, limit: u32) -> Answer<Vec<StoredEvent>> {
-    let sql = "SELECT seq, kind, body FROM events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?";
-    all(connection, sql, params![id, int(after_seq), limit], |row| {
-        Ok(StoredEvent { seq: saved::uint(row, 0)?, kind: row.get(1)?, body: row.get::<_, Vec<u8>>(2)?.into() })
+pub(super) fn events(
+    connection: &Connection,
+    keys: &Keyring,
+    session: &SessionId,
+    after_seq: u64,
+    limit: u32,
+) -> Answer<Vec<StoredEvent>> {
+    let sql = "SELECT seq, body, kind FROM events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?";
+    all(connection, sql, params![session.as_str(), int(after_seq), limit], |row| {
+        let (seq, body) = body(connection, keys, session, row)?;
+        Ok(StoredEvent { seq, kind: row.get(2)?, body: body.into() })
     })
+}
+
+/// An event's number and its bytes, from the first two columns.
+fn body(connection: &Connection, keys: &Keyring, session: &SessionId, row: &Row<'_>) -> Answer<(u64, Vec<u8>)> {
+    let seq = saved::uint(row, 0)?;
+    Ok((seq, keys.open(connection, session, Place::Event(session, seq), row.get_ref(1)?.as_blob()?)?))
 }
 
 const DELIVERY: &str = "SELECT d.id, d.session_id, s.call_sid, e.id, d.seq, e.kind, e.wall_ms, d.endpoint, d.state,
@@ -140,19 +188,27 @@ pub(super) fn matching(connection: &Connection, filter: &DeliveryFilter) -> Answ
     all(connection, &sql, bound, |row| saved::delivery(row, 0))
 }
 
-pub(super) fn delivery(connection: &Connection, id: DeliveryId) -> Answer<Option<(Delivery, Vec<StoredAttempt>)>> {
+pub(super) fn delivery(
+    connection: &Connection,
+    keys: &Keyring,
+    id: DeliveryId,
+) -> Answer<Option<(Delivery, Vec<StoredAttempt>)>> {
     let id = id.to_string();
     let sql = format!("{DELIVERY} WHERE d.id = ?");
     let Some(delivery) = connection.prepare_cached(&sql)?.query_row([&id], delivery_row).optional()? else { return Ok(None) };
     let sql = "SELECT n, wall_ms, took_ms, status, failure, answer FROM attempts WHERE delivery_id = ? ORDER BY n";
     let attempts = all(connection, sql, [&id], |row| {
+        let n = row.get(0)?;
+        let open = |blob: &[u8]| keys.open(connection, &delivery.session, Place::Answer(&id, n), blob);
+        let answer = row.get_ref(5)?.as_blob_or_null()?.map(open).transpose();
         Ok(StoredAttempt {
             n: row.get(0)?,
             wall_ms: saved::uint(row, 1)?,
             took_ms: saved::uint(row, 2)?,
             status: row.get(3)?,
             failure: row.get(4)?,
-            answer: row.get::<_, Option<Vec<u8>>>(5)?.map(Bytes::from),
+            // The rest of the history says enough without it.
+            answer: answer.or_else(|why| if sealed::is_unreadable(&why) { Ok(None) } else { Err(why) })?.map(Bytes::from),
         })
     })?;
     Ok(Some((delivery, attempts)))
@@ -195,15 +251,15 @@ pub(super) fn pending(
     })
 }
 
-pub(super) fn outgoing(connection: &Connection, id: DeliveryId) -> Answer<Option<Outgoing>> {
+pub(super) fn outgoing(connection: &Connection, keys: &Keyring, id: DeliveryId) -> Answer<Option<Outgoing>> {
     connection
         .prepare_cached(
-            "SELECT e.id, e.wall_ms, e.body FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
+            "SELECT e.seq, e.body, e.id, e.wall_ms, e.session_id FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
              WHERE d.id = ? AND d.state = 'pending'",
         )?
         .query_row([id.to_string()], |row| {
-            let body = row.get::<_, Vec<u8>>(2)?.into();
-            Ok(Outgoing { event_id: row.get(0)?, event_wall_ms: saved::uint(row, 1)?, body })
+            let (_, body) = body(connection, keys, &saved::named(row, 4)?, row)?;
+            Ok(Outgoing { event_id: row.get(2)?, event_wall_ms: saved::uint(row, 3)?, body: body.into() })
         })
         .optional()
 }
@@ -226,6 +282,26 @@ pub(super) fn backlogs(connection: &Connection) -> Answer<Vec<Backlog>> {
 
 fn all<T>(connection: &Connection, sql: &str, bound: impl Params, read: impl FnMut(&Row<'_>) -> Answer<T>) -> Answer<Vec<T>> {
     connection.prepare_cached(sql)?.query_map(bound, read)?.collect()
+}
+
+/// As [`all`], for one session, without the rows whose text does not open.
+fn those_that_open<T>(
+    connection: &Connection,
+    sql: &str,
+    session: &SessionId,
+    read: impl FnMut(&Row<'_>) -> Answer<T>,
+) -> Answer<Vec<T>> {
+    let (mut found, mut closed, mut last) = (Vec::new(), 0_u64, None);
+    for row in connection.prepare_cached(sql)?.query_map([session.as_str()], read)? {
+        match row {
+            Err(why) if sealed::is_unreadable(&why) => (closed, last) = (closed + 1, Some(StoreError::from(why))),
+            row => found.push(row?),
+        }
+    }
+    if let Some(why) = last {
+        tracing::error!(%session, texts = closed, %why, "part of what is stored of a call cannot be read; it goes on without");
+    }
+    Ok(found)
 }
 
 fn page_size(limit: u32) -> u32 {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Ended, NewSession};
 use crate::{
     event::Line,
-    media::{CallSid, EndpointName, Gap, Offset, SessionId, StreamSid, Track},
+    media::{CallSid, EndReason, EndpointName, Gap, Offset, SessionId, StreamSid, Track},
     segment::{Role, TrackKey},
     webhook::DeliveryId,
 };
@@ -15,7 +15,7 @@ use crate::{
 /// A session as it stands.
 #[derive(Clone)]
 pub struct Session {
-    /// How it began.
+    /// How it began; its context is read with a [`LiveSession`] alone and null elsewhere.
     pub start: NewSession,
     /// How it ended; `None` while live.
     pub ended: Option<Ended>,
@@ -43,6 +43,8 @@ pub struct LiveSession {
     pub session: Session,
     /// Its streams: number, SID, call clock of the first audio.
     pub streams: Vec<(u32, StreamSid, u64)>,
+    /// Those of them that ended, by number.
+    pub ends: Vec<StreamEnd>,
     /// The number its next event gets.
     pub next_seq: u64,
     /// Its finals in order.
@@ -51,6 +53,17 @@ pub struct LiveSession {
     pub gaps: Vec<(Track, Gap)>,
     /// Every placeholder in its events, e.g. `[PHONE_1]`.
     pub placeholders: BTreeSet<String>,
+}
+
+/// How a media socket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamEnd {
+    /// Its number in the session.
+    pub stream: u32,
+    /// Where its audio ended, on the call's clock in milliseconds; 0 where none came.
+    pub at_ms: u64,
+    /// Why.
+    pub reason: EndReason,
 }
 
 /// A stored final.
@@ -167,7 +180,7 @@ pub struct StoredAttempt {
     pub status: Option<u16>,
     /// Why there was none.
     pub failure: Option<String>,
-    /// The answer's first KiB; the receiver's words, so never for a log.
+    /// The answer's first KiB; the receiver's words, so never for a log. `None` too where it cannot be opened any more.
     pub answer: Option<Bytes>,
 }
 

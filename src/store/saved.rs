@@ -7,16 +7,16 @@ use serde::Deserialize;
 use super::{Ended, NewSession, Session, StoredSegment, read::unreadable};
 use crate::{
     event::{Direction, Line},
-    media::{Gap, Track},
+    media::{EndReason, Gap, Track},
     pii::Redacted,
     segment::{Role, TrackKey},
     spool::seal::WrappedKey,
     webhook::DeliveryId,
 };
 
+/// All but its context, which is sealed and wanted for a restart alone.
 pub(super) fn session(row: &Row<'_>) -> Result<Session> {
     let direction: String = row.get(4)?;
-    let context: String = row.get(11)?;
     let start = NewSession {
         id: named(row, 0)?,
         call_sid: named(row, 1)?,
@@ -28,16 +28,15 @@ pub(super) fn session(row: &Row<'_>) -> Result<Session> {
         webhook: row.get::<_, Option<String>>(7)?.map(|_| named(row, 7)).transpose()?,
         started_wall_ms: uint(row, 8)?,
         key: WrappedKey { key_id: row.get(9)?, sealed: row.get(10)? },
-        context: serde_json::from_str(&context).map_err(|_| unreadable(11, "context"))?,
+        context: serde_json::Value::Null,
     };
-    let ended = row.get::<_, Option<i64>>(12)?.map(|wall_ms| {
-        let reason: String = row.get(13)?;
-        let reason = serde_json::from_value(reason.into()).map_err(|_| unreadable(13, "end reason"))?;
+    let ended = row.get::<_, Option<i64>>(11)?.map(|wall_ms| {
+        let reason = end_reason(row, 12)?;
         Ok::<_, rusqlite::Error>(Ended {
             wall_ms: wall_ms.unsigned_abs(),
             reason,
-            duration_ms: uint(row, 14)?,
-            complete: row.get(15)?,
+            duration_ms: uint(row, 13)?,
+            complete: row.get(14)?,
         })
     });
     Ok(Session { start, ended: ended.transpose()?, tracks: Vec::new() })
@@ -126,6 +125,11 @@ pub(super) fn role(name: &str) -> Role {
 pub(super) fn track(row: &Row<'_>, column: usize) -> Result<Track> {
     let word: String = row.get(column)?;
     Track::ALL.into_iter().find(|track| track.as_str() == word).ok_or_else(|| unreadable(column, "track"))
+}
+
+pub(super) fn end_reason(row: &Row<'_>, column: usize) -> Result<EndReason> {
+    let word: String = row.get(column)?;
+    serde_json::from_value(word.into()).map_err(|_| unreadable(column, "end reason"))
 }
 
 pub(super) fn delivery(row: &Row<'_>, column: usize) -> Result<DeliveryId> {

@@ -1,5 +1,11 @@
 -- Version 2: what was said is sealed at rest, an attempt under way shows as a lease, a paused endpoint stays paused over a restart.
 
+-- From here on `events.body`, `segments.body`, `sessions.context` and `attempts.answer` are sealed: a key's number (1 byte), a nonce (24),
+-- and the rest under XChaCha20-Poly1305. What is there is sealed in this step's transaction, behind these statements.
+ALTER TABLE sessions RENAME COLUMN context TO clear_context;   -- dropped once it is sealed
+ALTER TABLE sessions ADD COLUMN context BLOB NOT NULL DEFAULT x'';   -- JSON that the call needs to go on after a restart
+CREATE INDEX sessions_by_key ON sessions (key_id, id);
+
 -- Further data keys of a session, beside the one in `sessions`: made where that one's master key is gone. `n` is the number that
 -- a sealed blob begins with; the session's own is 0.
 CREATE TABLE data_keys (
@@ -9,6 +15,7 @@ CREATE TABLE data_keys (
     sealed     BLOB NOT NULL,
     PRIMARY KEY (session_id, n)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX data_keys_by_key ON data_keys (key_id, session_id, n);
 
 -- Endpoints that are paused: one said 410 and wants nothing more until somebody asks for a retry.
 CREATE TABLE endpoints (

@@ -7,7 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use ulid::Ulid;
 
-use super::{Committed, DeliveryFilter, Ended, NewSession, Standing, StoreError, Write, read};
+use super::{
+    Committed, DeliveryFilter, Ended, NewSession, Standing, StoreError, Write, read, saved,
+    sealed::{Keyring, Place},
+};
 use crate::{
     event::{Event, TranscriptText},
     media::{EndpointName, SessionId},
@@ -44,17 +47,22 @@ impl Numbers {
 /// Writes each unit under a savepoint of its own and commits them together.
 pub(super) fn commit(
     connection: &mut Connection,
+    keys: &Keyring,
     units: &[Vec<Write>],
     numbers: &mut Numbers,
 ) -> Vec<Result<Committed, StoreError>> {
-    match try_commit(connection, units, numbers) {
+    match try_commit(connection, keys, units, numbers) {
         Ok(answers) => answers,
-        Err(error) => units.iter().map(|_| Err(error.clone())).collect(),
+        Err(error) => {
+            keys.forget();
+            units.iter().map(|_| Err(error.clone())).collect()
+        }
     }
 }
 
 fn try_commit(
     connection: &mut Connection,
+    keys: &Keyring,
     units: &[Vec<Write>],
     numbers: &mut Numbers,
 ) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
@@ -63,12 +71,15 @@ fn try_commit(
     for unit in units {
         let savepoint = group.savepoint()?;
         let mut committed = Committed::default();
-        let written = unit.iter().try_for_each(|write| apply(&savepoint, write, numbers, &mut committed));
+        let written = unit.iter().try_for_each(|write| apply(&savepoint, keys, write, numbers, &mut committed));
         match written {
             Ok(()) => savepoint.commit()?,
             // SQLite gives up the whole transaction by itself when the disk is full or failing: then no unit is stored.
             Err(error) if savepoint.is_autocommit() => return Err(error),
-            Err(_) => drop(savepoint),
+            Err(_) => {
+                drop(savepoint);
+                keys.forget();
+            }
         }
         answers.push(written.map(|()| committed));
     }
@@ -91,9 +102,9 @@ fn commit_group(group: Transaction<'_>) -> Done {
     Ok(())
 }
 
-fn apply(connection: &Connection, write: &Write, numbers: &mut Numbers, committed: &mut Committed) -> Done {
+fn apply(connection: &Connection, keys: &Keyring, write: &Write, numbers: &mut Numbers, committed: &mut Committed) -> Done {
     match write {
-        Write::Session(session) => begin_session(connection, session),
+        Write::Session(session) => begin_session(connection, keys, session),
         Write::Stream { session, stream, dialect, stream_sid, at_ms } => run(
             connection,
             "INSERT INTO streams (session_id, stream, dialect, stream_sid, at_ms) VALUES (?, ?, ?, ?, ?)",
@@ -108,34 +119,39 @@ fn apply(connection: &Connection, write: &Write, numbers: &mut Numbers, committe
         )
         .map_err(misfit)
         .map(drop),
-        Write::Event { event, endpoints } => add_event(connection, event, endpoints, numbers),
-        Write::Segment { session, stream, seq, text } => add_segment(connection, session, *stream, *seq, text),
+        Write::StreamEnded { session, stream, at_ms, reason } => one(run(
+            connection,
+            "UPDATE streams SET ended_at_ms = ?, end_reason = ? WHERE session_id = ? AND stream = ?",
+            params![int(*at_ms), reason.as_str(), session.as_str(), stream],
+        )),
+        Write::Event { event, endpoints } => add_event(connection, keys, event, endpoints, numbers),
+        Write::Segment { session, stream, seq, text } => add_segment(connection, keys, session, (*stream, *seq), text),
         Write::Mark { session, key, offset } => one(run(
             connection,
             "UPDATE tracks SET mark_offset = max(mark_offset, ?) WHERE session_id = ? AND stream = ? AND track = ?",
             params![int(offset.0), session.as_str(), key.stream, key.track.as_str()],
         )),
-        Write::Context { session, context } => {
-            one(run(connection, "UPDATE sessions SET context = ? WHERE id = ?", params![context.to_string(), session.as_str()]))
-        }
+        Write::Context { session, context } => keep_context(connection, keys, session, &context.to_string()),
         Write::Ended { session, end } => end_session(connection, session, end),
-        Write::Verdict { delivery, attempt, standing } => settle(connection, *delivery, attempt, standing),
+        Write::Verdict { delivery, attempt, standing } => settle(connection, keys, *delivery, attempt, standing),
+        Write::Park { delivery, reason } => stand(connection, *delivery, &Standing::Parked { reason: reason.clone() }),
         Write::Retry(delivery) => {
             committed.retried += retry(connection, *delivery, numbers)?;
             Ok(())
         }
         Write::RetryAll(filter) => retry_all(connection, filter, numbers, committed),
         Write::Erase(session) => {
+            keys.erase(session);
             run(connection, "DELETE FROM sessions WHERE id = ?", params![session.as_str()]).map_err(StoreError::from).map(drop)
         }
     }
 }
 
-fn begin_session(connection: &Connection, session: &NewSession) -> Done {
+fn begin_session(connection: &Connection, keys: &Keyring, session: &NewSession) -> Done {
     run(
         connection,
         "INSERT INTO sessions (id, call_sid, dialect, account_sid, direction, from_last4, to_last4, webhook, started_wall_ms,
-         key_id, data_key, context) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         key_id, data_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             session.id.as_str(),
             session.call_sid.as_str(),
@@ -148,11 +164,15 @@ fn begin_session(connection: &Connection, session: &NewSession) -> Done {
             int(session.started_wall_ms),
             session.key.key_id,
             session.key.sealed,
-            session.context.to_string(),
         ],
     )
-    .map_err(misfit)
-    .map(drop)
+    .map_err(misfit)?;
+    keep_context(connection, keys, &session.id, &session.context.to_string())
+}
+
+pub(super) fn keep_context(connection: &Connection, keys: &Keyring, session: &SessionId, context: &str) -> Done {
+    let sealed = keys.seal(connection, session, Place::Context(session), context.as_bytes())?;
+    one(run(connection, "UPDATE sessions SET context = ? WHERE id = ?", params![sealed, session.as_str()]))
 }
 
 fn end_session(connection: &Connection, session: &SessionId, end: &Ended) -> Done {
@@ -163,13 +183,14 @@ fn end_session(connection: &Connection, session: &SessionId, end: &Ended) -> Don
     ))
 }
 
-fn add_event(connection: &Connection, event: &Event, endpoints: &[EndpointName], numbers: &mut Numbers) -> Done {
+fn add_event(connection: &Connection, keys: &Keyring, event: &Event, endpoints: &[EndpointName], numbers: &mut Numbers) -> Done {
     let (session, seq) = (event.session.as_str(), int(event.seq.ok_or(StoreError::Misfit)?));
+    let body = keys.seal(connection, &event.session, Place::Event(&event.session, seq.unsigned_abs()), &event.body)?;
     let added = run(
         connection,
         "INSERT INTO events (session_id, seq, id, kind, wall_ms, body) SELECT ?1, ?2, ?3, ?4, ?5, ?6
          WHERE ?2 = 1 + (SELECT coalesce(max(seq), 0) FROM events WHERE session_id = ?1)",
-        params![session, seq, event.id.to_string(), event.kind, int(event.wall_ms), &event.body[..]],
+        params![session, seq, event.id.to_string(), event.kind, int(event.wall_ms), body],
     )
     .map_err(|error| if is_unique(&error) { StoreError::OutOfOrder } else { misfit(error) })?;
     if added == 0 {
@@ -187,40 +208,50 @@ fn add_event(connection: &Connection, event: &Event, endpoints: &[EndpointName],
     Ok(())
 }
 
-fn add_segment(connection: &Connection, session: &SessionId, stream: u32, seq: u64, text: &TranscriptText) -> Done {
-    let body = serde_json::to_vec(text).expect("a segment has string keys and finite numbers only");
+fn add_segment(
+    connection: &Connection,
+    keys: &Keyring,
+    session: &SessionId,
+    (stream, seq): (u32, u64),
+    text: &TranscriptText,
+) -> Done {
+    let id = text.segment_id.as_deref().ok_or(StoreError::Misfit)?;
+    let json = serde_json::to_vec(text).expect("a segment has string keys and finite numbers only");
+    let body = keys.seal(connection, session, Place::Segment(id), &json)?;
     run(
         connection,
         "INSERT INTO segments (id, session_id, seq, stream, track, start_ms, end_ms, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        params![
-            text.segment_id.as_deref().ok_or(StoreError::Misfit)?,
-            session.as_str(),
-            int(seq),
-            stream,
-            text.track.as_str(),
-            int(text.start_ms),
-            int(text.end_ms),
-            body,
-        ],
+        params![id, session.as_str(), int(seq), stream, text.track.as_str(), int(text.start_ms), int(text.end_ms), body,],
     )
     .map_err(misfit)
     .map(drop)
 }
 
-fn settle(connection: &Connection, delivery: DeliveryId, attempt: &Attempt, standing: &Standing) -> Done {
+fn settle(connection: &Connection, keys: &Keyring, delivery: DeliveryId, attempt: &Attempt, standing: &Standing) -> Done {
     let id = delivery.to_string();
+    let of =
+        "SELECT session_id, 1 + (SELECT coalesce(max(n), 0) FROM attempts WHERE delivery_id = ?1) FROM deliveries WHERE id = ?1";
+    let of = connection.prepare_cached(of)?.query_row([&id], |row| Ok((saved::named::<SessionId>(row, 0)?, row.get(1)?)));
+    let (session, n): (_, i64) = of.optional()?.ok_or(StoreError::Misfit)?;
     let (status, failure, answer) = match &attempt.outcome {
-        Ok(answer) => (Some(answer.status), None, Some(&answer.kept[..])),
+        Ok(answer) => {
+            let kept = keys.seal(connection, &session, Place::Answer(&id, n), &answer.kept)?;
+            (Some(answer.status), None, Some(kept))
+        }
         Err(failure) => (None, Some(failure.to_string()), None),
     };
     let took_ms = i64::try_from(attempt.took.as_millis()).unwrap_or(i64::MAX);
     run(
         connection,
-        "INSERT INTO attempts (delivery_id, n, wall_ms, took_ms, status, failure, answer)
-         VALUES (?1, 1 + (SELECT coalesce(max(n), 0) FROM attempts WHERE delivery_id = ?1), ?2, ?3, ?4, ?5, ?6)",
-        params![id, int(attempt.wall_ms), took_ms, status, failure, answer],
+        "INSERT INTO attempts (delivery_id, n, wall_ms, took_ms, status, failure, answer) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![id, n, int(attempt.wall_ms), took_ms, status, failure, answer],
     )
     .map_err(misfit)?;
+    stand(connection, delivery, standing)
+}
+
+fn stand(connection: &Connection, delivery: DeliveryId, standing: &Standing) -> Done {
+    let id = delivery.to_string();
     one(match standing {
         Standing::Delivered => {
             run(connection, "UPDATE deliveries SET state = 'delivered', reason = NULL WHERE id = ?", params![id])

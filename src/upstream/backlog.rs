@@ -9,6 +9,7 @@ mod copy;
 mod fetch;
 mod gone;
 mod memory;
+mod remains;
 
 use std::{
     collections::VecDeque,
@@ -21,6 +22,7 @@ pub use fetch::FETCH_BYTES;
 use gone::Gone;
 use memory::after;
 pub(super) use memory::is_quiet;
+pub use remains::{KnownWord, Remains};
 
 use super::ruler::Ruler;
 use crate::{
@@ -39,17 +41,6 @@ struct Held {
     sent: Option<Instant>,
     /// It was read back, and nobody knows when it came.
     fetched: bool,
-}
-
-/// What an earlier life left of a track: audio on the spool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remains {
-    /// Where it begins.
-    pub from: Offset,
-    /// Behind its last byte.
-    pub end: Offset,
-    /// Offsets and where they lie on the call's clock, in milliseconds, in order: the beginning of each run without a jump.
-    pub clock: Vec<(Offset, u64)>,
 }
 
 /// See the module's promises.
@@ -117,6 +108,7 @@ impl Backlog {
     pub fn of(remains: &Remains, memory_ms: u64) -> Self {
         let mut backlog = Self::new(memory_ms);
         backlog.begin(remains.from);
+        backlog.first = remains.first.min(remains.from);
         backlog.end = remains.end.max(remains.from);
         for (offset, at_ms) in &remains.clock {
             backlog.clock.note(offset.0, at_ms * BYTES_PER_MS);

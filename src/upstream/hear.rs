@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    backlog::Backlog,
+    backlog::{Backlog, KnownWord},
     connection::Connection,
     join::join,
     reach::Reach,
@@ -74,6 +74,12 @@ impl Memory {
     /// Where the last of what was told ended.
     pub(super) const fn until(&self) -> Offset {
         self.recall.until()
+    }
+
+    /// An earlier life of the link told these.
+    pub(super) fn resume(&mut self, known: &[KnownWord]) {
+        let words = known.iter().map(|word| Spoken { text: &word.text, start: word.start, end: word.end, voice: None });
+        self.recall.tell(words, 0, |_| false);
     }
 
     /// A final was told on this connection: its words, and the audio of each voice in it, are kept in mind.

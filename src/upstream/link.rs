@@ -118,8 +118,9 @@ impl Link {
             slot_until: None,
             outputs,
         };
-        if remains.is_some() {
+        if let Some(remains) = remains {
             link.ended = true;
+            link.resume(remains);
             link.put_off_the_end(now);
         }
         link

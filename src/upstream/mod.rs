@@ -38,7 +38,7 @@ mod watch;
 mod wire;
 
 pub use asr::{Cause, Objection};
-pub use backlog::{Backlog, FETCH_BYTES, Remains};
+pub use backlog::{Backlog, FETCH_BYTES, KnownWord, Remains};
 pub use batch::batch_address;
 pub use driver::{
     BatchEndpoint, Command, Leaving, LinkTrack, Overlap, Probe, QUEUE_MS, Turn, Turns, Unopened, Upstream, probe, run,

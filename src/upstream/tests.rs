@@ -72,11 +72,16 @@ impl Rig {
 
     /// A rig whose link does what an earlier life left: all that this spool has.
     fn left(spool: Vec<Chunk>) -> Self {
-        let start = crate::clock::now();
         let (from, end) = (spool[0].offset, spool[spool.len() - 1].end());
-        let remains = Remains { from, end, clock: spool.iter().map(|chunk| (chunk.offset, chunk.at_ms)).collect() };
+        let clock = spool.iter().map(|chunk| (chunk.offset, chunk.at_ms)).collect();
+        let remains = Remains { first: from, from, end, clock, ..Remains::default() };
+        Self::resuming(remains, spool)
+    }
+
+    fn resuming(remains: Remains, spool: Vec<Chunk>) -> Self {
+        let start = crate::clock::now();
         let mut rig = Self::of(Link::new(Arc::new(patient()), Some(&remains), start), start);
-        (rig.spool, rig.offset) = (spool, end.0);
+        (rig.spool, rig.offset) = (spool, remains.end.0);
         rig
     }
 

@@ -4,12 +4,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::{Child, Command, Stdio},
+    sync::Arc,
 };
 
 use hyper::Method;
 use pulse_bridge::{
     event::Direction,
+    keys::MasterKeys,
     media::{CallSid, Chunk, Offset, SessionId, StreamSid, Track},
+    receive::Received,
     replay::{self, Pace, Progress, Recording},
     segment::{Role, TrackKey},
     spool::{
@@ -18,6 +21,7 @@ use pulse_bridge::{
     },
     store::{NewSession, Store, Write},
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use url::Url;
 
@@ -25,7 +29,7 @@ use crate::{
     binary::address_of,
     http::ask_url,
     phone::{Phone, recording},
-    stage::{Stage, accepted, assert_unbroken, ids, load, of_type},
+    stage::{Stage, accepted, assert_unbroken, ids, load, of_type, until},
 };
 
 /// Finals before the kill. The third one is the agent's "mm-hmm" while the caller is in the middle of the card number.
@@ -170,7 +174,7 @@ async fn a_call_whose_master_key_is_gone_still_ends_once_and_says_what_is_lost()
     let data_dir = stage.data_dir.join("rekeyed");
     std::fs::create_dir_all(&data_dir).unwrap();
     let session = SessionId::new(&format!("ses_{}", pulse_bridge::clock::ulid())).unwrap();
-    let store = Store::open(&data_dir.join("bridge.sqlite")).unwrap();
+    let store = Store::open(&data_dir.join("bridge.sqlite"), Arc::new(MasterKeys::open_or_make(&data_dir).unwrap())).unwrap();
     store.commit(live_call(&session, WrappedKey { key_id: "gone".into(), sealed: vec![7; 80] })).await.unwrap();
     store.close().await;
     let spool = Spool::open(&data_dir.join("spool")).unwrap();
@@ -223,8 +227,12 @@ fn live_call(session: &SessionId, key: WrappedKey) -> Vec<Write> {
 
 /// Takes one delivery; one that comes again must be the same bytes.
 pub(crate) async fn take(stage: &mut Stage, events: &mut BTreeMap<u64, Value>, bodies: &mut BTreeMap<String, Vec<u8>>) {
-    let delivery = stage.next_delivery().await;
-    let event = accepted(&delivery);
+    note(&stage.next_delivery().await, events, bodies);
+}
+
+/// As [`take`], of a delivery that came.
+pub(crate) fn note(delivery: &Received, events: &mut BTreeMap<u64, Value>, bodies: &mut BTreeMap<String, Vec<u8>>) {
+    let event = accepted(delivery);
     let id = delivery.webhook_id.clone().unwrap();
     let before = bodies.insert(id, delivery.body.to_vec());
     assert!(before.is_none_or(|before| before == delivery.body), "the same webhook-id with other bytes");
@@ -299,6 +307,22 @@ impl Binary {
 
     fn media(&self) -> Url {
         Url::parse(&format!("ws://{}/media/twilio", self.address)).unwrap()
+    }
+
+    /// Tells it to stop.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Its exit code, once it has ended by itself.
+    pub(crate) async fn ended(&mut self) -> i32 {
+        let mut code = None;
+        until(|| {
+            code = self.child.try_wait().unwrap();
+            code.is_some()
+        })
+        .await;
+        code.and_then(|code| code.code()).expect("it ended by itself")
     }
 
     /// As `kill -9` does: no chance to write anything.

@@ -79,6 +79,7 @@ impl Stage {
             ("PULSE_BRIDGE_UPSTREAM_REPLAY_SPEED", "8".to_owned()),
             ("PULSE_BRIDGE_UPSTREAM_CATCH_UP", "10 s".to_owned()),
             ("PULSE_BRIDGE_UPSTREAM_BATCH_DEADLINE", "10 s".to_owned()),
+            ("PULSE_BRIDGE_DISK_RESERVE", "256 KiB".to_owned()),
             ("SMALLEST_API_KEY", "sk_test".to_owned()),
             ("PULSE_BRIDGE_WEBHOOK_URL", receiver_url),
             ("PULSE_BRIDGE_WEBHOOK_SECRET", SECRET.to_owned()),

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Call, NotStored, OnLine, Session, Unit};
+use super::{Call, NotStored, OnLine, Reports, Session, Unit};
 use crate::{
     admission::Refused,
     backoff::Backoff,
@@ -17,9 +17,15 @@ use crate::{
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// Longest pause before a failed commit is tried again.
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
+/// Longest wait for a stream's last audio to be on disk before its end is stored; a disk that takes longer fails, and says so itself.
+const SYNC_LIMIT: Duration = Duration::from_secs(2);
 
 impl Session {
-    pub(super) async fn store(&mut self, call: &Call, unit: &Unit) -> Result<(), NotStored> {
+    pub(super) async fn store(&mut self, call: &Call, unit: &Unit, reports: &mut Reports) -> Result<(), NotStored> {
+        if unit.closes.is_some() {
+            // Whoever reads that a stream ended must find all of its audio.
+            let _ = tokio::time::timeout(SYNC_LIMIT, self.desk.tracks.sync()).await;
+        }
         let (facts, wall_ms) = (call.facts(), clock::wall_ms());
         let event = unit
             .event
@@ -31,7 +37,7 @@ impl Session {
         loop {
             match self.desk.store.commit(writes.clone()).await {
                 Ok(_) => break,
-                Err(why) => self.not_stored(&why, &mut backoff).await?,
+                Err(why) => self.not_stored(&why, &mut backoff, reports).await?,
             }
         }
         self.answer(Ok(()));
@@ -43,8 +49,8 @@ impl Session {
         Ok(())
     }
 
-    /// Waits where another try makes sense.
-    async fn not_stored(&mut self, why: &StoreError, backoff: &mut Backoff) -> Result<(), NotStored> {
+    /// Waits where another try makes sense, and takes in what links say meanwhile.
+    async fn not_stored(&mut self, why: &StoreError, backoff: &mut Backoff, reports: &mut Reports) -> Result<(), NotStored> {
         let seen = matches!(why, StoreError::SeenBefore);
         if self.first.is_some() {
             self.answer(Err(if seen { Refused::SeenBefore } else { Refused::NotReady }));
@@ -56,8 +62,13 @@ impl Session {
         }
         let pause = backoff.fail(clock::chance());
         tracing::error!(%why, tries = backoff.failures(), "failed to store an event; it waits");
-        tokio::time::sleep(pause).await;
-        Ok(())
+        let until = clock::now() + pause;
+        loop {
+            tokio::select! {
+                () = clock::sleep_until(Some(until)) => return Ok(()),
+                Some((key, report)) = reports.recv(), if self.held.has_room() => self.held.push(key, report),
+            }
+        }
     }
 
     fn announce(&mut self, unit: &Unit, event: Option<Event>) {
@@ -79,7 +90,7 @@ impl Session {
         let session = call.facts().session.clone();
         let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
         let segments = loop {
-            match self.desk.store.segments(&session).await {
+            match self.desk.store.segments_that_open(&session).await {
                 Ok(segments) => break segments,
                 Err(why) => {
                     tracing::error!(%why, "failed to read the segments of an ending call; trying again");

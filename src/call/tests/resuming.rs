@@ -8,12 +8,27 @@ const LATER: TrackKey = TrackKey { stream: 1, track: Track::Inbound };
 fn the_end_of_a_killed_call_is_told_as_lost_and_the_call_ends_as_crash() {
     let mut desk = resume(&[(IN, 2000), (OUT, 1900)], Vec::new());
     assert_eq!(gaps(&desk), [(Track::Inbound, crash(2000)), (Track::Outbound, crash(1900))]);
-    assert_eq!(
-        desk.units.last().and_then(|unit| unit.ends).map(|end| (end.reason, end.complete)),
-        Some((EndReason::Crash, false))
-    );
+    assert_eq!(ending(&desk), Some((EndReason::Crash, false)));
     desk.settle();
     assert!(desk.call.is_over());
+}
+
+#[test]
+fn a_call_whose_last_stream_had_ended_before_the_kill_ends_as_that_did_and_is_complete() {
+    for reason in [EndReason::Stop, EndReason::Disconnect, EndReason::Timeout, EndReason::Shutdown] {
+        let tracks = vec![track(IN, heard(2_000)), track(OUT, heard(1_900))];
+        let desk = begin(Resumed { ended: Some(reason), ..resumed(tracks, Vec::new()) });
+        assert_eq!(gaps(&desk), []);
+        assert_eq!(ending(&desk), Some((reason, true)));
+    }
+}
+
+#[test]
+fn what_is_known_to_be_lost_of_a_stream_that_had_ended_makes_the_call_incomplete() {
+    let track = ResumedTrack { lost_ms: vec![(2_000, 2_600)], ..track(IN, heard(2_600)) };
+    let desk = begin(Resumed { ended: Some(EndReason::Stop), ..resumed(vec![track], Vec::new()) });
+    assert_eq!(gaps(&desk), [(Track::Inbound, Gap { from_ms: 2_000, to_ms: 2_600, reason: GapReason::Crash })]);
+    assert_eq!(ending(&desk), Some((EndReason::Stop, false)));
 }
 
 #[test]
@@ -40,9 +55,8 @@ fn a_call_killed_before_any_audio_was_spooled_is_not_complete() {
 
 #[test]
 fn what_an_earlier_life_sent_is_counted_once_where_the_link_of_the_rest_is_given_up() {
-    let received = Received { received_ms: 5_000, filled_ms: 0, end_ms: 5_000 };
-    let track = ResumedTrack { mark: Offset(3_000 * 8), has_link: true, ..track(IN, received) };
-    let mut desk = begin(vec![track], Vec::new());
+    let track = ResumedTrack { mark: Offset(3_000 * 8), has_link: true, ..track(IN, heard(5_000)) };
+    let mut desk = begin(resumed(vec![track], Vec::new()));
     desk.later(DRAIN_LIMIT);
     let Some((_, Data::CallCompleted(completed))) = desk.units.last().and_then(|unit| unit.event.as_ref()) else {
         panic!("the last event ends the call")
@@ -52,8 +66,12 @@ fn what_an_earlier_life_sent_is_counted_once_where_the_link_of_the_rest_is_given
 
 /// A session of which nothing is left to be transcribed; each track with where its audio ended.
 fn resume(tracks: &[(TrackKey, u64)], told: Vec<(Track, Gap)>) -> Desk {
-    let received = |end_ms| Received { received_ms: end_ms, filled_ms: 0, end_ms };
-    begin(tracks.iter().map(|(key, end_ms)| track(*key, received(*end_ms))).collect(), told)
+    begin(resumed(tracks.iter().map(|(key, end_ms)| track(*key, heard(*end_ms))).collect(), told))
+}
+
+/// What a track received that ended here.
+fn heard(end_ms: u64) -> Received {
+    Received { received_ms: end_ms, filled_ms: 0, end_ms }
 }
 
 /// A track without a link, of which nothing was transcribed.
@@ -61,8 +79,9 @@ fn track(key: TrackKey, received: Received) -> ResumedTrack {
     ResumedTrack { key, mark: Offset(0), received, segments: 0, has_link: false, lost_ms: Vec::new() }
 }
 
-fn begin(tracks: Vec<ResumedTrack>, gaps: Vec<(Track, Gap)>) -> Desk {
-    let resumed = Resumed {
+fn resumed(tracks: Vec<ResumedTrack>, gaps: Vec<(Track, Gap)>) -> Resumed {
+    Resumed {
+        ended: None,
         next_seq: 2,
         tracks,
         gaps,
@@ -70,11 +89,19 @@ fn begin(tracks: Vec<ResumedTrack>, gaps: Vec<(Track, Gap)>) -> Desk {
         placeholders: Vec::new(),
         last_segment: 0,
         speakers: Vec::new(),
-    };
+    }
+}
+
+fn begin(resumed: Resumed) -> Desk {
     let now = crate::clock::now();
     let mut desk = Desk::around(Call::resumed(facts(), gate(), resumed, now), now);
     desk.settle();
     desk
+}
+
+/// How the call ended, and whether it was complete.
+fn ending(desk: &Desk) -> Option<(EndReason, bool)> {
+    desk.units.last().and_then(|unit| unit.ends).map(|end| (end.reason, end.complete))
 }
 
 fn crash(from_ms: u64) -> Gap {

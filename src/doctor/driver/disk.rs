@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 
 use super::LIMIT;
 use crate::{
-    config::Config,
+    config::{self, Config},
+    disk::driver::has_reserve,
     doctor::data::{Facts, Folder, Key},
     keys::{BadKey, MasterKeys},
     store::{self, Inspection},
@@ -20,11 +21,11 @@ const _: () = assert!(CHECKING.as_millis() < LIMIT.as_millis(), "an interrupted 
 
 /// What is there; `None` if the disk does not answer.
 pub(super) async fn look(config: &Config) -> Option<Facts> {
-    let (data_dir, keys) = (config.data_dir.clone(), config.key_list());
+    let (data_dir, keys, disk) = (config.data_dir.clone(), config.key_list(), config.disk);
     let (started, mut handed) = oneshot::channel();
     let mut looking = tokio::task::spawn_blocking(move || {
         let inspect = |path: &Path| store::inspect(path, |interrupt| drop(started.send(interrupt)));
-        gather(&data_dir, keys.as_ref(), inspect)
+        gather(&data_dir, keys.as_ref(), disk, inspect)
     });
     if let Ok(facts) = tokio::time::timeout(CHECKING, &mut looking).await {
         return facts.ok();
@@ -35,12 +36,13 @@ pub(super) async fn look(config: &Config) -> Option<Facts> {
     tokio::time::timeout(LIMIT.saturating_sub(CHECKING), looking).await.ok()?.ok()
 }
 
-fn gather(data_dir: &Path, keys: Option<&SecretString>, inspect: impl FnOnce(&Path) -> Inspection) -> Facts {
+fn gather(data_dir: &Path, keys: Option<&SecretString>, disk: config::Disk, inspect: impl FnOnce(&Path) -> Inspection) -> Facts {
     let folder = stands(data_dir);
     let file = data_dir.join("bridge.sqlite");
     Facts {
         folder,
         free_bytes: statvfs(nearest(data_dir)).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
+        needed_bytes: disk.min_free + if has_reserve(data_dir, disk.reserve) { 0 } else { disk.reserve },
         sqlite: rusqlite::version(),
         database_mode: fs::metadata(&file).ok().map(|file| file.permissions().mode()),
         key: key(data_dir, keys),
@@ -136,9 +138,11 @@ mod tests {
     #[test]
     fn a_fresh_folder_has_room_and_no_database() {
         let folder = Temporary::new();
-        let facts = gather(&folder.0.join("data"), None, |path| store::inspect(path, drop));
+        let facts =
+            gather(&folder.0.join("data"), None, config::Disk { reserve: 3, min_free: 4 }, |path| store::inspect(path, drop));
         assert_eq!((facts.folder, facts.spool, facts.key), (Folder::ToBeMade, Folder::ToBeMade, Key::ToBeMade));
         assert_eq!((facts.database, facts.database_mode), (Some(Inspection::Absent), None));
         assert!(facts.free_bytes.is_some_and(|free| free > 0));
+        assert_eq!(facts.needed_bytes, 7, "the first start takes the reserve");
     }
 }

@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     event::{Data, SpeechActivity},
     media::{CallSid, SessionId, Track},
-    store::driver::tests::{begin, gap_event, name, open},
+    store::driver::tests::{begin, gap_event, masters, name, open},
     webhook::{Endpoint, SigningKey, sign},
 };
 
@@ -111,7 +111,7 @@ async fn a_restart_sends_what_was_pending_with_the_same_name_and_bytes() {
     store.close().await;
     drop(store);
 
-    let store = Store::open(&folder.0.join("bridge.db")).unwrap();
+    let store = Store::open(&folder.0.join("bridge.db"), masters("k1")).unwrap();
     let running = Running::start(&store, &receiver, "crm");
     let (again, second) = (receiver.next().await, receiver.next().await);
     assert_eq!((again.id, &again.body, &second.body), (first.id, &bodies[0], &bodies[1]));

@@ -2,14 +2,13 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt,
+    fs::File,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Counters, KEPT_MS, Shared, SpoolFile, cost, names};
+use super::{Counters, KEPT_MS, Shared, SpoolFile, SpoolTrack, cost, disk::Disk, names};
 use crate::{
     clock,
     media::{Chunk, Offset, SessionId, ms_to_bytes},
@@ -24,6 +23,7 @@ const PROBE_NAME: &str = "probe";
 const PROBE_BYTES: usize = 4096;
 
 pub(super) struct Files {
+    disk: Disk,
     folder: PathBuf,
     counters: Arc<Counters>,
     tracks: HashMap<u64, Open>,
@@ -55,8 +55,13 @@ struct Covering {
 }
 
 impl Files {
-    pub(super) fn new(folder: PathBuf, counters: Arc<Counters>) -> Self {
-        Self { folder, counters, tracks: HashMap::new(), touched: HashSet::new(), has_new_names: false, has_failed: false }
+    pub(super) fn new(disk: Disk, folder: PathBuf, counters: Arc<Counters>) -> Self {
+        let (tracks, touched) = (HashMap::new(), HashSet::new());
+        Self { disk, folder, counters, tracks, touched, has_new_names: false, has_failed: false }
+    }
+
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -82,9 +87,9 @@ impl Files {
         let open = self.tracks.entry(track.id).or_insert_with(|| Open::new(track.clone()));
         let begins_anew = open.names.back().is_none_or(|newest| chunk.offset.since(newest.first) >= FILE_BYTES);
         if begins_anew || open.file.is_none() {
-            open.write(&self.counters)?;
-            open.sync()?;
-            open.begin(&self.folder, chunk.offset)?;
+            open.write(&self.disk, &self.counters)?;
+            open.sync(&self.disk)?;
+            open.begin(&self.disk, &self.folder, chunk.offset)?;
             self.has_new_names = true;
         }
         open.buffered += cost(&chunk);
@@ -99,7 +104,7 @@ impl Files {
     pub(super) fn write(&mut self) {
         for id in std::mem::take(&mut self.touched) {
             let Some(open) = self.tracks.get_mut(&id) else { continue };
-            if let Err(error) = open.write(&self.counters) {
+            if let Err(error) = open.write(&self.disk, &self.counters) {
                 self.failed("write", &error);
             }
         }
@@ -107,15 +112,17 @@ impl Files {
 
     /// Syncs what was written, deletes what is covered, forgets who is gone.
     pub(super) fn round(&mut self) {
-        let mut outcome = self.tracks.values_mut().map(Open::sync).fold(Ok(()), io::Result::and);
-        if std::mem::take(&mut self.has_new_names) {
-            outcome = outcome.and(File::open(&self.folder).and_then(|folder| folder.sync_all()));
+        let mut outcome = self.tracks.values_mut().map(|open| open.sync(&self.disk)).fold(Ok(()), io::Result::and);
+        if self.has_new_names {
+            let synced = self.disk.sync_names(&self.folder);
+            self.has_new_names = synced.is_err();
+            outcome = outcome.and(synced);
         }
         if let Err(error) = outcome {
             self.failed("sync", &error);
         }
         self.look_again();
-        self.tracks.retain(|_, open| open.tidy());
+        self.tracks.retain(|_, open| open.tidy(&self.disk));
     }
 
     /// Ends a failure once a whole round went well and a file can be written and synced, so that silence is no proof.
@@ -124,15 +131,17 @@ impl Files {
             return;
         }
         *self.counters.failing() = None;
+        self.counters.is_full.store(false, Ordering::Relaxed);
         tracing::info!("audio can be spooled again");
     }
 
     fn probe(&self) -> io::Result<()> {
         let path = self.folder.join(PROBE_NAME);
-        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
-        file.write_all(&[0; PROBE_BYTES])?;
-        file.sync_all()?;
-        fs::remove_file(&path)
+        let mut file = self.disk.append_to(&path)?;
+        self.disk.cut(&path, &file, 0)?;
+        self.disk.append(&path, &mut file, &[0; PROBE_BYTES])?;
+        self.disk.sync(&path, &file)?;
+        self.disk.remove(&path)
     }
 
     /// Deletes a session's files, also those of an earlier run.
@@ -140,15 +149,25 @@ impl Files {
         self.tracks.retain(|_, open| open.shared.session != *session);
         let found = names(&self.folder).unwrap_or_default();
         for name in found.into_iter().filter(|name| name.session == *session).filter_map(|name| name.render()) {
-            delete(&self.folder.join(name));
+            delete(&self.disk, &self.folder.join(name));
         }
     }
 
     fn failed(&mut self, what: &'static str, error: &io::Error) {
         self.has_failed = true;
+        let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        self.counters.is_full.store(is_full, Ordering::Relaxed);
         if self.counters.failing().replace(format!("{what}: {error}")).is_none() {
             tracing::error!(what, %error, "failed to spool audio: it is not safe from a crash until this works again");
         }
+    }
+}
+
+impl SpoolTrack {
+    /// There is no room for audio before `to`: it is deleted although no stored final covers it. Whoever reads it back finds a hole. Says
+    /// whether this is the first of it.
+    pub fn give_up_before(&self, to: Offset) -> bool {
+        self.shared.given_up.fetch_max(to.0, Ordering::Relaxed) == 0
     }
 }
 
@@ -158,31 +177,34 @@ impl Open {
         Self { shared, file: None, names, buffer, buffered: 0, written_bytes: 0, is_dirty: false }
     }
 
-    fn begin(&mut self, folder: &std::path::Path, first: Offset) -> io::Result<()> {
+    fn begin(&mut self, disk: &Disk, folder: &Path, first: Offset) -> io::Result<()> {
         let name = FileName { session: self.shared.session.clone(), track: self.shared.key, first };
         let name = name.render().ok_or_else(|| io::Error::other("the session's id makes no file name"))?;
         let path = folder.join(name);
-        self.file = Some(OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?);
-        self.written_bytes = 0;
+        let file = disk.append_to(&path)?;
+        self.written_bytes = file.metadata()?.len();
+        self.file = Some(file);
         self.shared.files().push_back(SpoolFile { first, path: path.clone() });
         self.names.push_back(Covering { path, first, end: first });
         Ok(())
     }
 
     /// A write that fails is undone, so that a torn frame never hides the whole ones after it; a file where that fails too is ended.
-    fn write(&mut self, counters: &Counters) -> io::Result<()> {
+    fn write(&mut self, disk: &Disk, counters: &Counters) -> io::Result<()> {
         counters.waiting_bytes.fetch_sub(std::mem::take(&mut self.buffered), Ordering::Relaxed);
         let buffer = std::mem::take(&mut self.buffer);
-        let Some(file) = self.file.as_mut().filter(|_| !buffer.is_empty()) else { return Ok(()) };
+        let (Some(file), Some(newest)) = (self.file.as_mut().filter(|_| !buffer.is_empty()), self.names.back()) else {
+            return Ok(());
+        };
         self.is_dirty = true;
         crate::failpoint!("spool.before_write");
-        let outcome = file.write_all(&buffer);
+        let outcome = disk.append(&newest.path, file, &buffer);
         crate::failpoint!("spool.after_write");
         if outcome.is_ok() {
             self.written_bytes += buffer.len() as u64;
         } else {
             counters.refused.fetch_add(1, Ordering::Relaxed);
-            if file.set_len(self.written_bytes).is_err() {
+            if disk.cut(&newest.path, file, self.written_bytes).is_err() {
                 self.file = None;
             }
         }
@@ -191,10 +213,11 @@ impl Open {
         outcome
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        match &self.file {
-            Some(file) if std::mem::take(&mut self.is_dirty) => {
-                file.sync_data()?;
+    fn sync(&mut self, disk: &Disk) -> io::Result<()> {
+        match (&self.file, self.names.back()) {
+            (Some(file), Some(newest)) if self.is_dirty => {
+                disk.sync(&newest.path, file)?;
+                self.is_dirty = false;
                 crate::failpoint!("spool.after_sync");
                 Ok(())
             }
@@ -203,15 +226,17 @@ impl Open {
     }
 
     /// Deletes covered files; says whether the track is still of interest.
-    fn tidy(&mut self) -> bool {
+    fn tidy(&mut self, disk: &Disk) -> bool {
         let covered = Offset(self.shared.covered.load(Ordering::Relaxed));
+        let given_up = Offset(self.shared.given_up.load(Ordering::Relaxed));
+        let is_done = |oldest: &Covering| oldest.end.plus(ms_to_bytes(KEPT_MS)) <= covered || oldest.end <= given_up;
         let is_alone = Arc::strong_count(&self.shared) == 1;
         let keep = usize::from(!is_alone);
         while self.names.len() > keep
-            && let Some(oldest) = self.names.pop_front_if(|oldest| oldest.end.plus(ms_to_bytes(KEPT_MS)) <= covered)
+            && let Some(oldest) = self.names.pop_front_if(|oldest| is_done(oldest))
         {
             self.shared.files().retain(|file| file.path != oldest.path);
-            delete(&oldest.path);
+            delete(disk, &oldest.path);
         }
         if self.names.is_empty() {
             self.file = None;
@@ -220,8 +245,8 @@ impl Open {
     }
 }
 
-fn delete(path: &std::path::Path) {
-    if let Err(error) = fs::remove_file(path) {
+fn delete(disk: &Disk, path: &Path) {
+    if let Err(error) = disk.remove(path) {
         // The name holds ids only.
         tracing::warn!(path = %path.display(), %error, "failed to delete spooled audio");
     }

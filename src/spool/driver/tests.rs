@@ -25,12 +25,29 @@ async fn who_asks_while_another_is_answered_is_answered_too() {
         }
         asked.pop().unwrap_or_default()
     };
-    let files = Files::new(folder.0.clone(), Arc::default());
+    let files = Files::new(Disk::default(), folder.0.clone(), Arc::default());
     commands.send(Command::Wake).unwrap();
     std::thread::spawn(move || write_all(&received, &take_controls, files));
     let answers = async { tokio::join!(first_answer, second_answer) };
     let (first, second) = tokio::time::timeout(std::time::Duration::from_secs(10), answers).await.expect("both are answered");
     assert!(first.is_ok() && second.is_ok());
+}
+
+#[tokio::test]
+async fn audio_that_is_given_up_goes_though_nothing_covers_it_and_the_rest_stays() {
+    let (spool, folder, session, key) = open();
+    let track = spool.track(&session, INBOUND, &key);
+    for n in 0..2_500 {
+        track.append(&chunk(n)).unwrap();
+    }
+    spool.flush().await;
+    assert!(track.give_up_before(Offset(ms_to_bytes(90_000))), "the first time");
+    assert!(!track.give_up_before(Offset(ms_to_bytes(80_000))), "never back");
+    spool.flush().await;
+    drop((spool, track));
+    let again = Spool::open(&folder.0).unwrap();
+    let left = again.recover(&session, &key).await.unwrap().remove(0);
+    assert_eq!(left.readable, [Run { offset: Offset(480_000), at_ms: 60_000, length: 720_000 }], "whole files of a minute");
 }
 
 #[tokio::test]

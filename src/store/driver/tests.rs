@@ -1,15 +1,16 @@
 use std::{path::PathBuf, time::Duration};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use rusqlite::Connection;
 use ulid::Ulid;
 
+use self::live::only_live;
 use super::*;
 use crate::{
     event::{Data, Direction, Event, Line, SpeechActivity, TranscriptGap, TranscriptText},
     media::{CallSid, EndReason, Gap, GapReason, Offset, StreamSid, Track},
     pii::Redacted,
     segment::{Latency, Redaction, Role, TrackKey, Word},
-    spool::seal::WrappedKey,
     store::{Ended, NewSession, Standing},
     webhook::{Answer, Attempt, Failure},
 };
@@ -23,9 +24,10 @@ async fn a_session_is_read_back_as_it_was_written() {
     let context = serde_json::json!({"language": "es"});
     let changed = Write::Context { session: session.clone(), context };
     store.commit(vec![mark(&session, 800), mark(&session, 400), changed]).await.unwrap();
-    let live = store.unfinished().await.unwrap().pop().unwrap();
+    let live = only_live(&store).await;
     assert_eq!(live.session.start.call_sid.as_str(), "CA1");
-    assert_eq!(live.session.start.key, WrappedKey { key_id: "k1".into(), sealed: vec![1, 2, 3] });
+    assert_eq!(live.session.start.key.key_id, "k1");
+    assert!(masters("k1").data_key(&session, &live.session.start.key).is_some());
     assert_eq!(live.session.start.context["language"], "es");
     assert_eq!((live.session.tracks[0].mark, live.session.tracks[0].mark_at_ms), (Offset(800), 100));
     assert_eq!(live.session.tracks[0].role, Role::caller());
@@ -76,7 +78,7 @@ async fn a_failing_unit_takes_no_other_of_its_group_with_it() {
     let mut connection = Connection::open(folder.0.join("bridge.db")).unwrap();
     schema::prepare(&connection).unwrap();
     let mut numbers = write::Numbers::behind(0);
-    let answers = write::commit(&mut connection, &units, &mut numbers);
+    let answers = write::commit(&mut connection, &ring(), &units, &mut numbers);
     assert!(answers[0].is_ok() && answers[2].is_ok());
     assert_eq!(answers[1], Err(StoreError::OutOfOrder));
     let seqs: Vec<u64> = store.events(&session, 0, 9).await.unwrap().iter().map(|event| event.seq).collect();
@@ -125,8 +127,8 @@ async fn a_live_session_knows_its_finals_and_gaps_after_a_restart() {
     assert_eq!(store.commit(vec![gap_event(&session, 3, &[])]).await, Err(StoreError::Closed));
     drop(store);
 
-    let again = Store::open(&folder.0.join("bridge.db")).unwrap();
-    let live = again.unfinished().await.unwrap().pop().unwrap();
+    let again = reopen(&folder, "k1");
+    let live = only_live(&again).await;
     assert_eq!(live.next_seq, 3);
     let lines: Vec<&Line> = live.segments.iter().map(|segment| &segment.line).collect();
     assert_eq!((lines[0].segment_id.as_str(), lines[1].segment_id.as_str()), ("seg_a", "seg_b"));
@@ -225,22 +227,6 @@ async fn many_are_retried_by_what_they_have_in_common() {
 }
 
 #[tokio::test]
-async fn erasing_a_session_leaves_no_trace_of_it() {
-    let (store, folder) = open();
-    let session = begin(&store, "CA1", "MZ1").await;
-    let unit = vec![gap_event(&session, 1, &["crm"]), segment(&session, 1, "seg_a", 0)];
-    store.commit(unit).await.unwrap();
-    let delivery = pending(&store, &["crm"]).await[0];
-    store.commit(vec![verdict(delivery, Err(Failure::Reset), Standing::Delivered)]).await.unwrap();
-    store.commit(vec![Write::Erase(session.clone())]).await.unwrap();
-    let connection = Connection::open(folder.0.join("bridge.db")).unwrap();
-    for table in ["sessions", "streams", "tracks", "events", "segments", "deliveries", "attempts"] {
-        let rows: i64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0)).unwrap();
-        assert_eq!(rows, 0, "{table}");
-    }
-}
-
-#[tokio::test]
 async fn many_callers_at_once_are_all_answered_and_all_stored() {
     let (store, _folder) = open();
     let mut callers = tokio::task::JoinSet::new();
@@ -270,14 +256,17 @@ async fn the_file_is_synced_at_each_commit_and_for_its_owner_alone() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+mod at_rest;
+mod clear;
 mod failing;
+mod live;
 
 #[test]
 fn a_database_of_a_later_version_is_left_alone() {
     let folder = Folder::new();
     let path = folder.0.join("bridge.db");
     Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
-    assert_eq!(Store::open(&path).err(), Some(StoreError::TooNew(99)));
+    assert_eq!(Store::open(&path, masters("k1")).err(), Some(StoreError::TooNew(99)));
 }
 
 /// A folder of its own for one test, removed with it.
@@ -299,7 +288,23 @@ impl Drop for Folder {
 
 pub(crate) fn open() -> (Store, Folder) {
     let folder = Folder::new();
-    (Store::open(&folder.0.join("bridge.db")).unwrap(), folder)
+    (reopen(&folder, "k1"), folder)
+}
+
+/// The store in a folder, with the master keys of these ids.
+fn reopen(folder: &Folder, ids: &str) -> Store {
+    Store::open(&folder.0.join("bridge.db"), masters(ids)).unwrap()
+}
+
+/// Master keys of these ids, separated by commas: one id means one key.
+pub(crate) fn masters(ids: &str) -> Arc<MasterKeys> {
+    let one = |id: &str| format!("{id}:{}", BASE64_STANDARD.encode([id.bytes().fold(0, u8::wrapping_add); 32]));
+    let list = ids.split(',').map(one).collect::<Vec<_>>().join(",");
+    Arc::new(MasterKeys::parse(&list.into()).unwrap())
+}
+
+fn ring() -> Keyring {
+    Keyring::new(masters("k1"), clock::random)
 }
 
 pub(crate) async fn begin(store: &Store, call_sid: &str, stream_sid: &str) -> SessionId {
@@ -344,7 +349,7 @@ fn new_session(session: &SessionId, call_sid: &str) -> Write {
         to: None,
         webhook: Some(name("crm")),
         started_wall_ms: 1,
-        key: WrappedKey { key_id: "k1".into(), sealed: vec![1, 2, 3] },
+        key: masters("k1").new_data_key(session).1,
         context: serde_json::json!({"language": "en"}),
     }))
 }

@@ -260,7 +260,10 @@ fn what_a_final_covers_is_not_missed() {
 #[test]
 fn what_an_earlier_life_left_is_fetched_from_its_beginning() {
     let clock = vec![(Offset(0), 0), (Offset(8_000), 5_000)];
-    let mut backlog = Backlog::of(&Remains { from: Offset(4_000), end: Offset(16_000), clock }, 1_000);
+    let mut backlog = Backlog::of(
+        &Remains { first: Offset(4_000), from: Offset(4_000), end: Offset(16_000), clock, ..Remains::default() },
+        1_000,
+    );
     assert_eq!(backlog.poll_fetch(), Some(Offset(4_000)));
     let late = Chunk { at_ms: 5_000, ..chunk(8_000, 8_000) };
     assert!(backlog.fetched([chunk(4_000, 4_000), late]));

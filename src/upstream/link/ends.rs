@@ -245,7 +245,7 @@ impl Link {
             sent_ms: self.backlog.sent_ms(),
             finalized_ms: bytes_to_ms(self.finalized_bytes),
             replayed_ms: self.backlog.replayed_ms() + bytes_to_ms(self.hearing.resent),
-            reconnects: self.connections.saturating_sub(1 + self.rotation.swaps()),
+            reconnects: self.connections.saturating_sub(1 + u32::from(self.recovered) + self.rotation.swaps()),
             malformed: self.malformed,
             complete: self.complete,
         }));

@@ -1,8 +1,15 @@
 //! What a new connection hears before the audio that it is to transcribe.
 
-use super::{Connection, Instant, Link, Offset, Output, State, Timer};
+use super::{Connection, Instant, Link, Offset, Output, Remains, State, Timer};
 
 impl Link {
+    /// What an earlier life told is known, as if a connection before the first had heard it.
+    pub(super) fn resume(&mut self, remains: &Remains) {
+        self.hearing.memory.resume(&remains.known);
+        self.timed = !remains.untimed;
+        self.connections = 1;
+    }
+
     /// A new connection is sent the audio from `from` on, and before that what is kept of each voice.
     pub(super) fn remind(&mut self, connection: &mut Connection, from: Offset) {
         connection.told_until = connection.known_until.max(self.hearing.memory.until());

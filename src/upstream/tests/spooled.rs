@@ -1,6 +1,7 @@
 //! What memory has not comes from the spool; what is not there either is told; a long backlog has its time at the end.
 
 use super::*;
+use crate::{pii::Unredacted, upstream::KnownWord};
 
 #[test]
 fn what_memory_forgot_is_sent_from_the_spool_in_order_and_at_the_speed_of_a_replay() {
@@ -209,6 +210,48 @@ fn a_link_that_gets_on_is_never_cut_off_and_one_that_does_not_is_in_time() {
     assert!(rig.totals.is_some(), "a service that only connects and dies");
     assert!(rig.when("done").unwrap() <= u64::try_from((stuck - rig.start).as_millis()).unwrap() + 80_000);
     assert_eq!(rig.said("left").len(), 1);
+}
+
+#[test]
+fn a_link_of_an_earlier_life_reaches_back_before_the_mark_and_tells_no_word_twice_and_the_one_over_the_mark_whole() {
+    let chunk = |n: u64| Chunk {
+        offset: Offset(n * 480),
+        at_ms: n * 60,
+        audio: (n * 480..(n + 1) * 480).map(sample).collect(),
+        received: crate::clock::now(),
+    };
+    let (spool, at): (Vec<Chunk>, _) = ((0..200).map(chunk).collect(), |ms: u64| Offset(ms * 8));
+    // Two words were told up to 4.8 s; a third one begins 50 ms before.
+    let known = [("one", 4_000, 4_300), ("two", 4_400, 4_800)];
+    let known = known.map(|(text, from, to)| KnownWord { text: Unredacted::new(text), start: at(from), end: at(to) });
+    let clock = vec![(Offset(0), 0)];
+    let remains = Remains { first: at(0), from: at(4_800), end: at(12_000), clock, known: known.into(), untimed: false };
+    let mut rig = Rig::resuming(remains, spool.clone());
+    rig.connect();
+    rig.wait(12_000);
+    let begin = 4_800 - 160 - 2_000;
+    assert_eq!(rig.sent(), samples(begin * 8..96_000), "the longest word before the mark, and a word's rounding");
+    let place = |ms: u64| std::time::Duration::from_millis(ms - begin).as_secs_f64();
+    let said = [("one", 4_010, 4_310), ("two", 4_400, 4_820), ("three", 4_750, 5_200)]
+        .map(|(text, from, to)| format!(r#"{{"word":"{text}","start":{},"end":{},"speaker":0}}"#, place(from), place(to)));
+    rig.hear(&format!(r#"{{"transcript":" one two three","is_final":true,"words":[{}]}}"#, said.join(",")));
+    rig.last();
+    assert_eq!(rig.heard.iter().map(|heard| heard.text.expose()).collect::<Vec<_>>(), ["three"]);
+    let totals = rig.totals.unwrap();
+    assert_eq!((totals.complete, totals.finalized_ms, totals.sent_ms, totals.reconnects), (true, 7_200, 7_200, 0));
+
+    let untimed = Remains {
+        first: at(0),
+        from: at(4_800),
+        end: at(12_000),
+        clock: vec![(Offset(0), 0)],
+        untimed: true,
+        ..Remains::default()
+    };
+    let mut rig = Rig::resuming(untimed, spool);
+    rig.connect();
+    rig.wait(12_000);
+    assert_eq!(rig.sent(), samples(38_400..96_000), "nobody could tell its words from new ones");
 }
 
 #[test]

@@ -13,13 +13,13 @@ async fn a_full_disk_is_told_to_whom_it_hits_and_to_nobody_else() {
     let Write::Event { event, endpoints } = gap_event(&sessions[1], 1, &[]) else { unreachable!() };
     let huge = Write::Event { event: Event { body: vec![b' '; 1 << 20].into(), ..event }, endpoints };
     let units = [vec![gap_event(&sessions[0], 1, &[])], vec![huge], vec![gap_event(&sessions[2], 1, &[])]];
-    let answers = write::commit(&mut connection, &units, &mut write::Numbers::behind(0));
+    let answers = write::commit(&mut connection, &ring(), &units, &mut write::Numbers::behind(0));
     assert!(matches!(&answers[1], Err(StoreError::Database(why)) if why.contains("full")), "{answers:?}");
     for (session, answer) in sessions.iter().zip(&answers) {
         assert_eq!(store.events(session, 0, 9).await.unwrap().len(), usize::from(answer.is_ok()));
     }
     connection.query_row("PRAGMA max_page_count = 100000", (), |_| Ok(())).unwrap();
-    assert!(write::commit(&mut connection, &units[1..2], &mut write::Numbers::behind(0))[0].is_ok());
+    assert!(write::commit(&mut connection, &ring(), &units[1..2], &mut write::Numbers::behind(0))[0].is_ok());
 }
 
 #[tokio::test]
@@ -55,6 +55,30 @@ fn a_probe_writes_to_the_disk_and_changes_nothing() {
     assert!(matches!(write::probe(&mut connection), Err(StoreError::Database(_))));
 }
 
+#[tokio::test]
+async fn a_damaged_file_is_refused_with_what_to_do() {
+    let (store, folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    store.commit((1..=40).map(|seq| gap_event(&session, seq, &["crm"])).collect()).await.unwrap();
+    store.close().await;
+    drop(store);
+    let path = folder.0.join("bridge.db");
+    let whole = std::fs::read(&path).unwrap();
+    for (from, to) in [(0, 100), (4096, 8192), (whole.len() - 8192, whole.len())] {
+        let mut damaged = whole.clone();
+        damaged[from..to].fill(0xA5);
+        std::fs::write(&path, &damaged).unwrap();
+        let Err(refused @ StoreError::Damaged(..)) = Store::open(&path, masters("k1")) else { panic!("bytes {from} to {to}") };
+        let told = refused.to_string();
+        assert!(told.starts_with(path.to_str().unwrap()) && told.contains("keep a copy") && !told.contains('\n'), "{told}");
+        assert_eq!(std::fs::read(&path).unwrap(), damaged, "it is left as it was");
+    }
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    assert!(matches!(Store::open(&path, masters("k1")), Err(StoreError::Damaged(..))), "half of it is missing");
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!(reopen(&folder, "k1").events(&session, 0, 99).await.unwrap().len(), 40);
+}
+
 /// A writer that does not wait for another connection's lock, so that a lock is a failing disk.
 fn writer_without_patience(folder: &Folder) -> (mpsc::Sender<Request>, watch::Receiver<bool>) {
     let connection = Connection::open(folder.0.join("bridge.db")).unwrap();
@@ -63,7 +87,8 @@ fn writer_without_patience(folder: &Folder) -> (mpsc::Sender<Request>, watch::Re
     let (commits, requests) = mpsc::channel(1);
     let ((places, _), (tell, writable)) = (watch::channel(0), watch::channel(true));
     let (numbers, waiting) = (write::Numbers::behind(0), waiting().unwrap());
-    let writer = Writer { connection, requests, numbers, places, writable: tell, waiting };
+    let (keys, fold) = (Arc::new(ring()), Fold::default());
+    let writer = Writer { connection, requests, numbers, places, writable: tell, waiting, keys, fold };
     start("store-writer", move || writer.run()).unwrap();
     (commits, writable)
 }

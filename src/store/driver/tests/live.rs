@@ -1,0 +1,21 @@
+//! Sessions that have no end yet.
+
+use super::*;
+use crate::store::StreamEnd;
+
+/// The only one.
+pub(super) async fn only_live(store: &Store) -> LiveSession {
+    let session = store.unfinished().await.unwrap().pop().unwrap();
+    store.live(&session).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn the_end_of_a_stream_is_read_back() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    assert!(only_live(&store).await.ends.is_empty());
+    let ended = |stream, reason| Write::StreamEnded { session: session.clone(), stream, at_ms: 12_340, reason };
+    store.commit(vec![ended(0, EndReason::Shutdown)]).await.unwrap();
+    assert_eq!(only_live(&store).await.ends, [StreamEnd { stream: 0, at_ms: 12_340, reason: EndReason::Shutdown }]);
+    assert_eq!(store.commit(vec![ended(1, EndReason::Stop)]).await, Err(StoreError::Misfit));
+}
