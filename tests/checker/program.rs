@@ -11,7 +11,8 @@
 //! has to be told in exactly one `transcript.final` of that call: none is a loss, two are one too many, and one that the service never
 //! said in a final of that call and track is unexpected. The recordings hold nothing that the redaction gate takes out.
 //!
-//! The service says a final 800 ms of audio after its last word, so no final covers audio that a kill can still cost.
+//! The service says a final 800 ms of audio after its last word, or at the end of a call, before which the phones of these runs are silent
+//! for 600 ms; so no final is of audio so new that a kill may still cost it (200 ms).
 
 mod heard;
 mod judge;

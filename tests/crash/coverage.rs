@@ -17,7 +17,7 @@ pub(crate) fn unheard(log: &str, spoken: &[Spoken], known: &BTreeSet<String>) ->
     let mut unheard = Vec::new();
     for spoken in spoken.iter().filter(|spoken| known.contains(&spoken.call)) {
         let may_be_lost = if spoken.is_whole { 0 } else { MAY_BE_LOST_MS + spoken.late_ms };
-        let sure_ms = spoken.sent_ms.saturating_sub(may_be_lost);
+        let sure_ms = spoken.sent_ms.saturating_sub(may_be_lost).min(spoken.said_ms);
         for word in script::words().iter().filter(|word| word.end_ms <= sure_ms) {
             let name = format!("{}.{}", spoken.call, word.track);
             if !heard.get(&name).unwrap_or(&nothing).contains(&word.text) {

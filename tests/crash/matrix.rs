@@ -68,7 +68,8 @@ async fn the_bridge_ends_at_every_place_and_loses_nothing() {
             tokio::spawn(async move { cell.run(&service).await }).await.unwrap_or_else(|why| Err(format!("{cell:?}: {why}")))
         }
     });
-    let failed: Vec<String> = stream::iter(runs).buffer_unordered(SIDE_BY_SIDE).filter_map(async |run| run.err()).collect().await;
+    let outcomes: Vec<Result<(), String>> = stream::iter(runs).buffer_unordered(SIDE_BY_SIDE).collect().await;
+    let failed: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
     let _ = std::fs::remove_dir_all(folder);
     assert!(failed.is_empty(), "{} of {} cells failed:\n{}", failed.len(), cells.len(), failed.join("\n"));
     println!("{} cells, none with damage", cells.len());
