@@ -205,8 +205,8 @@ async fn a_second_signal_while_the_outbox_is_flushed_loses_no_delivery() {
     scene.binary.signal(Signal::TERM);
     // It lets go of its connections when its calls have ended, and flushes then.
     let mut idle = TcpStream::connect(scene.address()).await.unwrap();
-    let gone = idle.read(&mut [0; 1]);
-    assert_eq!(tokio::time::timeout(PATIENCE, gone).await.expect("it comes to its end").unwrap_or(0), 0);
+    let mut said = [0; 1];
+    assert_eq!(tokio::time::timeout(PATIENCE, idle.read(&mut said)).await.expect("it comes to its end").unwrap_or(0), 0);
     scene.binary.signal(Signal::TERM);
     assert_eq!(scene.binary.ended().await, 1);
     assert_whole(&scene.after_a_restart().await);
