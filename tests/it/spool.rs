@@ -95,14 +95,17 @@ async fn a_shutdown_while_the_service_is_away_is_short_and_the_next_start_does_t
     replay::play(&Recording::of_fixture(load("mid-word")), &phone, &Progress::default()).await;
     let call = CallSid::new("CAstopped").unwrap();
     let state = || first.calls.registry().newest(&call).map(|entry| entry.pulse.state());
-    until(|| state() == Some(SessionState::Draining)).await;
+    until(|| state() == Some(SessionState::Waiting)).await;
     let begun: Instant = clock::now();
     first.close().await;
     assert!(clock::now() - begun < Duration::from_secs(20), "it waits for nobody who is not there");
 
     let second = stage.another(&data_dir).await;
     assert_eq!(second.recovered, 1);
-    let events = stage.events_of("CAstopped").await;
+    let mut events = stage.events_of("CAstopped").await;
+    let reason = &mut events.last_mut().unwrap()["data"]["end_reason"];
+    assert_eq!(*reason, "disconnect", "as its stream had ended");
+    *reason = "stop".into();
     assert_whole(&events);
     second.close().await;
     stage.end().await;
