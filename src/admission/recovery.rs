@@ -43,7 +43,7 @@ pub(super) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            tracing::info!("no call of an earlier run is left to be ended");
+            tracing::info!("recovery is over: the calls of an earlier run have ended, or the log says why one has not");
         }
     }
 }

@@ -75,12 +75,12 @@ impl Rig {
         let (from, end) = (spool[0].offset, spool[spool.len() - 1].end());
         let clock = spool.iter().map(|chunk| (chunk.offset, chunk.at_ms)).collect();
         let remains = Remains { first: from, from, end, clock, ..Remains::default() };
-        Self::resuming(remains, spool)
+        Self::resuming(&remains, spool)
     }
 
-    fn resuming(remains: Remains, spool: Vec<Chunk>) -> Self {
+    fn resuming(remains: &Remains, spool: Vec<Chunk>) -> Self {
         let start = crate::clock::now();
-        let mut rig = Self::of(Link::new(Arc::new(patient()), Some(&remains), start), start);
+        let mut rig = Self::of(Link::new(Arc::new(patient()), Some(remains), start), start);
         (rig.spool, rig.offset) = (spool, remains.end.0);
         rig
     }

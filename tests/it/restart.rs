@@ -175,7 +175,8 @@ async fn a_call_whose_master_key_is_gone_still_ends_once_and_says_what_is_lost()
     std::fs::create_dir_all(&data_dir).unwrap();
     let session = SessionId::new(&format!("ses_{}", pulse_bridge::clock::ulid())).unwrap();
     let store = Store::open(&data_dir.join("bridge.sqlite"), Arc::new(MasterKeys::open_or_make(&data_dir).unwrap())).unwrap();
-    store.commit(live_call(&session, WrappedKey { key_id: "gone".into(), sealed: vec![7; 80] })).await.unwrap();
+    let key = WrappedKey { key_id: "gone".into(), sealed: vec![7; 80] };
+    store.commit(live_call(&session, "CArekeyed", key)).await.unwrap();
     store.close().await;
     let spool = Spool::open(&data_dir.join("spool")).unwrap();
     let track = spool.track(&session, TrackKey { stream: 0, track: Track::Inbound }, &DataKey::new([7; 32]));
@@ -202,10 +203,10 @@ async fn a_call_whose_master_key_is_gone_still_ends_once_and_says_what_is_lost()
 }
 
 /// The rows of a call that is on the line, with one track.
-fn live_call(session: &SessionId, key: WrappedKey) -> Vec<Write> {
+pub(crate) fn live_call(session: &SessionId, call: &str, key: WrappedKey) -> Vec<Write> {
     let new = NewSession {
         id: session.clone(),
-        call_sid: CallSid::new("CArekeyed").unwrap(),
+        call_sid: CallSid::new(call).unwrap(),
         dialect: "twilio".into(),
         account_sid: None,
         direction: Direction::Inbound,
@@ -216,7 +217,7 @@ fn live_call(session: &SessionId, key: WrappedKey) -> Vec<Write> {
         key,
         context: serde_json::json!({}),
     };
-    let stream_sid = StreamSid::new("MZrekeyed").unwrap();
+    let stream_sid = StreamSid::new(&format!("MZ-{call}")).unwrap();
     let track = TrackKey { stream: 0, track: Track::Inbound };
     vec![
         Write::Session(Box::new(new)),

@@ -1,10 +1,7 @@
 //! The real binary is told to stop: by one signal it ends its calls and leaves nothing undone, by a second one it leaves at once and loses
 //! nothing, because the next start goes on from what is stored.
 
-use std::{
-    collections::BTreeMap,
-    net::{SocketAddr, TcpStream},
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use hyper::Method;
 use pulse_bridge::{
@@ -13,6 +10,7 @@ use pulse_bridge::{
 };
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use crate::{
     http,
@@ -153,7 +151,7 @@ async fn a_second_signal_while_calls_may_still_end_leaves_them_to_the_next_start
     let mut scene = Scene::new(Plan::default()).await;
     let _phone = scene.caller("CAsecond", 0..last_frame()).await;
     let heard = |scene: &Scene| scene.stage.heard_of("CAsecond").iter().map(|log| log.bytes).sum::<u64>();
-    until(|| heard(&scene) >= 11_000 * 8).await;
+    until(|| heard(&scene) >= 11_500 * 8).await;
     scene.binary.signal(Signal::TERM);
     refuses(scene.address()).await;
     scene.binary.signal(Signal::TERM);
@@ -205,9 +203,10 @@ async fn a_second_signal_while_the_outbox_is_flushed_loses_no_delivery() {
     phone.stop().await;
     scene.take_until(|events| events.values().any(|event| event["type"] == "transcript.final")).await;
     scene.binary.signal(Signal::TERM);
-    // It listens until its calls have ended, and flushes then.
-    let address = scene.address();
-    until(|| TcpStream::connect(address).is_err()).await;
+    // It lets go of its connections when its calls have ended, and flushes then.
+    let mut idle = TcpStream::connect(scene.address()).await.unwrap();
+    let mut said = [0; 1];
+    assert_eq!(tokio::time::timeout(PATIENCE, idle.read(&mut said)).await.expect("it comes to its end").unwrap_or(0), 0);
     scene.binary.signal(Signal::TERM);
     assert_eq!(scene.binary.ended().await, 1);
     assert_whole(&scene.after_a_restart().await);

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use pulse_bridge::{
     clock,
     emulate::{Fault, Faults},
+    media::CallSid,
+    registry::SessionState,
     replay::{self, Progress, Recording},
 };
 use serde_json::Value;
@@ -13,7 +15,7 @@ use url::Url;
 use crate::{
     log,
     phone::assert_whole,
-    stage::{Plan, Stage, ids, load, of_type, text_of},
+    stage::{Plan, Stage, ids, load, of_type, text_of, until},
 };
 
 /// Tries of a link until it is let in: more than twenty seconds of them. After ten a sender that is faster than speech is not kept waiting, so all of
@@ -91,13 +93,19 @@ async fn a_shutdown_while_the_service_is_away_is_short_and_the_next_start_does_t
     let to = Url::parse(&format!("ws://{}/media/twilio", first.address)).unwrap();
     let phone = replay::Settings { to, ids: Some(ids("CAstopped", "MZstopped")), ..stage.phone() };
     replay::play(&Recording::of_fixture(load("mid-word")), &phone, &Progress::default()).await;
+    let call = CallSid::new("CAstopped").unwrap();
+    let state = || first.calls.registry().newest(&call).map(|entry| entry.pulse.state());
+    until(|| state() == Some(SessionState::Waiting)).await;
     let begun: Instant = clock::now();
     first.close().await;
     assert!(clock::now() - begun < Duration::from_secs(20), "it waits for nobody who is not there");
 
     let second = stage.another(&data_dir).await;
     assert_eq!(second.recovered, 1);
-    let events = stage.events_of("CAstopped").await;
+    let mut events = stage.events_of("CAstopped").await;
+    let reason = &mut events.last_mut().unwrap()["data"]["end_reason"];
+    assert_eq!(*reason, "disconnect", "as its stream had ended");
+    *reason = "stop".into();
     assert_whole(&events);
     second.close().await;
     stage.end().await;

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use pulse_bridge::replay::{self, Pace, Progress, Recording};
+use pulse_bridge::{
+    clock,
+    replay::{self, Pace, Progress, Recording},
+};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -77,12 +80,12 @@ async fn readiness(stage: &Stage, status: u16) -> Value {
 
 async fn fail_for_a_while(stage: &Stage) {
     let locked = Locked::new(&stage.data_dir);
-    let over = tokio::time::Instant::now() + OUTAGE;
+    let over = clock::now() + OUTAGE;
     let answer = readiness(stage, 503).await;
     assert_eq!((&answer["store"]["state"], &answer["ready"]), (&"failing".into(), &false.into()), "{answer:#}");
     assert_eq!(answer["calls"]["reason"], "the bridge cannot store events now; see /readyz");
     assert_eq!(Phone::dial_to(stage, "CAnew", "/media/twilio").await.err(), Some(503));
-    tokio::time::sleep_until(over).await;
+    clock::sleep_until(Some(over)).await;
     drop(locked);
     readiness(stage, 200).await;
 }

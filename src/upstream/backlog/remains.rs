@@ -19,7 +19,7 @@ pub struct Remains {
     pub untimed: bool,
 }
 
-/// A word that was told, as it is stored: what was taken out of it is.
+/// A word that was told, as it is stored: past the redaction gate.
 pub struct KnownWord {
     /// The word.
     pub text: Unredacted,

@@ -226,9 +226,9 @@ fn a_link_of_an_earlier_life_reaches_back_before_the_mark_and_tells_no_word_twic
     let known = known.map(|(text, from, to)| KnownWord { text: Unredacted::new(text), start: at(from), end: at(to) });
     let clock = vec![(Offset(0), 0)];
     let remains = Remains { first: at(0), from: at(4_800), end: at(12_000), clock, known: known.into(), untimed: false };
-    let mut rig = Rig::resuming(remains, spool.clone());
+    let mut rig = Rig::resuming(&remains, spool.clone());
     rig.connect();
-    rig.wait(12_000);
+    rig.wait(4_800);
     let begin = 4_800 - 160 - 2_000;
     assert_eq!(rig.sent(), samples(begin * 8..96_000), "the longest word before the mark, and a word's rounding");
     let place = |ms: u64| std::time::Duration::from_millis(ms - begin).as_secs_f64();
@@ -248,9 +248,9 @@ fn a_link_of_an_earlier_life_reaches_back_before_the_mark_and_tells_no_word_twic
         untimed: true,
         ..Remains::default()
     };
-    let mut rig = Rig::resuming(untimed, spool);
+    let mut rig = Rig::resuming(&untimed, spool);
     rig.connect();
-    rig.wait(12_000);
+    rig.wait(3_800);
     assert_eq!(rig.sent(), samples(38_400..96_000), "nobody could tell its words from new ones");
 }
 

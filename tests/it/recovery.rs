@@ -1,0 +1,164 @@
+//! What an earlier run left: many calls at once, a service that is away when they are to be ended, a bridge that is killed again meanwhile.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use pulse_bridge::{
+    clock,
+    emulate::Faults,
+    keys::MasterKeys,
+    media::{Chunk, Offset, SessionId, Track},
+    segment::TrackKey,
+    spool::Spool,
+    store::Store,
+};
+use serde_json::Value;
+
+use crate::{
+    http,
+    phone::{Phone, assert_whole, frames, plain, recording, spoken},
+    restart::{Binary, live_call, take},
+    stage::{Plan, Stage, assert_unbroken, of_type, text_of, until},
+};
+
+/// More than may be brought back at once.
+const MANY: usize = 500;
+/// One in four of the plan's 100 sessions.
+const AT_ONCE: usize = 25;
+
+/// Calls of one track that a bridge left on the line, each with a little audio.
+async fn leave_calls(data_dir: &Path, count: usize) {
+    std::fs::create_dir_all(data_dir).unwrap();
+    let keys = Arc::new(MasterKeys::open_or_make(data_dir).unwrap());
+    let store = Store::open(&data_dir.join("bridge.sqlite"), Arc::clone(&keys)).unwrap();
+    let spool = Spool::open(&data_dir.join("spool")).unwrap();
+    for n in 0..count {
+        let session = SessionId::new(&format!("ses_{}", clock::ulid())).unwrap();
+        let (key, wrapped) = keys.new_data_key(&session);
+        store.commit(live_call(&session, &format!("CAleft{n}"), wrapped)).await.unwrap();
+        let track = spool.track(&session, TrackKey { stream: 0, track: Track::Inbound }, &key);
+        track.append(&Chunk { offset: Offset(0), at_ms: 0, audio: vec![0xFF; 4_800].into(), received: clock::now() }).unwrap();
+    }
+    spool.flush().await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_earlier_calls_are_brought_back_a_few_at_a_time_beside_new_ones() {
+    let mut stage = Stage::new().await;
+    let data_dir = stage.data_dir.join("many");
+    leave_calls(&data_dir, MANY).await;
+    let later = stage.another(&data_dir).await;
+    assert_eq!(later.recovered, MANY);
+    let mut phone = Phone::dial_at(later.address, "CAnew", "/media/twilio").await.expect("a new call is taken");
+    phone.start().await;
+    let audio = recording("mid-word");
+    phone.speak(&audio, 0..frames(&audio)).await;
+    phone.end().await;
+    let mut completed = BTreeMap::new();
+    let mut new = Vec::new();
+    while completed.len() <= MANY {
+        let event = stage.next_event().await;
+        let call = event["data"]["call_sid"].as_str().unwrap().to_owned();
+        if event["type"] == "call.completed" {
+            assert_eq!(completed.insert(call.clone(), event["data"]["end_reason"].clone()), None, "one end for each call");
+        }
+        if call == "CAnew" {
+            new.push(event);
+        }
+    }
+    assert_whole(&new);
+    assert_eq!(completed.values().filter(|reason| **reason == "crash").count(), MANY);
+    // The service may notice an end a moment later than the bridge.
+    assert!(stage.heard.most_open() < 2 * AT_ONCE, "{} at once", stage.heard.most_open());
+    until(|| later.calls.left_to_recover() == 0).await;
+    later.close().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_calls_are_taken_while_earlier_ones_wait_for_a_service_that_is_away() {
+    let settings = vec![("PULSE_BRIDGE_UPSTREAM_CATCH_UP", "60 s".to_owned())];
+    let mut stage = Stage::with(Plan { settings, ..Plan::default() }).await;
+    let data_dir = stage.data_dir.join("waiting");
+    leave_calls(&data_dir, 1).await;
+    stage.speech.kill().await;
+    let later = stage.another(&data_dir).await;
+    let url = format!("http://{}/readyz", later.address);
+    let ready: Value = serde_json::from_str(&http::ask_at(&url).await).unwrap();
+    assert_eq!((&ready["ready"], &ready["recovery"]["state"]), (&true.into(), &"recovering".into()), "{ready:#}");
+    assert_eq!(ready["recovery"]["reason"], "calls of an earlier run that are still to be ended: 1");
+    let mut phone = Phone::dial_at(later.address, "CAmeanwhile", "/media/twilio").await.expect("a new call is taken");
+    phone.start().await;
+    let audio = recording("mid-word");
+    phone.speak(&audio, 0..frames(&audio)).await;
+    stage.speech.live(Faults::default()).await;
+    phone.end().await;
+    let mut events = BTreeMap::<String, Vec<Value>>::new();
+    while events.values().flatten().filter(|event| event["type"] == "call.completed").count() < 2 {
+        let event = stage.next_event().await;
+        events.entry(event["data"]["call_sid"].as_str().unwrap().to_owned()).or_default().push(event);
+    }
+    assert_whole(&events["CAmeanwhile"]);
+    until(|| later.calls.left_to_recover() == 0).await;
+    later.close().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_is_killed_again_while_it_recovers_ends_the_call_once_and_whole() {
+    let mut stage = Stage::new().await;
+    let settings = stage.settings_for_a_binary();
+    let (mut events, mut bodies) = (BTreeMap::new(), BTreeMap::new());
+    let mut first = Binary::start(&settings).await;
+    let mut phone = Phone::dial_at(first.address.parse().unwrap(), "CAagain", "/media/twilio").await.unwrap();
+    phone.start().await;
+    let audio = recording("mid-word");
+    phone.speak(&audio, 0..frames(&audio)).await;
+    let heard = |stage: &Stage| stage.heard_of("CAagain").iter().map(|log| log.bytes).sum::<u64>();
+    until(|| heard(&stage) >= 11_500 * 8).await;
+    first.kill();
+    // As soon as it is up, and in the middle of it.
+    Binary::start(&settings).await.kill();
+    let connections = stage.heard_of("CAagain").len();
+    let mut third = Binary::start(&settings).await;
+    until(|| stage.heard_of("CAagain").get(connections).is_some_and(|log| log.bytes > 0)).await;
+    third.kill();
+
+    let fourth = Binary::start(&settings).await;
+    while events.values().all(|event: &Value| event["type"] != "call.completed") {
+        take(&mut stage, &mut events, &mut bodies).await;
+    }
+    drop(fourth);
+    assert!(stage.end_with_events().await.is_empty(), "nothing comes behind the end");
+    let events: Vec<Value> = events.into_values().collect();
+    assert_unbroken(&events);
+    assert_eq!(plain(&text_of(&events, "inbound")), plain(&spoken("mid-word")));
+    assert_eq!(of_type(&events, "transcript.gap").len(), 1, "what was on its way at the first kill, told once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_stream_of_a_call_that_was_killed_opens_a_session_of_its_own() {
+    let mut stage = Stage::new().await;
+    let settings = stage.settings_for_a_binary();
+    let mut first = Binary::start(&settings).await;
+    let mut phone = Phone::dial_at(first.address.parse().unwrap(), "CAmoved", "/media/twilio").await.unwrap();
+    phone.start().await;
+    phone.speak(&recording("mid-word"), 0..200).await;
+    let started = stage.next_event().await;
+    first.kill();
+    let second = Binary::start(&settings).await;
+    let mut phone = Phone::dial_at(second.address.parse().unwrap(), "CAmoved", "/media/twilio").await.unwrap().named("MZmoved");
+    phone.start().await;
+    phone.stop().await;
+    let mut ends = BTreeMap::new();
+    while ends.len() < 2 {
+        let event = stage.next_event().await;
+        if event["type"] == "call.completed" {
+            let session = event["data"]["session_id"].clone();
+            ends.insert(session == started["data"]["session_id"], event["data"]["end_reason"].clone());
+        }
+    }
+    assert_eq!((&ends[&true], &ends[&false]), (&"crash".into(), &"stop".into()));
+    drop(second);
+    stage.end().await;
+}
