@@ -15,7 +15,10 @@ use super::*;
 use crate::{
     event::{Data, SpeechActivity},
     media::{CallSid, SessionId, Track},
-    store::driver::tests::{begin, gap_event, masters, name, open, reopen},
+    store::{
+        DeliveryFilter,
+        driver::tests::{begin, gap_event, masters, name, open, reopen},
+    },
     webhook::{Endpoint, SigningKey, sign},
 };
 

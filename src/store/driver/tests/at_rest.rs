@@ -168,7 +168,7 @@ async fn planted(store: &Store) -> (SessionId, bytes::Bytes) {
     let session = begin(store, "CA1", "MZ1").await;
     let Write::Event { event, endpoints } = gap_event(&session, 1, &["crm"]) else { unreachable!() };
     let body = bytes::Bytes::from(format!("{{\"text\":\"{} {}\"}}", WORDS[0], WORDS[0].repeat(2000)));
-    let event = Write::Event { event: Event { body: body.clone(), ..event }, endpoints };
+    let event = Write::Event { event: Event { kind: "transcript.final", body: body.clone(), ..event }, endpoints };
     let Write::Segment { stream, seq, mut text, .. } = segment(&session, 1, "seg_a", 0) else { unreachable!() };
     text.text = Redacted::certified(WORDS[1]);
     let said = Write::Segment { session: session.clone(), stream, seq, text };
