@@ -95,7 +95,11 @@ fn found(folder: &Path, words: &BTreeSet<String>) -> BTreeSet<String> {
             found.extend(self::found(&entry.path(), words));
             continue;
         }
-        let bytes = std::fs::read(entry.path()).unwrap();
+        // A spool's file goes once stored finals cover it, maybe just now.
+        let bytes = match std::fs::read(entry.path()) {
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => continue,
+            read => read.unwrap(),
+        };
         let stands = |word: &&String| bytes.windows(word.len()).any(|window| window == word.as_bytes());
         found.extend(words.iter().filter(stands).map(|word| format!("{word} in {}", entry.path().display())));
     }
