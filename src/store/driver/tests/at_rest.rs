@@ -112,7 +112,13 @@ async fn data_keys_come_under_the_first_master_key_and_the_older_one_can_go() {
     let both = reopen(&folder, "k3,k2,k1");
     assert_eq!(both.rewrap().await.unwrap(), 152);
     assert_eq!(both.rewrap().await.unwrap(), 0);
-    assert!(!holds(&folder, &before), "the old wrapping is in no file");
+    // The readers of the store before may still be letting go of the file, which holds the fold up for a moment.
+    let gone = async {
+        while holds(&folder, &before) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("the old wrapping is in no file");
     both.close().await;
     let first = reopen(&folder, "k3");
     assert_eq!(first.events(&session, 0, 9).await.unwrap()[0].body, body);
