@@ -268,10 +268,10 @@ async fn rewrap(store: Store) {
     match store.rewrap().await {
         Ok(0) => {}
         Ok(keys) => {
-            tracing::info!(keys, "earlier calls are under the first master key now: the others can be taken out of `key`")
+            tracing::info!(keys, "earlier calls are under the first master key now: the others can be taken out of `key`");
         }
         Err(why) => {
-            tracing::warn!(%why, "failed to bring earlier calls under the first master key; the next start will try again")
+            tracing::warn!(%why, "failed to bring earlier calls under the first master key; the next start will try again");
         }
     }
     for (key_id, keys) in store.keyless().await.unwrap_or_default() {

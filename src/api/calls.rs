@@ -140,17 +140,22 @@ pub async fn events(
 ) -> Result<Response, Problem> {
     let session = find(&bridge, &sid).await?.start.id;
     let store = bridge.store().clone();
-    let pages = stream::try_unfold(query.after_seq, move |after_seq| {
+    // Read before the answer begins, so that one that cannot be read is a refusal and no answer that breaks off.
+    let first = store.events(&session, query.after_seq, EVENTS_AT_A_TIME).await.map_err(|why| unreadable(&why))?;
+    let pages = stream::try_unfold((query.after_seq, Some(first)), move |(after_seq, first)| {
         let (store, session) = (store.clone(), session.clone());
         async move {
-            let events = store.events(&session, after_seq, EVENTS_AT_A_TIME).await?;
+            let events = match first {
+                Some(first) => first,
+                None => store.events(&session, after_seq, EVENTS_AT_A_TIME).await?,
+            };
             let Some(last) = events.last().map(|event| event.seq) else { return Ok(None) };
             let mut lines = Vec::new();
             for event in events {
                 lines.extend_from_slice(&event.body);
                 lines.push(b'\n');
             }
-            Ok::<_, StoreError>(Some((lines, last)))
+            Ok::<_, StoreError>(Some((lines, (last, None))))
         }
     });
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(pages)).into_response())
@@ -184,6 +189,9 @@ pub(super) async fn find(bridge: &Bridge, sid: &str) -> Result<Session, Problem>
 /// A read of the store that failed, as a refusal.
 pub fn unreadable(why: &StoreError) -> Problem {
     tracing::error!(%why, "failed to read the store");
+    if why.is_unreadable() {
+        return Problem::unavailable(why.to_string());
+    }
     Problem::unavailable("the store cannot be read now; see the log")
 }
 

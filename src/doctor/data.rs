@@ -66,6 +66,7 @@ pub(super) fn judge(data_dir: &Path, facts: &Facts) -> Vec<Check> {
         .chain(folder(&inside("spool"), facts.spool, "data_dir (PULSE_BRIDGE_DATA_DIR)"))
         .chain(space(&name, facts))
         .chain(facts.database.as_ref().and_then(|found| database(&inside("bridge.sqlite"), found)))
+        .chain(facts.database.as_ref().and_then(|found| keyless(&inside("bridge.sqlite"), found)))
         .chain(readable(&inside("bridge.sqlite"), facts.database_mode))
         .chain(key(&inside(crate::keys::KEY_FILE), &facts.key));
     under("data", summary(&name, facts), found.collect())
@@ -75,7 +76,7 @@ pub(super) fn judge(data_dir: &Path, facts: &Facts) -> Vec<Check> {
 fn summary(name: &str, facts: &Facts) -> String {
     let free = facts.free_bytes.map_or_else(|| "free space unknown".to_owned(), |bytes| format!("{} free", size(bytes)));
     let integrity = match &facts.database {
-        Some(Inspection::Sound) => "integrity ok",
+        Some(Inspection::Sound | Inspection::Keyless(_)) => "integrity ok",
         Some(Inspection::Absent) => "no database yet",
         Some(Inspection::Unread) => "database not looked at: its log is taken in by the next start",
         _ => "integrity not known: the database is too large to check in this time",
@@ -122,7 +123,7 @@ fn space(name: &str, facts: &Facts) -> Option<Check> {
 
 fn database(file: &str, found: &Inspection) -> Option<Check> {
     let (text, advice) = match found {
-        Inspection::Absent | Inspection::Sound | Inspection::Unfinished | Inspection::Unread => return None,
+        Inspection::Absent | Inspection::Sound | Inspection::Keyless(_) | Inspection::Unfinished | Inspection::Unread => return None,
         Inspection::Damaged(how) => (
             format!("{file} is damaged ({how})"),
             "stop the bridge, keep a copy of the folder, then try sqlite3's .recover; moved away, a new one is made and what was \
@@ -140,6 +141,14 @@ fn database(file: &str, found: &Inspection) -> Option<Check> {
     Some(fail(text, advice))
 }
 
+fn keyless(file: &str, found: &Inspection) -> Option<Check> {
+    let Inspection::Keyless(keys) = found else { return None };
+    let of_each: Vec<String> = keys.iter().map(|(id, calls)| format!("{id} ({calls})")).collect();
+    let text = format!("{file} holds calls that are sealed under master keys which are not set: {}", of_each.join(", "));
+    let advice = "add them to key (PULSE_BRIDGE_KEY) again; without them those calls' text can be neither read nor sent";
+    Some(Check::new("data", State::Warn, text).advise(advice))
+}
+
 fn readable(file: &str, mode: Option<u32>) -> Option<Check> {
     let mode = mode.filter(|mode| mode & NOT_ITS_OWNER != 0)?;
     let text = format!("{file} holds transcripts, and others can read or write it (mode {:03o})", mode & 0o777);
@@ -153,9 +162,10 @@ fn key(file: &str, key: &Key) -> Option<Check> {
             format!("{file} can be read by others; serve does not start with it"),
             format!("chmod 600 {file}, and make a new key if others may have read it"),
         )),
-        Key::Unusable(why) => {
-            Some(fail(why.clone(), format!("bring {file} back from a copy: without it, spooled audio stays sealed")))
-        }
+        Key::Unusable(why) => Some(fail(
+            why.clone(),
+            format!("bring {file} back from a copy: without it, stored text and spooled audio stay sealed"),
+        )),
     }
 }
 
@@ -233,6 +243,7 @@ mod tests {
             Facts { database: Some(damaged), ..sound() },
             with(|facts| facts.database = Some(Inspection::TooNew(7))),
             Facts { database: Some(unopened), ..sound() },
+            Facts { database: Some(Inspection::Keyless(vec![("old".to_owned(), 3)])), ..sound() },
             with(|facts| facts.database_mode = Some(0o100_644)),
             with(|facts| facts.key = Key::Exposed),
             with(|facts| facts.key = Key::Unusable("failed to use ./data/master.key: permission denied".to_owned())),
@@ -258,12 +269,15 @@ mod tests {
         Fail ./data/bridge.sqlite cannot be opened (unable to open database file)
           → chown it to this user; stop whatever else holds it
         Ok ./data, 41 GB free, SQLite 3.54.1, integrity ok, key k1
+        Warn ./data/bridge.sqlite holds calls that are sealed under master keys which are not set: old (3)
+          → add them to key (PULSE_BRIDGE_KEY) again; without them those calls' text can be neither read nor sent
+        Ok ./data, 41 GB free, SQLite 3.54.1, integrity ok, key k1
         Warn ./data/bridge.sqlite holds transcripts, and others can read or write it (mode 644)
           → chmod 600 ./data/bridge.sqlite
         Fail ./data/master.key can be read by others; serve does not start with it
           → chmod 600 ./data/master.key, and make a new key if others may have read it
         Fail failed to use ./data/master.key: permission denied
-          → bring ./data/master.key back from a copy: without it, spooled audio stays sealed
+          → bring ./data/master.key back from a copy: without it, stored text and spooled audio stay sealed
         ");
     }
 

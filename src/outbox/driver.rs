@@ -144,7 +144,11 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
 
     async fn deliver(&self, begin: &Begin) -> Result<Settled, StoreError> {
         let Some(endpoint) = self.endpoints.get(&begin.endpoint) else { return Ok(Settled::Gone) };
-        let Some(outgoing) = self.store.outgoing(begin.id).await? else { return Ok(Settled::Gone) };
+        let outgoing = match self.store.outgoing(begin.id).await {
+            Err(why) if why.is_unreadable() => return self.park(begin, &why).await,
+            found => found?,
+        };
+        let Some(outgoing) = outgoing else { return Ok(Settled::Gone) };
         let Outgoing { event_id, event_wall_ms, body } = outgoing;
         crate::failpoint!("outbox.before_send");
         let attempt = self.poster.post(endpoint, &event_id, body).await;
@@ -164,6 +168,17 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
                 (self.observer)(&observed);
                 Ok(Settled::Stored(next))
             }
+            Err(StoreError::Misfit) => Ok(Settled::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets aside what cannot be sent because its bytes cannot be read.
+    async fn park(&self, begin: &Begin, why: &StoreError) -> Result<Settled, StoreError> {
+        let reason = why.to_string();
+        tracing::error!(delivery = %begin.id, endpoint = %begin.endpoint, reason, "parked: the event cannot be read");
+        match self.store.commit(vec![Write::Park { delivery: begin.id, reason }]).await {
+            Ok(_) => Ok(Settled::Stored(Next::Parked)),
             Err(StoreError::Misfit) => Ok(Settled::Gone),
             Err(error) => Err(error),
         }

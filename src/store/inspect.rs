@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 
-use super::schema;
+use super::{rewrap, schema};
 
 /// Most characters of what `SQLite` says that are repeated.
 const MAX_WORDS: usize = 120;
@@ -19,6 +19,8 @@ pub enum Inspection {
     Absent,
     /// `PRAGMA quick_check` finds nothing wrong.
     Sound,
+    /// The same, but so many data keys are under master keys of these ids, which nobody has.
+    Keyless(Vec<(String, u64)>),
     /// It is, or holds, what `SQLite` says about it.
     Damaged(String),
     /// Written by a later version, with tables of this number.
@@ -31,9 +33,9 @@ pub enum Inspection {
     Unopened(String),
 }
 
-/// Looks at the database at `path`; `started` is given the way to interrupt it.
+/// Looks at the database at `path`; `has_key` says whether there is a master key of an id, `started` is given the way to interrupt it.
 #[must_use]
-pub fn inspect(path: &Path, started: impl FnOnce(InterruptHandle)) -> Inspection {
+pub fn inspect(path: &Path, has_key: impl Fn(&str) -> bool, started: impl FnOnce(InterruptHandle)) -> Inspection {
     if !path.exists() {
         return Inspection::Absent;
     }
@@ -44,16 +46,23 @@ pub fn inspect(path: &Path, started: impl FnOnce(InterruptHandle)) -> Inspection
         Err(error) => return failed(&error),
     };
     started(connection.get_interrupt_handle());
-    check(&connection).unwrap_or_else(|error| failed(&error))
+    check(&connection, has_key).unwrap_or_else(|error| failed(&error))
 }
 
-fn check(connection: &Connection) -> rusqlite::Result<Inspection> {
+fn check(connection: &Connection, has_key: impl Fn(&str) -> bool) -> rusqlite::Result<Inspection> {
     let version: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
     if usize::try_from(version).is_ok_and(|version| version > schema::VERSION) {
         return Ok(Inspection::TooNew(version));
     }
     let found: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
-    Ok(if found == "ok" { Inspection::Sound } else { Inspection::Damaged(words(&found)) })
+    if found != "ok" {
+        return Ok(Inspection::Damaged(words(&found)));
+    }
+    // Before, there was no table of further keys, and nothing but audio was sealed.
+    let sealed_since = 2;
+    let mut keys = if version < sealed_since { Vec::new() } else { rewrap::by_master(connection)? };
+    keys.retain(|(id, _)| !has_key(id));
+    Ok(if keys.is_empty() { Inspection::Sound } else { Inspection::Keyless(keys) })
 }
 
 /// How to open it without a trace. With a shared index beside it, that is read but not written; with neither index nor log nobody
@@ -164,6 +173,20 @@ mod tests {
     }
 
     #[test]
+    fn master_keys_that_nobody_has_are_named() {
+        let folder = Folder::new();
+        let path = folder.0.join("bridge.sqlite");
+        let connection = made(&path);
+        for (session, key_id) in [("ses_1", "k1"), ("ses_2", "old"), ("ses_3", "old")] {
+            let sql = "INSERT INTO sessions (id, call_sid, dialect, direction, started_wall_ms, key_id, data_key)
+                 VALUES (?, 'CA1', 'twilio', 'inbound', 1, ?, x'00')";
+            connection.execute(sql, (session, key_id)).unwrap();
+        }
+        drop(connection);
+        assert_eq!(look(&path), Inspection::Keyless(vec![("old".to_owned(), 2)]));
+    }
+
+    #[test]
     fn who_interrupts_it_is_told_that_it_is_unfinished() {
         let folder = Folder::new();
         let path = folder.0.join("bridge.sqlite");
@@ -181,7 +204,7 @@ mod tests {
                     handle.interrupt();
                 }
             });
-            let found = inspect(&path, |interrupt| handle.send(interrupt).unwrap());
+            let found = inspect(&path, |_| true, |interrupt| handle.send(interrupt).unwrap());
             done.store(true, std::sync::atomic::Ordering::Relaxed);
             assert_eq!(found, Inspection::Unfinished);
         });
@@ -196,7 +219,7 @@ mod tests {
     }
 
     fn look(path: &Path) -> Inspection {
-        inspect(path, drop)
+        inspect(path, |id| id == "k1", drop)
     }
 
     fn bytes_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {

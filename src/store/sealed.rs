@@ -83,12 +83,11 @@ impl Held {
     }
 
     fn add(&mut self, session: &SessionId, n: u8, key: Arc<DataKey>) {
-        match self.of(session) {
-            Some(keys) => drop(keys.insert(n, key)),
-            None => {
-                self.make_room();
-                self.young.insert(session.clone(), BTreeMap::from([(n, key)]));
-            }
+        if let Some(keys) = self.of(session) {
+            keys.insert(n, key);
+        } else {
+            self.make_room();
+            self.young.insert(session.clone(), BTreeMap::from([(n, key)]));
         }
     }
 

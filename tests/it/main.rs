@@ -5,6 +5,7 @@
 mod add_ons;
 mod api;
 mod asr;
+mod at_rest;
 mod auth;
 mod bad_input;
 mod bad_line;

@@ -24,7 +24,9 @@ pub(super) async fn look(config: &Config) -> Option<Facts> {
     let (data_dir, keys, disk) = (config.data_dir.clone(), config.key_list(), config.disk);
     let (started, mut handed) = oneshot::channel();
     let mut looking = tokio::task::spawn_blocking(move || {
-        let inspect = |path: &Path| store::inspect(path, |interrupt| drop(started.send(interrupt)));
+        let inspect = |path: &Path, has_key: &dyn Fn(&str) -> bool| {
+            store::inspect(path, has_key, |interrupt| drop(started.send(interrupt)))
+        };
         gather(&data_dir, keys.as_ref(), disk, inspect)
     });
     if let Ok(facts) = tokio::time::timeout(CHECKING, &mut looking).await {
@@ -36,9 +38,17 @@ pub(super) async fn look(config: &Config) -> Option<Facts> {
     tokio::time::timeout(LIMIT.saturating_sub(CHECKING), looking).await.ok()?.ok()
 }
 
-fn gather(data_dir: &Path, keys: Option<&SecretString>, disk: config::Disk, inspect: impl FnOnce(&Path) -> Inspection) -> Facts {
+fn gather(
+    data_dir: &Path,
+    keys: Option<&SecretString>,
+    disk: config::Disk,
+    inspect: impl FnOnce(&Path, &dyn Fn(&str) -> bool) -> Inspection,
+) -> Facts {
     let folder = stands(data_dir);
     let file = data_dir.join("bridge.sqlite");
+    let known = masters(data_dir, keys);
+    // Where none can be had, that is said of the key itself.
+    let has_key = |id: &str| !known.as_ref().is_ok_and(|known| known.as_ref().is_none_or(|known| !known.has(id)));
     Facts {
         folder,
         free_bytes: statvfs(nearest(data_dir)).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
@@ -48,7 +58,7 @@ fn gather(data_dir: &Path, keys: Option<&SecretString>, disk: config::Disk, insp
         key: key(data_dir, keys),
         spool: if folder == Folder::Ready { stands(&data_dir.join("spool")) } else { Folder::ToBeMade },
         database: if ["", "-wal", "-shm"].iter().all(|part| is_ours(&data_dir.join(format!("bridge.sqlite{part}")))) {
-            Some(inspect(&file)).filter(|found| *found != Inspection::Unfinished)
+            Some(inspect(&file, &has_key)).filter(|found| *found != Inspection::Unfinished)
         } else {
             Some(Inspection::Unopened("this user may not read and write it".to_owned()))
         },
@@ -80,6 +90,14 @@ fn stands(path: &Path) -> Folder {
 /// The path itself, else what is there of the folders above it.
 fn nearest(path: &Path) -> &Path {
     path.ancestors().find(|above| above.exists()).unwrap_or(Path::new("."))
+}
+
+/// Every master key that `serve` would have; `None` where it would make the first one.
+fn masters(data_dir: &Path, set: Option<&SecretString>) -> Result<Option<MasterKeys>, BadKey> {
+    match set {
+        Some(list) => MasterKeys::parse(list).and_then(|set| set.with_made(data_dir)).map(Some),
+        None => MasterKeys::open(data_dir),
+    }
 }
 
 fn key(data_dir: &Path, set: Option<&SecretString>) -> Key {
@@ -138,8 +156,8 @@ mod tests {
     #[test]
     fn a_fresh_folder_has_room_and_no_database() {
         let folder = Temporary::new();
-        let facts =
-            gather(&folder.0.join("data"), None, config::Disk { reserve: 3, min_free: 4 }, |path| store::inspect(path, drop));
+        let disk = config::Disk { reserve: 3, min_free: 4 };
+        let facts = gather(&folder.0.join("data"), None, disk, |path, has_key| store::inspect(path, has_key, drop));
         assert_eq!((facts.folder, facts.spool, facts.key), (Folder::ToBeMade, Folder::ToBeMade, Key::ToBeMade));
         assert_eq!((facts.database, facts.database_mode), (Some(Inspection::Absent), None));
         assert!(facts.free_bytes.is_some_and(|free| free > 0));

@@ -15,11 +15,32 @@ use super::*;
 use crate::{
     event::{Data, SpeechActivity},
     media::{CallSid, SessionId, Track},
-    store::driver::tests::{begin, gap_event, masters, name, open},
+    store::{
+        DeliveryFilter,
+        driver::tests::{begin, gap_event, masters, name, open, reopen},
+    },
     webhook::{Endpoint, SigningKey, sign},
 };
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+#[tokio::test]
+async fn an_event_that_cannot_be_opened_is_parked_with_the_reason_and_the_rest_goes_on() {
+    let (store, folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    commit(&store, &session, 1..=1).await;
+    store.close().await;
+    let store = reopen(&folder, "k2");
+    let later = commit(&store, &session, 2..=2).await;
+    let mut receiver = Receiver::start(vec![]).await;
+    let running = Running::start(&store, &receiver, "crm");
+    assert_eq!(receiver.next().await.body, later[0], "what is stored since then is sent");
+    running.stop().await;
+    let parked = DeliveryFilter { state: Some("parked".into()), ..DeliveryFilter::default() };
+    let parked = store.deliveries(parked).await.unwrap().items.remove(0);
+    assert_eq!(parked.reason.unwrap(), StoreError::NoKey("k1".into()).to_string());
+    assert_eq!((parked.seq, parked.attempts), (1, 0));
+}
 
 #[tokio::test]
 async fn events_arrive_signed_and_in_order_byte_for_byte() {

@@ -292,7 +292,7 @@ pub(crate) fn open() -> (Store, Folder) {
 }
 
 /// The store in a folder, with the master keys of these ids.
-fn reopen(folder: &Folder, ids: &str) -> Store {
+pub(crate) fn reopen(folder: &Folder, ids: &str) -> Store {
     Store::open(&folder.0.join("bridge.db"), masters(ids)).unwrap()
 }
 

@@ -79,8 +79,8 @@ impl Store {
             count += step.done();
         }
         if count > 0 {
-            // The old wrapping is to stand nowhere either.
-            self.work(|_| Ok(()), true).await?;
+            // The old wrapping is to stand nowhere either: at once if nobody is in the way, else as soon as it can be.
+            self.work(|connection| schema::fold(connection).map(drop), true).await?;
         }
         Ok(count)
     }

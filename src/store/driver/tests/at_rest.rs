@@ -112,7 +112,13 @@ async fn data_keys_come_under_the_first_master_key_and_the_older_one_can_go() {
     let both = reopen(&folder, "k3,k2,k1");
     assert_eq!(both.rewrap().await.unwrap(), 152);
     assert_eq!(both.rewrap().await.unwrap(), 0);
-    assert!(!holds(&folder, &before), "the old wrapping is in no file");
+    // The readers of the store before may still be letting go of the file, which holds the fold up for a moment.
+    let gone = async {
+        while holds(&folder, &before) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("the old wrapping is in no file");
     both.close().await;
     let first = reopen(&folder, "k3");
     assert_eq!(first.events(&session, 0, 9).await.unwrap()[0].body, body);
@@ -168,7 +174,7 @@ async fn planted(store: &Store) -> (SessionId, bytes::Bytes) {
     let session = begin(store, "CA1", "MZ1").await;
     let Write::Event { event, endpoints } = gap_event(&session, 1, &["crm"]) else { unreachable!() };
     let body = bytes::Bytes::from(format!("{{\"text\":\"{} {}\"}}", WORDS[0], WORDS[0].repeat(2000)));
-    let event = Write::Event { event: Event { body: body.clone(), ..event }, endpoints };
+    let event = Write::Event { event: Event { kind: "transcript.final", body: body.clone(), ..event }, endpoints };
     let Write::Segment { stream, seq, mut text, .. } = segment(&session, 1, "seg_a", 0) else { unreachable!() };
     text.text = Redacted::certified(WORDS[1]);
     let said = Write::Segment { session: session.clone(), stream, seq, text };
