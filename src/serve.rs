@@ -31,6 +31,7 @@ use crate::{
     outbox::driver::{Observed, Outbox},
     redact::{DigitPolicy, GateSettings},
     refusals,
+    retention::driver::Keeper,
     spool::Spool,
     store::Store,
     upstream::{BatchEndpoint, Leaving, LinkSettings, Parameters, Protocol, QUEUE_MS, Turns, Upstream},
@@ -147,6 +148,8 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     });
     let recovered = calls.recover().await.context("failed to take up what an earlier run left")?;
     services.spawn(calls.clone().reap());
+    let keeper = Keeper { store: store.clone(), spool, metrics: Arc::clone(&metrics) };
+    services.spawn(keeper.run(config.retention, signals.stopping.clone()));
     let poster = Poster::new(Connector::new(dialler, ATTEMPT_DEADLINE));
     let outbox = Outbox { store: store.clone(), endpoints, poster, observer: observer(&metrics) };
     services.spawn(outbox.run(passing_in, signals.stopping.clone()));
