@@ -164,7 +164,11 @@ pub struct Receive {
     /// Signing secret to verify with; none: one is made and printed
     #[arg(long, value_name = "whsec_…")]
     pub secret: Option<SecretString>,
-    /// How to fail, e.g. `status=503,count=3` for the first three (docs/tools.md); may come several times
+    /// How to fail, e.g. `status=503,count=3` for the first three; may come several times
+    ///
+    /// One way: `status=N` (410 pauses the endpoint), `reset`, `reset=midway`, `hang`, `garbage`, `huge=MIB`, `redirect=URL`, `drip=MS`;
+    /// with it `delay_ms=N`, `retry_after=S`; and which deliveries: `count=N`, `after=N`, `every=N`, `share=0.3`, `seed=N`, `type=EVENT`,
+    /// `seq=N`. More in docs/tools.md.
     #[arg(long, value_name = "SPEC")]
     pub fail: Vec<receive::Spec>,
     /// One JSON object a line on stdout, errors too
