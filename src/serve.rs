@@ -115,10 +115,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let (live, _) = broadcast::channel(LIVE_EVENTS);
     let (passing, passing_in) = mpsc::channel(PASSING_EVENTS);
     let dialler = Arc::new(Dialler::new(Reach::Anywhere));
-    let speech = match config.upstream.protocol {
-        Protocol::Pulse => Speech::Pulse,
-        Protocol::Asr => Speech::Asr,
-    };
+    let speech = speech(config.upstream.protocol);
     let upstream =
         Upstream { leaving: signals.leaving.clone(), ..upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))? };
     let turns = turns(&config, &upstream);
@@ -210,6 +207,13 @@ impl Running {
         while !self.calls.registry().is_empty() {
             tokio::time::sleep(DRAIN_STEP).await;
         }
+    }
+}
+
+const fn speech(protocol: Protocol) -> Speech {
+    match protocol {
+        Protocol::Pulse => Speech::Pulse,
+        Protocol::Asr => Speech::Asr,
     }
 }
 

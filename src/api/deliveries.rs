@@ -160,7 +160,11 @@ fn filter_of_body(body: &[u8]) -> Result<DeliveryFilter, Problem> {
     }
     // All that ever was, delivered or not, is what nobody means.
     let is_empty = fields.values().all(Value::is_null);
-    if is_empty { Err(Problem::bad_request(format!("a filter that names nothing would send everything; {example}"))) } else { Ok(filter) }
+    if is_empty {
+        Err(Problem::bad_request(format!("a filter that names nothing would send everything; {example}")))
+    } else {
+        Ok(filter)
+    }
 }
 
 fn set(filter: &mut DeliveryFilter, field: &str, value: &str) -> Result<(), Problem> {
@@ -227,7 +231,10 @@ mod tests {
     fn a_filter_of_a_body_is_what_it_names() {
         let body = br#"{"state":"parked","endpoint":"crm","call_sid":"CA1","since":"1970-01-01T00:00:01.5Z","until":"1970-01-01T01:00:02+01:00"}"#;
         let filter = filter_of_body(body).unwrap();
-        assert_eq!((filter.state.as_deref(), filter.endpoint.as_deref(), filter.call_sid.as_deref()), (Some("parked"), Some("crm"), Some("CA1")));
+        assert_eq!(
+            (filter.state.as_deref(), filter.endpoint.as_deref(), filter.call_sid.as_deref()),
+            (Some("parked"), Some("crm"), Some("CA1"))
+        );
         assert_eq!((filter.since_wall_ms, filter.until_wall_ms), (Some(1_500), Some(2_000)));
         assert_eq!(filter_of_body(br#"{"state":"leased","endpoint":null}"#).unwrap().endpoint, None);
     }

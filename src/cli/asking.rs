@@ -101,7 +101,10 @@ impl Asking {
         // The error would show the header.
         let request = request.body(Full::new(body)).map_err(|_| anyhow!("the API token has characters that no header takes"))?;
         let response = self.client.request(request).await.map_err(|_| {
-            anyhow!("cannot ask {}; start the bridge (pulse-bridge serve), or give the address of the one that runs as --url", self.origin)
+            anyhow!(
+                "cannot ask {}; start the bridge (pulse-bridge serve), or give the address of the one that runs as --url",
+                self.origin
+            )
         })?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;

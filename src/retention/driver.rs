@@ -105,7 +105,8 @@ impl Keeper {
 
     /// A kill between a call's erasing and its audio's leaves files; a session's row is there before its first file.
     async fn remove_audio(&self) -> Result<Step, StoreError> {
-        let spooled = self.spool.sessions().await.map_err(|error| StoreError::Database(format!("the spool cannot be read: {error}")))?;
+        let spooled =
+            self.spool.sessions().await.map_err(|error| StoreError::Database(format!("the spool cannot be read: {error}")))?;
         let orphans: Vec<SessionId> = self.store.unknown(spooled.into_iter().collect()).await?;
         for session in &orphans {
             self.spool.remove(session).await;

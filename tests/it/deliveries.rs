@@ -134,7 +134,13 @@ async fn the_events_of_a_long_call_come_whole_page_after_page() {
 /// Runs `pulse-bridge deliveries …` against a bridge.
 async fn deliveries(arguments: &[&str], url: &str, token: Option<&str>) -> Output {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_pulse-bridge"));
-    command.arg("deliveries").args(arguments).args(["--url", url]).stdin(Stdio::null()).env_clear().current_dir(std::env::temp_dir());
+    command
+        .arg("deliveries")
+        .args(arguments)
+        .args(["--url", url])
+        .stdin(Stdio::null())
+        .env_clear()
+        .current_dir(std::env::temp_dir());
     if let Some(token) = token {
         command.env("PULSE_BRIDGE_API_TOKEN", token);
     }
@@ -152,7 +158,8 @@ async fn the_command_line_lists_shows_and_sends_again_and_says_what_to_do_where_
     let mut stage = Stage::with(Plan { settings, ..Plan::default() }).await;
     let events = one_call(&mut stage, "CA1").await;
     let (url, token) = (stage.http(""), Some("operator-token-0123456789"));
-    let (code, table, _) = said(&deliveries(&["list", "--call-sid", "CA1", "--state", "delivered", "--limit", "1"], &url, token).await);
+    let (code, table, _) =
+        said(&deliveries(&["list", "--call-sid", "CA1", "--state", "delivered", "--limit", "1"], &url, token).await);
     assert_eq!(code, 0);
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines.len() == 2 && lines[0].starts_with("id ") && lines[1].starts_with("dlv_"), "{table}");

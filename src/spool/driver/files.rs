@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Counters, KEPT_MS, Shared, SpoolFile, cost, names};
+use super::{Counters, KEPT_MS, Shared, Spool, SpoolFile, cost, names};
 use crate::{
     clock,
     media::{Chunk, Offset, SessionId, ms_to_bytes},
@@ -152,6 +152,14 @@ impl Files {
         if self.counters.failing().replace(format!("{what}: {error}")).is_none() {
             tracing::error!(what, %error, "failed to spool audio: it is not safe from a crash until this works again");
         }
+    }
+}
+
+impl Spool {
+    /// Whether [`Spool::trouble`] is that the disk, or this user's share of it, is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.counters.is_full.load(Ordering::Relaxed)
     }
 }
 
