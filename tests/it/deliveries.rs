@@ -1,6 +1,6 @@
 //! The outbox as an operator works with it, by API and by command line, and what an erased call leaves.
 
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use hyper::Method;
 use pulse_bridge::receive::{Received, Spec};
@@ -133,7 +133,7 @@ async fn the_events_of_a_long_call_come_whole_page_after_page() {
 
 /// Runs `pulse-bridge deliveries …` against a bridge.
 async fn deliveries(arguments: &[&str], url: &str, token: Option<&str>) -> Output {
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_pulse-bridge"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pulse-bridge"));
     command
         .arg("deliveries")
         .args(arguments)
@@ -144,7 +144,8 @@ async fn deliveries(arguments: &[&str], url: &str, token: Option<&str>) -> Outpu
     if let Some(token) = token {
         command.env("PULSE_BRIDGE_API_TOKEN", token);
     }
-    tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends").unwrap()
+    let running = tokio::task::spawn_blocking(move || command.output());
+    tokio::time::timeout(PATIENCE, running).await.expect("it ends").unwrap().unwrap()
 }
 
 fn said(output: &Output) -> (i32, String, String) {
