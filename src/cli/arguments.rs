@@ -260,7 +260,7 @@ pub enum DeliveriesAction {
         #[arg(long)]
         parked: bool,
         /// Of these, only those to this endpoint
-        #[arg(long, value_name = "NAME", requires = "parked")]
+        #[arg(long, value_name = "NAME", requires = "parked", conflicts_with = "ids")]
         endpoint: Option<String>,
     },
 }
