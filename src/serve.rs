@@ -112,8 +112,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let endpoints = endpoints(&config)?;
     let (metrics, signals) = (Arc::<Metrics>::default(), Signals::default());
     let (sessions, services) = (TaskTracker::new(), TaskTracker::new());
-    let (live, _) = broadcast::channel(LIVE_EVENTS);
-    let (passing, passing_in) = mpsc::channel(PASSING_EVENTS);
+    let ((live, _), (passing, passing_in)) = (broadcast::channel(LIVE_EVENTS), mpsc::channel(PASSING_EVENTS));
     let dialler = Arc::new(Dialler::new(Reach::Anywhere));
     let speech = speech(config.upstream.protocol);
     let upstream =

@@ -191,7 +191,7 @@ fn time(field: &str, text: &str) -> Result<u64, Problem> {
 }
 
 fn shown(delivery: Delivery) -> Shown {
-    let state = delivery.state.to_string();
+    let state = delivery.state.as_str().to_owned();
     Shown {
         id: delivery.id.to_string(),
         call_sid: delivery.call_sid.into(),

@@ -53,13 +53,12 @@ impl Asking {
             (Some(_), Some(_)) => None,
             _ => Some(config::driver::read(settings.config.as_deref())?),
         };
-        let origin = match &bridge.url {
-            Some(url) => origin(url).map_err(Failure::usage)?,
-            None => {
-                let listen = config.as_ref().map(|config| reachable(config.listen)).filter(|listen| listen.port() != 0);
-                let listen = listen.context("listen has port 0, which says nothing; give the bridge's address as --url");
-                format!("http://{}", listen.map_err(Failure::usage)?)
-            }
+        let origin = if let Some(url) = &bridge.url {
+            origin(url).map_err(Failure::usage)?
+        } else {
+            let listen = config.as_ref().map(|config| reachable(config.listen)).filter(|listen| listen.port() != 0);
+            let listen = listen.context("listen has port 0, which says nothing; give the bridge's address as --url");
+            format!("http://{}", listen.map_err(Failure::usage)?)
         };
         let token = bridge.token.clone().or_else(|| config.and_then(|config| config.api_token));
         let dialler = Arc::new(Dialler::new(Reach::Anywhere));

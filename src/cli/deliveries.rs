@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::{
-    Deliveries, DeliveriesAction, DeliveriesList, Failure,
+    Deliveries, DeliveriesAction, DeliveriesList, DeliveryWord, Failure,
     asking::Asking,
     table::{safe, table},
 };
@@ -66,7 +66,8 @@ fn check(action: &DeliveriesAction) -> anyhow::Result<()> {
 }
 
 fn say(is_json: bool, answer: &Value, as_text: impl Fn(&Value) -> String) -> anyhow::Result<()> {
-    print(if is_json { answer.to_string() } else { as_text(answer) }.as_bytes())
+    let text = if is_json { answer.to_string() } else { as_text(answer) };
+    if text.is_empty() { Ok(()) } else { print(text.as_bytes()) }
 }
 
 /// As many pages as it takes.
@@ -77,7 +78,7 @@ async fn list(bridge: &Asking, wanted: &DeliveriesList) -> Result<Value, Failure
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("limit", &left.min(PAGE).to_string());
         let filters = [
-            ("state", wanted.state.map(|state| state.as_str())),
+            ("state", wanted.state.map(DeliveryWord::as_str)),
             ("endpoint", wanted.endpoint.as_deref()),
             ("call_sid", wanted.call_sid.as_deref()),
             ("cursor", cursor.as_deref()),
@@ -105,7 +106,7 @@ async fn retry(bridge: &Asking, ids: &[String], is_json: bool) -> Result<(), Fai
     }
     let failures: Vec<Value> = failed.iter().map(|(id, error)| json!({ "id": id, "error": error })).collect();
     let answer = json!({ "sent": sent.len(), "failed": failures });
-    say(is_json, &answer, |_| sent.iter().map(|id| format!("{id} sent again\n")).collect())?;
+    say(is_json, &answer, |_| sent.iter().map(|id| format!("{id} sent again")).collect::<Vec<_>>().join("\n"))?;
     if !is_json {
         failed.iter().for_each(|(id, error)| eprintln!("error: {id}: {error}"));
     }
@@ -139,14 +140,14 @@ fn shown(delivery: &Value) -> String {
         ("endpoint", text("endpoint")),
         ("next", text("next_at")),
     ];
-    let facts: String = facts.iter().map(|(name, fact)| format!("{name:8}  {fact}\n")).collect();
+    let facts: Vec<String> = facts.iter().map(|(name, fact)| format!("{name:8}  {fact}")).collect();
     let history = delivery["history"].as_array().map(Vec::as_slice).unwrap_or_default();
     let row = |attempt: &Value| {
         let status = if attempt["status"].is_null() { cell(&attempt["failure"]) } else { cell(&attempt["status"]) };
         vec![cell(&attempt["n"]), cell(&attempt["at"]), status, format!("{} ms", attempt["took_ms"]), cell(&attempt["answer"])]
     };
     let rows: Vec<Vec<String>> = history.iter().map(row).collect();
-    facts + "\n" + &table(&["try", "at", "status", "took", "answer"], &rows)
+    facts.join("\n") + "\n\n" + &table(&["try", "at", "status", "took", "answer"], &rows)
 }
 
 #[cfg(test)]
