@@ -83,7 +83,7 @@ fn a_lot_goes_in_steps_with_rests_between_and_is_told_in_one_line() {
 #[test]
 fn it_comes_again_each_hour_and_counts_anew() {
     let mut stage = Stage::new([0, 1, 0, 0]);
-    stage.run(EVERY - Duration::from_millis(1));
+    stage.run(EVERY.saturating_sub(Duration::from_millis(1)));
     assert_eq!(stage.steps.len(), 4);
     stage.old[1] = 2;
     stage.run(EVERY * 2 + Duration::from_mins(1));
@@ -97,7 +97,7 @@ fn it_comes_again_each_hour_and_counts_anew() {
 fn a_store_that_fails_is_asked_the_same_again_after_a_rest() {
     let mut stage = Stage::new([1, 1, 1, 1]);
     stage.fails = 3;
-    stage.run(FAILED_REST * 3 - Duration::from_millis(1));
+    stage.run((FAILED_REST * 3).saturating_sub(Duration::from_millis(1)));
     assert!(stage.steps.is_empty());
     stage.run(FAILED_REST * 4);
     assert_eq!(stage.steps.len(), 4);
