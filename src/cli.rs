@@ -4,6 +4,9 @@
 //! known by name, so that it is refused rather than taken for a mistake.
 
 mod arguments;
+mod asking;
+pub mod deliveries;
+mod table;
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
@@ -47,7 +50,9 @@ pub enum Command {
     /// Ask a running bridge about its calls (not in this version yet)
     #[command(before_help = "Example:  pulse-bridge calls export CA4f2a --format srt")]
     Calls(Calls),
-    /// Ask a running bridge about its deliveries, and send some again (not in this version yet)
+    /// Ask a running bridge about its deliveries, and send some again
+    ///
+    /// Which bridge: `listen` and `api_token` of the settings (also `PULSE_BRIDGE_API_TOKEN`, `PULSE_BRIDGE_API_TOKEN_FILE`), unless --url and --token say otherwise.
     #[command(before_help = "Example:  pulse-bridge deliveries retry --parked")]
     Deliveries(Deliveries),
     /// Redact transcripts: JSON lines in, the same redacted out (not in this version yet)
@@ -92,7 +97,6 @@ impl Command {
         match self {
             Self::Engine(_) => Some("the engine command"),
             Self::Calls(_) => Some("the calls command"),
-            Self::Deliveries(_) => Some("the deliveries command"),
             Self::Redact(_) => Some("the redact command"),
             Self::Emulate(Emulate { engine: Some(EngineName::Local), .. }) => Some("emulate --engine local"),
             Self::Replay(replay) if replay.dialect != "twilio" => Some("replay --dialect with anything but twilio"),

@@ -32,6 +32,7 @@ pub mod redact;
 pub mod refusals;
 pub mod registry;
 pub mod replay;
+pub mod retention;
 pub mod segment;
 pub mod serve;
 pub mod spool;

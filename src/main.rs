@@ -118,7 +118,11 @@ fn run(command: Command) -> Result<(), Failure> {
             cli::man(&mut page).context("cannot write the man page")?;
             Ok(tools::print(&page)?)
         }
-        Command::Engine(_) | Command::Calls(_) | Command::Deliveries(_) | Command::Redact(_) => {
+        Command::Deliveries(arguments) => {
+            logs_of_a_tool();
+            runtime()?.block_on(cli::deliveries::run(arguments))
+        }
+        Command::Engine(_) | Command::Calls(_) | Command::Redact(_) => {
             unreachable!("refused above by name")
         }
     }

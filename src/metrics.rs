@@ -46,6 +46,7 @@ labels!(VerdictLabels { endpoint, verdict });
 labels!(EndpointLabels { endpoint });
 labels!(ReasonLabels { reason });
 labels!(BatchLabels { verdict });
+labels!(KindLabels { kind });
 
 /// The bridge's counters.
 pub struct Metrics {
@@ -73,6 +74,7 @@ pub struct Metrics {
     upstream_final: Histogram,
     attempts: Family<VerdictLabels, Counter>,
     delivery: Histogram,
+    removed: Family<KindLabels, Counter>,
     pending: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
     parked: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
     oldest: Family<EndpointLabels, Gauge<f64, AtomicU64>>,
@@ -109,6 +111,7 @@ impl Default for Metrics {
             upstream_final: histogram(),
             attempts: Family::default(),
             delivery: histogram(),
+            removed: Family::default(),
             pending: Family::default(),
             parked: Family::default(),
             oldest: Family::default(),
@@ -159,6 +162,7 @@ impl Metrics {
         r.register_with_unit("upstream_final", "Speech end to final", seconds(), self.upstream_final.clone());
         r.register("webhook_attempts", "Deliveries tried", self.attempts.clone());
         r.register_with_unit("webhook_delivery", "Event made to attempt ended", seconds(), self.delivery.clone());
+        r.register("retention_removed", "What was kept long enough and is removed", self.removed.clone());
         r.register("outbox_pending", "Deliveries waiting", self.pending.clone());
         r.register("outbox_parked", "Deliveries given up", self.parked.clone());
         r.register_with_unit("outbox_oldest", "Age of the oldest delivery waiting", seconds(), self.oldest.clone());
@@ -286,6 +290,11 @@ impl Metrics {
         self.delivery.observe(since_event.as_secs_f64());
     }
 
+    /// So many of a kind were kept long enough and are removed.
+    pub fn removed(&self, kind: &'static str, count: u64) {
+        self.removed.get_or_create(&KindLabels { kind: kind.into() }).inc_by(count);
+    }
+
     /// How many deliveries wait for an endpoint, how many are parked, and how long the oldest has waited.
     pub fn outbox(&self, endpoint: &str, pending: u64, parked: u64, oldest: Duration) {
         let labels = EndpointLabels { endpoint: endpoint.into() };
@@ -319,6 +328,7 @@ mod tests {
         metrics.replayed(2_500);
         metrics.batch("heard", 90_500);
         metrics.redacted("SSN", "bridge");
+        metrics.removed("calls", 7);
         metrics.attempt("default", "delivered", Duration::from_millis(4));
         metrics.outbox("default", 3, 1, Duration::from_secs(2));
         let text = metrics.render();
@@ -343,6 +353,7 @@ mod tests {
             r#"redactions_total{type="SSN",source="bridge"} 1"#,
             r#"webhook_attempts_total{endpoint="default",verdict="delivered"} 1"#,
             "webhook_delivery_seconds_count 1",
+            r#"retention_removed_total{kind="calls"} 7"#,
             r#"outbox_pending{endpoint="default"} 3"#,
             r#"outbox_parked{endpoint="default"} 1"#,
             r#"outbox_oldest_seconds{endpoint="default"} 2"#,

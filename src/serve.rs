@@ -31,6 +31,7 @@ use crate::{
     outbox::driver::{Observed, Outbox},
     redact::{DigitPolicy, GateSettings},
     refusals,
+    retention::driver::Keeper,
     spool::Spool,
     store::Store,
     upstream::{BatchEndpoint, Leaving, LinkSettings, Parameters, Protocol, QUEUE_MS, Turns, Upstream},
@@ -121,13 +122,9 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let endpoints = endpoints(&config)?;
     let (metrics, signals) = (Arc::<Metrics>::default(), Signals::default());
     let (sessions, services) = (TaskTracker::new(), TaskTracker::new());
-    let (live, _) = broadcast::channel(LIVE_EVENTS);
-    let (passing, passing_in) = mpsc::channel(PASSING_EVENTS);
+    let ((live, _), (passing, passing_in)) = (broadcast::channel(LIVE_EVENTS), mpsc::channel(PASSING_EVENTS));
     let dialler = Arc::new(Dialler::new(Reach::Anywhere));
-    let speech = match config.upstream.protocol {
-        Protocol::Pulse => Speech::Pulse,
-        Protocol::Asr => Speech::Asr,
-    };
+    let speech = speech(config.upstream.protocol);
     let upstream =
         Upstream { leaving: signals.leaving.clone(), ..upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))? };
     let turns = turns(&config, &upstream);
@@ -158,6 +155,8 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let recovered = calls.recover().await.context("failed to take up what an earlier run left")?;
     services.spawn(calls.clone().reap());
     services.spawn(signals.stopping.clone().run_until_cancelled_owned(rewrap(store.clone())));
+    let keeper = Keeper { store: store.clone(), spool, metrics: Arc::clone(&metrics) };
+    services.spawn(keeper.run(config.retention, signals.stopping.clone()));
     let poster = Poster::new(Connector::new(dialler, ATTEMPT_DEADLINE));
     let outbox = Outbox { store: store.clone(), endpoints, poster, observer: observer(&metrics) };
     services.spawn(outbox.run(passing_in, signals.stopping.clone()));
@@ -223,6 +222,13 @@ impl Running {
         while !self.calls.registry().is_empty() {
             tokio::time::sleep(DRAIN_STEP).await;
         }
+    }
+}
+
+const fn speech(protocol: Protocol) -> Speech {
+    match protocol {
+        Protocol::Pulse => Speech::Pulse,
+        Protocol::Asr => Speech::Asr,
     }
 }
 

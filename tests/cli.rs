@@ -54,7 +54,7 @@ fn what_a_tool_is_given_and_cannot_use_exits_2_before_anything_starts() {
 
 #[test]
 fn what_this_version_does_not_have_exits_2_and_says_so() {
-    for arguments in [&["engine", "install"][..], &["calls"], &["deliveries"], &["redact"], &["emulate", "--engine", "local"]] {
+    for arguments in [&["engine", "install"][..], &["calls"], &["redact"], &["emulate", "--engine", "local"]] {
         let refused = bridge(arguments, &[]);
         assert_eq!(code(&refused), 2, "{arguments:?}");
         let line = stderr(&refused);

@@ -1,6 +1,6 @@
 //! Calls as they stand, their transcripts, and their events again.
 //!
-//! Promises: `{sid}` is a CallSid (its newest session) or a session id; events come byte for byte as they were posted;
+//! Promises: `{sid}` is a CallSid (its newest session) or a session id, also where a call is erased, so that nobody erases more than they see; events come byte for byte as they were posted;
 //! everything shown has passed the redaction gate, since nothing else is stored.
 
 use std::num::NonZeroU32;
@@ -9,20 +9,20 @@ use axum::{
     Json,
     body::Body,
     extract::{Path, Query, State},
-    http::header,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::{Bridge, problem::Problem};
+use super::{Bridge, deliveries::unwritable, problem::Problem};
 use crate::{
     admission::Line,
     event::rfc3339,
     media::{CallSid, SessionId},
     registry::{Entry, SessionState},
-    store::{CallFilter, Page, Session, StoreError},
+    store::{CallFilter, Page, Session, StoreError, Write},
 };
 
 /// How many events are read from the store at a time.
@@ -130,6 +130,22 @@ pub async fn list(State(bridge): State<Bridge>, Query(query): Query<ListQuery>) 
 pub async fn one(State(bridge): State<Bridge>, Path(sid): Path<String>) -> Result<Response, Problem> {
     let session = find(&bridge, &sid).await?;
     Ok(Json(shown(&bridge, session)).into_response())
+}
+
+/// `DELETE /v1/calls/{sid}`: text, events, deliveries and attempts with their key in one commit, then the audio; a kill between the two is
+/// made good by the next start. A delivery under way ends as if it had never been.
+pub async fn erase(State(bridge): State<Bridge>, Path(sid): Path<String>) -> Result<StatusCode, Problem> {
+    let session = find(&bridge, &sid).await?;
+    if session.ended.is_none() {
+        return Err(Problem::new(StatusCode::CONFLICT, "the call is live; end it first, then erase it"));
+    }
+    let id = session.start.id;
+    crate::failpoint!("erase.before");
+    bridge.store().commit(vec![Write::Erase(id.clone())]).await.map_err(|why| unwritable(&why))?;
+    crate::failpoint!("erase.after");
+    bridge.calls().forget_audio(&id).await;
+    tracing::info!(session = %id, "a call was erased, as asked");
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `GET /v1/calls/{sid}/events?after_seq=N`: the repair path, one body a line.

@@ -42,6 +42,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
+    /// What it says.
+    #[cfg(test)]
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The contract names it, this version does not have it.
     pub fn not_built(what: &str) -> Self {
         Self::not_found(format!("{what} is part of the contract but not of this version yet"))

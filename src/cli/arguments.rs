@@ -164,7 +164,11 @@ pub struct Receive {
     /// Signing secret to verify with; none: one is made and printed
     #[arg(long, value_name = "whsec_…")]
     pub secret: Option<SecretString>,
-    /// How to fail, e.g. `status=503,count=3` for the first three (docs/tools.md); may come several times
+    /// How to fail, e.g. `status=503,count=3` for the first three; may come several times
+    ///
+    /// One way: `status=N` (410 pauses the endpoint), `reset`, `reset=midway`, `hang`, `garbage`, `huge=MIB`, `redirect=URL`, `drip=MS`;
+    /// with it `delay_ms=N`, `retry_after=S`; and which deliveries: `count=N`, `after=N`, `every=N`, `share=0.3`, `seed=N`, `type=EVENT`,
+    /// `seq=N`. More in docs/tools.md.
     #[arg(long, value_name = "SPEC")]
     pub fail: Vec<receive::Spec>,
     /// One JSON object a line on stdout, errors too
@@ -237,9 +241,9 @@ pub struct Deliveries {
 /// What `deliveries` does.
 #[derive(Subcommand)]
 pub enum DeliveriesAction {
-    /// What waits, what was delivered, what is parked
-    #[command(before_help = "Example:  pulse-bridge deliveries list")]
-    List,
+    /// What waits, what was delivered, what is parked; newest first
+    #[command(before_help = "Example:  pulse-bridge deliveries list --state parked --endpoint crm")]
+    List(DeliveriesList),
     /// One delivery with its attempts
     #[command(before_help = "Example:  pulse-bridge deliveries show dlv_01J9")]
     Show {
@@ -255,7 +259,62 @@ pub enum DeliveriesAction {
         /// All that are parked
         #[arg(long)]
         parked: bool,
+        /// Of these, only those to this endpoint
+        #[arg(long, value_name = "NAME", requires = "parked", conflicts_with = "ids")]
+        endpoint: Option<String>,
     },
+}
+
+/// `deliveries list`.
+#[derive(Args)]
+pub struct DeliveriesList {
+    /// Only those that stand so
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<DeliveryWord>,
+    /// Only those to this endpoint
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Option<String>,
+    /// Only those of this call, by CallSid or session id
+    #[arg(long, value_name = "SID")]
+    pub call_sid: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = LISTED, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+}
+
+/// What `deliveries list` shows if nobody says.
+const LISTED: u32 = 50;
+
+impl Default for DeliveriesList {
+    fn default() -> Self {
+        Self { state: None, endpoint: None, call_sid: None, limit: LISTED }
+    }
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeliveryWord {
+    /// Waits for its next attempt.
+    Pending,
+    /// An attempt is under way.
+    Leased,
+    /// Answered with 2xx.
+    Delivered,
+    /// Given up until somebody asks for it again.
+    Parked,
+}
+
+impl DeliveryWord {
+    /// The API's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Leased => "leased",
+            Self::Delivered => "delivered",
+            Self::Parked => "parked",
+        }
+    }
 }
 
 /// `redact`.

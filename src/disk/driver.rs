@@ -21,7 +21,7 @@ use crate::{clock, config, spool::Spool, store::Store};
 /// The reserve's name in the data folder.
 pub const RESERVE_FILE: &str = "reserve";
 /// Written at once where a file system cannot take space ahead.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// How the disk stands, for whoever lets calls in; clones share it.
 #[derive(Clone)]

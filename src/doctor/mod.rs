@@ -20,6 +20,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+pub(crate) use self::ready::reachable;
 pub use self::ready::{DEADLINE, MAX_ANSWER_BYTES, ready};
 use crate::config::{ConfigError, Effective};
 

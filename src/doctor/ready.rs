@@ -49,7 +49,7 @@ async fn ask(address: SocketAddr) -> anyhow::Result<Vec<u8>> {
 }
 
 /// A bridge that listens on every address is asked over loopback.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -189,7 +189,10 @@ async fn take(shared: Arc<Shared>, reset: Reset, request: Request<Incoming>) -> 
     let status = received.status;
     // Nobody reading the reports is no reason to refuse deliveries.
     let _ = shared.reports.send(received).await;
-    planned.map_or_else(|| Ok(answer::empty(status)), |planned| answer::of_plan(&planned, &reset))
+    match planned {
+        Some(planned) => answer::of_plan(&planned, &reset).await,
+        None => Ok(answer::empty(status)),
+    }
 }
 
 /// Reads a whole body, or says with which status it is refused. What is too large is read on for a while: a sender that is still

@@ -23,6 +23,10 @@ pub(super) enum Way {
         /// Behind the header and half of the body.
         midway: bool,
     },
+    /// No answer at all, and the connection stays.
+    Hang,
+    /// Bytes that are no HTTP in place of an answer.
+    Garbage,
     /// A body of this many MiB without a content-length.
     Huge {
         status: u16,
@@ -46,18 +50,20 @@ impl Way {
             Self::Usual => "delay",
             Self::Status(_) => "status",
             Self::Reset { .. } => "reset",
+            Self::Hang => "hang",
+            Self::Garbage => "garbage",
             Self::Huge { .. } => "huge",
             Self::Redirect { .. } => "redirect",
             Self::Drip { .. } => "drip",
         }
     }
 
-    /// The status answered; `None` if the connection goes away without one.
+    /// The status answered; `None` if there is none that anybody could read.
     pub(super) const fn status(&self) -> Option<u16> {
         match self {
             Self::Usual => Some(204),
             Self::Reset { midway: true } => Some(200),
-            Self::Reset { midway: false } => None,
+            Self::Reset { midway: false } | Self::Hang | Self::Garbage => None,
             Self::Status(status) | Self::Huge { status, .. } | Self::Redirect { status, .. } | Self::Drip { status, .. } => {
                 Some(*status)
             }
@@ -68,7 +74,13 @@ impl Way {
     pub(super) const fn accepts(&self) -> bool {
         match self {
             Self::Usual | Self::Status(200..=299) | Self::Huge { status: 200..=299, .. } => true,
-            Self::Status(_) | Self::Huge { .. } | Self::Reset { .. } | Self::Redirect { .. } | Self::Drip { .. } => false,
+            Self::Status(_)
+            | Self::Huge { .. }
+            | Self::Reset { .. }
+            | Self::Hang
+            | Self::Garbage
+            | Self::Redirect { .. }
+            | Self::Drip { .. } => false,
         }
     }
 }

@@ -202,12 +202,6 @@ impl Spool {
         self.0.counters.failing().clone()
     }
 
-    /// Whether [`Spool::trouble`] is that the disk, or this user's share of it, is full.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.0.counters.is_full.load(Ordering::Relaxed)
-    }
-
     /// Waits until all that was appended before is synced.
     pub async fn flush(&self) {
         let (done, wait) = oneshot::channel();

@@ -7,6 +7,7 @@
 pub mod driver;
 mod inspect;
 mod read;
+mod retention;
 mod rewrap;
 mod rows;
 mod saved;
@@ -16,6 +17,7 @@ mod write;
 
 pub use driver::Store;
 pub use inspect::{Inspection, inspect};
+pub use retention::OldCall;
 pub use rows::*;
 
 use crate::{
@@ -127,6 +129,19 @@ pub enum Write {
     RetryAll(DeliveryFilter),
     /// Everything about a session is deleted, its key with it.
     Erase(SessionId),
+    /// Ends the unit with [`StoreError::Misfit`] unless the session has ended and all its deliveries are delivered.
+    OnlyIfOver(SessionId),
+    /// At most so many of a session's delivered deliveries go, with their attempts, before the rest of it.
+    Trim {
+        /// Whose.
+        session: SessionId,
+        /// How many.
+        rows: u32,
+    },
+    /// These deliveries go if they are parked still.
+    ForgetParked(Vec<DeliveryId>),
+    /// These attempts go, each by its delivery and its number.
+    ForgetAttempts(Vec<(DeliveryId, u32)>),
 }
 
 /// A session's beginning.
@@ -195,6 +210,8 @@ pub enum Standing {
 pub struct Committed {
     /// How many deliveries [`Write::Retry`] and [`Write::RetryAll`] set to pending.
     pub retried: u64,
+    /// How many rows [`Write::Trim`], [`Write::ForgetParked`] and [`Write::ForgetAttempts`] took.
+    pub removed: u64,
 }
 
 /// Why something was not stored or read.

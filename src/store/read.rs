@@ -280,7 +280,12 @@ pub(super) fn backlogs(connection: &Connection) -> Answer<Vec<Backlog>> {
     })
 }
 
-fn all<T>(connection: &Connection, sql: &str, bound: impl Params, read: impl FnMut(&Row<'_>) -> Answer<T>) -> Answer<Vec<T>> {
+pub(super) fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    bound: impl Params,
+    read: impl FnMut(&Row<'_>) -> Answer<T>,
+) -> Answer<Vec<T>> {
     connection.prepare_cached(sql)?.query_map(bound, read)?.collect()
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use ulid::Ulid;
 
 use super::{
-    Committed, DeliveryFilter, Ended, NewSession, Standing, StoreError, Write, read, saved,
+    Committed, DeliveryFilter, Ended, NewSession, Standing, StoreError, Write, read, retention, saved,
     sealed::{Keyring, Place},
 };
 use crate::{
@@ -144,6 +144,17 @@ fn apply(connection: &Connection, keys: &Keyring, write: &Write, numbers: &mut N
             keys.erase(session);
             run(connection, "DELETE FROM sessions WHERE id = ?", params![session.as_str()]).map_err(StoreError::from).map(drop)
         }
+        Write::OnlyIfOver(session) => retention::only_if_over(connection, session),
+        Write::Trim { session, rows } => committed.gone(retention::trim(connection, session, *rows)),
+        Write::ForgetParked(deliveries) => committed.gone(retention::forget_parked(connection, deliveries)),
+        Write::ForgetAttempts(attempts) => committed.gone(retention::forget_attempts(connection, attempts)),
+    }
+}
+
+impl Committed {
+    fn gone(&mut self, rows: Result<u64, StoreError>) -> Done {
+        self.removed += rows?;
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Empty, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Response,
     body::Frame,
-    header::{HeaderValue, LOCATION, RETRY_AFTER},
+    header::{CONNECTION, HeaderValue, LOCATION, RETRY_AFTER},
 };
 
 use super::socket::Reset;
@@ -24,6 +24,9 @@ const DRIP_BYTES: usize = 1 << 20;
 /// How long half an answer may be read before the reset behind it takes the rest away.
 const HALF_READ: Duration = Duration::from_millis(50);
 
+/// How long an answer that hangs is not given; far above any sender's patience.
+const HANG: Duration = Duration::from_hours(1);
+
 /// What hyper sends; an error in it ends the connection.
 pub(super) type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -35,18 +38,24 @@ pub(super) fn empty(status: u16) -> Answer {
     answer
 }
 
-/// The answer of a delivery that is failed on purpose.
+/// The answer of a delivery that is failed on purpose; one that hangs is given so late that nobody waits for it.
 ///
 /// # Errors
 /// A reset without an answer.
-pub(super) fn of_plan(planned: &Planned, reset: &Reset) -> io::Result<Answer> {
-    let Some(status) = planned.way.status() else {
-        reset.on_drop();
-        return Err(on_purpose());
-    };
-    let mut answer = empty(status);
+pub(super) async fn of_plan(planned: &Planned, reset: &Reset) -> io::Result<Answer> {
     match &planned.way {
-        Way::Usual | Way::Status(_) => {}
+        Way::Reset { midway: false } => {
+            reset.on_drop();
+            return Err(on_purpose());
+        }
+        Way::Hang => tokio::time::sleep(HANG).await,
+        Way::Garbage => reset.garble(),
+        _ => {}
+    }
+    let mut answer = empty(planned.way.status().unwrap_or(200));
+    match &planned.way {
+        Way::Usual | Way::Status(_) | Way::Hang => {}
+        Way::Garbage => drop(answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"))),
         Way::Reset { .. } => *answer.body_mut() = half(reset.clone()),
         Way::Huge { mib, .. } => *answer.body_mut() = huge(usize::try_from(*mib).unwrap_or(usize::MAX)),
         Way::Redirect { to, .. } => {

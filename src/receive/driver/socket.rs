@@ -1,6 +1,6 @@
-//! A TCP connection that may end by a reset: no goodbye, and what was under way is lost.
+//! A TCP connection that may end by a reset (no goodbye, and what was under way is lost), or say what is no HTTP.
 //!
-//! Promises: nothing is reset but by [`Reset::on_drop`], and then whoever drops the socket resets it.
+//! Promises: nothing is reset but by [`Reset::on_drop`], and then whoever drops the socket resets it; nothing is garbled but by [`Reset::garble`].
 
 use std::{
     io::{self, IoSlice},
@@ -17,14 +17,28 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Asks for the reset of a connection.
+/// Every byte is said with these bits turned, so that none of it is a letter.
+const GARBLE: u8 = 0x80;
+
+/// Asks for the reset of a connection, or for garbage on it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Reset(Arc<AtomicBool>);
+pub(super) struct Reset(Arc<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    reset: AtomicBool,
+    garble: AtomicBool,
+}
 
 impl Reset {
     /// Lets the connection be reset when it is dropped.
     pub(super) fn on_drop(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.reset.store(true, Ordering::Relaxed);
+    }
+
+    /// From here on what is written is no HTTP.
+    pub(super) fn garble(&self) {
+        self.0.garble.store(true, Ordering::Relaxed);
     }
 }
 
@@ -40,9 +54,15 @@ impl Socket {
     }
 }
 
+impl Socket {
+    fn garbles(&self) -> bool {
+        self.reset.0.garble.load(Ordering::Relaxed)
+    }
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.reset.0.load(Ordering::Relaxed) {
+        if self.reset.0.reset.load(Ordering::Relaxed) {
             // Without it the peer sees an orderly end in place of a reset; there is nobody to tell.
             let _ = self.stream.set_zero_linger();
         }
@@ -57,10 +77,19 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.garbles() {
+            let bytes: Vec<u8> = bytes.iter().map(|byte| byte | GARBLE).collect();
+            return Pin::new(&mut self.stream).poll_write(cx, &bytes);
+        }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.garbles() {
+            // One piece after the other is as good.
+            let first = pieces.iter().find(|piece| !piece.is_empty()).map_or(&[][..], |piece| piece);
+            return self.poll_write(cx, first);
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
     }
 

@@ -8,9 +8,11 @@ use super::{Fail, Spec, Way};
 use crate::config::nearest::nearest;
 
 /// Every key, ways first.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 16] = [
     "status",
     "reset",
+    "hang",
+    "garbage",
     "huge",
     "redirect",
     "drip",
@@ -25,7 +27,7 @@ pub(super) const KEYS: [&str; 14] = [
     "seq",
 ];
 /// Ways of which a spec has at most one.
-const WAYS: [&str; 4] = ["reset", "huge", "redirect", "drip"];
+const WAYS: [&str; 6] = ["reset", "hang", "garbage", "huge", "redirect", "drip"];
 /// MiB where `huge` says no number.
 const HUGE_MIB: u32 = 10;
 /// Most MiB: more than any reader of an answer should take, little enough for a loop-back in a test.
@@ -64,7 +66,7 @@ pub enum BadSpec {
     #[error("{0} and {1} are two ways to fail; give each a --fail of its own")]
     TwoWays(&'static str, &'static str),
     /// Conditions only.
-    #[error("\"{0}\" does not say how to fail; add status=503, reset, huge, redirect=URL, drip or delay_ms=500")]
+    #[error("\"{0}\" does not say how to fail; add status=503, reset, hang, garbage, huge, redirect=URL, drip or delay_ms=500")]
     NoWay(String),
     /// Something that the way has no room for.
     #[error("{0} gives no answer, so it takes no {1}; leave that out")]
@@ -176,12 +178,15 @@ impl<'a> Parts<'a> {
         let status = self.number("status", 200..=599, "a status from 200 to 599")?;
         Ok(match way {
             None => status.map(Way::Status),
-            Some("reset") => {
-                let unwanted = ["status", "retry_after"].into_iter().find(|key| self.has(key));
-                match unwanted {
-                    Some(key) => return Err(BadSpec::NoAnswer("reset", key)),
-                    None => Some(Way::Reset { midway: self.midway()? }),
+            Some(way @ ("reset" | "hang" | "garbage")) => {
+                if let Some(key) = ["status", "retry_after"].into_iter().find(|key| self.has(key)) {
+                    return Err(BadSpec::NoAnswer(way, key));
                 }
+                Some(match way {
+                    "reset" => Way::Reset { midway: self.midway()? },
+                    "hang" => self.bare("hang", Way::Hang)?,
+                    _ => self.bare("garbage", Way::Garbage)?,
+                })
             }
             Some("huge") => {
                 let mib = self.amount("huge", HUGE_MIB, MAX_HUGE_MIB, "a number of MiB from 1 to 1024")?;
@@ -193,6 +198,14 @@ impl<'a> Parts<'a> {
                 Some(Way::Drip { status: status.unwrap_or(200), pause: Duration::from_millis(pause.into()) })
             }
         })
+    }
+
+    /// A way that has no number.
+    fn bare(&self, key: &'static str, way: Way) -> Result<Way, BadSpec> {
+        match self.value(key) {
+            None => Ok(way),
+            value => Err(unfit(key, value, "the word alone, without =")),
+        }
     }
 
     fn midway(&self) -> Result<bool, BadSpec> {

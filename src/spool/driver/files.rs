@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Counters, KEPT_MS, Shared, SpoolFile, SpoolTrack, cost, disk::Disk, names};
+use super::{Counters, KEPT_MS, Shared, Spool, SpoolFile, SpoolTrack, cost, disk::Disk, names};
 use crate::{
     clock,
     media::{Chunk, Offset, SessionId, ms_to_bytes},
@@ -172,6 +172,14 @@ impl SpoolTrack {
     /// whether this is the first of it.
     pub fn give_up_before(&self, to: Offset) -> bool {
         self.shared.given_up.fetch_max(to.0, Ordering::Relaxed) == 0
+    }
+}
+
+impl Spool {
+    /// Whether [`Spool::trouble`] is that the disk, or this user's share of it, is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.counters.is_full.load(Ordering::Relaxed)
     }
 }
 

@@ -53,6 +53,7 @@ async fn each_way_has_its_verdict_and_what_failed_is_taken_the_next_time() {
         ("status=308,redirect=http://127.0.0.1:9/", status(308), Verdict::Retry, Some(308), "redirect"),
         ("huge=3,status=500", status(500), Verdict::Retry, Some(500), "huge"),
         ("reset", Err(Failure::Reset), Verdict::Retry, None, "reset"),
+        ("garbage", Err(Failure::NotHttp), Verdict::Retry, None, "garbage"),
         ("reset=midway", Err(Failure::Reset), Verdict::Retry, Some(200), "reset"),
     ];
     for (spec, outcome, expected, answered, word) in rows {
@@ -146,6 +147,17 @@ async fn a_dripping_answer_is_never_read_to_its_end_and_the_receiver_still_stops
     socket.read_exact(&mut head).await.unwrap();
     assert_eq!(&head, b"HTTP/1.1 200");
     assert_eq!(dripping.counts().await.failed, 1, "who is still being answered does not hold it up for ever");
+}
+
+#[tokio::test]
+async fn an_answer_that_hangs_never_comes_and_the_delivery_comes_again() {
+    let mut rig = Rig::new(&["hang,count=1"]).await;
+    let bridge = Bridge::new(&rig);
+    assert_eq!(bridge.post_hastily(1).await, Err(Failure::Timeout));
+    let report = rig.reports.recv().await.unwrap();
+    assert_eq!((report.status, report.failed, report.order), (0, Some("hang"), None));
+    assert_eq!(verdict(&bridge.post(1).await), Verdict::Delivered);
+    assert_eq!(rig.reports.recv().await.unwrap().order, Some(Order::Next));
 }
 
 #[tokio::test]
