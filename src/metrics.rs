@@ -76,6 +76,7 @@ pub struct Metrics {
     pending: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
     parked: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
     oldest: Family<EndpointLabels, Gauge<f64, AtomicU64>>,
+    endpoint_up: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
 }
 
 fn histogram() -> Histogram {
@@ -112,6 +113,7 @@ impl Default for Metrics {
             pending: Family::default(),
             parked: Family::default(),
             oldest: Family::default(),
+            endpoint_up: Family::default(),
         };
         metrics.register();
         metrics
@@ -160,6 +162,7 @@ impl Metrics {
         r.register("webhook_attempts", "Deliveries tried", self.attempts.clone());
         r.register_with_unit("webhook_delivery", "Event made to attempt ended", seconds(), self.delivery.clone());
         r.register("outbox_pending", "Deliveries waiting", self.pending.clone());
+        r.register("webhook_endpoint_up", "1: deliveries go out as they are due; 0: ill or paused", self.endpoint_up.clone());
         r.register("outbox_parked", "Deliveries given up", self.parked.clone());
         r.register_with_unit("outbox_oldest", "Age of the oldest delivery waiting", seconds(), self.oldest.clone());
     }
@@ -284,6 +287,11 @@ impl Metrics {
     pub fn attempt(&self, endpoint: &str, verdict: &'static str, since_event: Duration) {
         self.attempts.get_or_create(&VerdictLabels { endpoint: endpoint.into(), verdict: verdict.into() }).inc();
         self.delivery.observe(since_event.as_secs_f64());
+    }
+
+    /// Whether an endpoint's deliveries go out as they are due: it is neither ill nor paused.
+    pub fn endpoint_up(&self, endpoint: &str, is_up: bool) {
+        self.endpoint_up.get_or_create(&EndpointLabels { endpoint: endpoint.to_owned() }).set(i64::from(is_up));
     }
 
     /// How many deliveries wait for an endpoint, how many are parked, and how long the oldest has waited.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     event::rfc3339,
-    store::{Delivery, DeliveryFilter},
+    store::{Delivery, DeliveryFilter, DeliveryState},
 };
 
 /// Which deliveries to list.
@@ -39,7 +39,7 @@ struct Shown {
     #[serde(rename = "type")]
     kind: String,
     endpoint: String,
-    state: String,
+    state: &'static str,
     attempts: u32,
     next_at: Option<String>,
     reason: Option<String>,
@@ -48,8 +48,8 @@ struct Shown {
 
 /// `GET /v1/deliveries`: newest first.
 pub async fn list(State(bridge): State<Bridge>, Query(query): Query<ListQuery>) -> Result<Response, Problem> {
-    if !matches!(query.state.as_deref(), None | Some("pending" | "delivered" | "parked")) {
-        return Err(Problem::bad_request("state is pending, delivered or parked"));
+    if query.state.as_deref().is_some_and(|state| DeliveryState::of(state).is_none()) {
+        return Err(Problem::bad_request("state is pending, leased, delivered or parked"));
     }
     let cursor = cursor(query.cursor, "dlv_")?;
     let filter = DeliveryFilter {
@@ -65,7 +65,7 @@ pub async fn list(State(bridge): State<Bridge>, Query(query): Query<ListQuery>) 
 }
 
 fn shown(delivery: Delivery) -> Shown {
-    let waits = delivery.state == "pending";
+    let waits = delivery.state == DeliveryState::Pending;
     Shown {
         id: delivery.id.to_string(),
         call_sid: delivery.call_sid.into(),
@@ -74,7 +74,7 @@ fn shown(delivery: Delivery) -> Shown {
         seq: delivery.seq,
         kind: delivery.kind,
         endpoint: delivery.endpoint.into(),
-        state: delivery.state,
+        state: delivery.state.as_str(),
         attempts: delivery.attempts,
         next_at: waits.then(|| rfc3339(delivery.next_wall_ms)),
         reason: delivery.reason,

@@ -21,8 +21,8 @@ use tokio::{
 };
 
 use super::{
-    Backlog, CallFilter, Committed, Delivery, DeliveryFilter, LiveSession, Outgoing, Page, PendingDelivery, Session, StoreError,
-    StoredAttempt, StoredEvent, StoredSegment, Write, read, schema, write,
+    Backlog, CallFilter, Committed, Delivery, DeliveryFilter, LiveSession, Outgoing, Page, PausedEndpoint, PendingDelivery, Session,
+    StoreError, StoredAttempt, StoredEvent, StoredSegment, Write, queue, read, schema, write,
 };
 use crate::{
     clock,
@@ -68,6 +68,7 @@ impl Store {
         let mut connection = Connection::open(path)?;
         schema::prepare(&connection)?;
         schema::migrate(&mut connection)?;
+        queue::void_leases(&connection)?;
         let place = write::last_place(&connection)?;
         let (announce, places) = watch::channel(place);
         let (writer, requests) = mpsc::channel(WRITES_MAX);
@@ -154,10 +155,15 @@ impl Store {
     /// At most `limit` pending deliveries to an endpoint behind a place, in the order of places.
     pub async fn pending(&self, endpoint: &EndpointName, after: u64, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
         let endpoint = endpoint.clone();
-        self.ask(move |connection| read::pending(connection, &endpoint, after, limit)).await
+        self.ask(move |connection| queue::pending(connection, &endpoint, after, limit)).await
     }
 
-    /// What a delivery posts; `None` if it is not pending any more.
+    /// Endpoints that want nothing until somebody asks for a retry.
+    pub async fn paused(&self) -> Result<Vec<PausedEndpoint>, StoreError> {
+        self.ask(queue::paused).await
+    }
+
+    /// What a delivery posts; `None` if it is not to be sent any more.
     pub async fn outgoing(&self, id: DeliveryId) -> Result<Option<Outgoing>, StoreError> {
         self.ask(move |connection| read::outgoing(connection, id)).await
     }

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, types::Type};
 
 use super::{
-    Backlog, CallFilter, Delivery, DeliveryFilter, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, PendingDelivery, Session,
+    Backlog, CallFilter, Delivery, DeliveryFilter, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, Session,
     StoredAttempt, StoredEvent, StoredSegment, StoredTrack, saved, write::int,
 };
 use crate::{
-    media::{EndpointName, Gap, Offset, SessionId, Track, bytes_to_ms},
+    media::{Gap, Offset, Track, bytes_to_ms},
     segment::TrackKey,
     webhook::DeliveryId,
 };
@@ -168,51 +168,31 @@ fn delivery_row(row: &Row<'_>) -> Answer<Delivery> {
         kind: row.get(5)?,
         event_wall_ms: saved::uint(row, 6)?,
         endpoint: saved::named(row, 7)?,
-        state: row.get(8)?,
+        state: saved::state(row, 8)?,
         attempts: row.get(9)?,
         next_wall_ms: saved::uint(row, 10)?,
         reason: row.get(11)?,
     })
 }
 
-pub(super) fn pending(
-    connection: &Connection,
-    endpoint: &EndpointName,
-    after_place: u64,
-    limit: usize,
-) -> Answer<Vec<PendingDelivery>> {
-    let sql = "SELECT id, session_id, seq, place, attempts, next_wall_ms FROM deliveries
-         WHERE endpoint = ? AND state = 'pending' AND place > ? ORDER BY place LIMIT ?";
-    all(connection, sql, params![endpoint.as_str(), int(after_place), int(limit as u64)], |row| {
-        Ok(PendingDelivery {
-            id: saved::delivery(row, 0)?,
-            session: saved::named::<SessionId>(row, 1)?,
-            seq: saved::uint(row, 2)?,
-            place: saved::uint(row, 3)?,
-            attempts: row.get(4)?,
-            next_wall_ms: saved::uint(row, 5)?,
-        })
-    })
-}
-
 pub(super) fn outgoing(connection: &Connection, id: DeliveryId) -> Answer<Option<Outgoing>> {
     connection
         .prepare_cached(
-            "SELECT e.id, e.wall_ms, e.body FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
-             WHERE d.id = ? AND d.state = 'pending'",
+            "SELECT e.id, e.wall_ms, e.body, d.next_wall_ms FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
+             WHERE d.id = ? AND d.state IN ('pending', 'leased')",
         )?
         .query_row([id.to_string()], |row| {
             let body = row.get::<_, Vec<u8>>(2)?.into();
-            Ok(Outgoing { event_id: row.get(0)?, event_wall_ms: saved::uint(row, 1)?, body })
+            Ok(Outgoing { event_id: row.get(0)?, event_wall_ms: saved::uint(row, 1)?, body, next_wall_ms: saved::uint(row, 3)? })
         })
         .optional()
 }
 
 pub(super) fn backlogs(connection: &Connection) -> Answer<Vec<Backlog>> {
     let sql =
-        "SELECT d.endpoint, sum(d.state = 'pending'), sum(d.state = 'parked'), min(iif(d.state = 'pending', e.wall_ms, NULL))
+        "SELECT d.endpoint, sum(d.state <> 'parked'), sum(d.state = 'parked'), min(iif(d.state <> 'parked', e.wall_ms, NULL))
          FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
-         WHERE d.state IN ('pending', 'parked') GROUP BY d.endpoint ORDER BY d.endpoint";
+         WHERE d.state IN ('pending', 'leased', 'parked') GROUP BY d.endpoint ORDER BY d.endpoint";
     all(connection, sql, (), |row| {
         let oldest: Option<i64> = row.get(3)?;
         Ok(Backlog {
@@ -224,7 +204,7 @@ pub(super) fn backlogs(connection: &Connection) -> Answer<Vec<Backlog>> {
     })
 }
 
-fn all<T>(connection: &Connection, sql: &str, bound: impl Params, read: impl FnMut(&Row<'_>) -> Answer<T>) -> Answer<Vec<T>> {
+pub(super) fn all<T>(connection: &Connection, sql: &str, bound: impl Params, read: impl FnMut(&Row<'_>) -> Answer<T>) -> Answer<Vec<T>> {
     connection.prepare_cached(sql)?.query_map(bound, read)?.collect()
 }
 

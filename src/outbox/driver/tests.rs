@@ -1,4 +1,4 @@
-use std::{collections::VecDeque, sync::Mutex};
+use std::{collections::VecDeque, sync::Mutex, time::Instant};
 
 use axum::{
     Router,
@@ -79,7 +79,7 @@ async fn a_redirect_is_a_failure_that_stays_pending_with_its_history() {
     running.stop().await;
     let pending = store.pending(&name("crm"), 0, 9).await.unwrap();
     let (delivery, attempts) = store.delivery(pending[0].id).await.unwrap().unwrap();
-    assert_eq!((delivery.attempts, delivery.reason.as_deref()), (1, Some("status 308")));
+    assert_eq!((delivery.attempts, delivery.reason.as_deref()), (1, Some("status 308: a redirect is not followed")));
     assert_eq!(attempts[0].status, Some(308));
 }
 
@@ -272,6 +272,7 @@ struct Running {
     shutdown: CancellationToken,
     task: JoinHandle<()>,
     verdicts: tokio::sync::watch::Receiver<&'static str>,
+    flows: tokio::sync::watch::Receiver<Option<Flow>>,
 }
 
 impl Running {
@@ -284,6 +285,7 @@ impl Running {
             |(of, url): &(&str, &str)| Endpoint::new(name(of), url.parse().unwrap(), &[SECRET.into()], vec![], true).unwrap();
         let endpoints = endpoints.iter().map(endpoint).collect();
         let (seen, verdicts) = tokio::sync::watch::channel("");
+        let (tell_flow, flows) = tokio::sync::watch::channel(None);
         let outbox = Outbox {
             store: store.clone(),
             endpoints: Endpoints::new(endpoints),
@@ -291,11 +293,12 @@ impl Running {
             observer: Arc::new(move |observed| {
                 seen.send_replace(observed.verdict);
             }),
+            flow_observer: Arc::new(move |_, flow| drop(tell_flow.send_replace(Some(flow)))),
         };
         let (passing, told) = mpsc::channel(16);
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(outbox.run(told, shutdown.clone()));
-        Self { passing, shutdown, task, verdicts }
+        Self { passing, shutdown, task, verdicts, flows }
     }
 
     /// Hands in an event that is not stored; gives its id.
@@ -311,6 +314,10 @@ impl Running {
 
     async fn verdicts(&self, word: &str) {
         self.verdicts.clone().wait_for(|seen| *seen == word).await.unwrap();
+    }
+
+    async fn flows(&self, flow: Flow) {
+        self.flows.clone().wait_for(|seen| *seen == Some(flow)).await.unwrap();
     }
 
     async fn stop(self) {
