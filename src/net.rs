@@ -137,13 +137,11 @@ impl Dialler {
             Host::Ipv6(address) => ServerName::from(std::net::IpAddr::from(*address)),
         };
         let session = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await;
-        session
-            .map(|session| Box::new(session) as Box<dyn Stream>)
-            .map_err(|error| DialError::Tls {
-                host: host.to_string(),
-                reason: error.to_string(),
-                trouble: TlsTrouble::of_io(&error),
-            })
+        session.map(|session| Box::new(session) as Box<dyn Stream>).map_err(|error| DialError::Tls {
+            host: host.to_string(),
+            reason: error.to_string(),
+            trouble: TlsTrouble::of_io(&error),
+        })
     }
 }
 

@@ -21,8 +21,8 @@ use tokio::{
 };
 
 use super::{
-    Backlog, CallFilter, Committed, Delivery, DeliveryFilter, LiveSession, Outgoing, Page, PausedEndpoint, PendingDelivery, Session,
-    StoreError, StoredAttempt, StoredEvent, StoredSegment, Write, queue, read, schema, write,
+    Backlog, CallFilter, Committed, Delivery, DeliveryFilter, LiveSession, Outgoing, Page, PausedEndpoint, PendingDelivery,
+    Session, StoreError, StoredAttempt, StoredEvent, StoredSegment, Write, queue, read, schema, write,
 };
 use crate::{
     clock,

@@ -108,7 +108,8 @@ fn retry_these(connection: &Connection, deliveries: &[DeliveryId], numbers: &mut
 
 /// Gives the pending deliveries of a session from this `seq` on new places in their order. What is leased is under way and known.
 fn put_behind(connection: &Connection, session: &str, endpoint: &str, first: i64, numbers: &mut Numbers) -> Done {
-    let sql = "SELECT id FROM deliveries WHERE session_id = ? AND seq >= ? AND endpoint = ? AND state = 'pending' ORDER BY seq, id";
+    let sql =
+        "SELECT id FROM deliveries WHERE session_id = ? AND seq >= ? AND endpoint = ? AND state = 'pending' ORDER BY seq, id";
     let ids: Vec<String> = read::all(connection, sql, params![session, first, endpoint], |row| row.get(0))?;
     for id in ids {
         numbers.place += 1;
@@ -118,7 +119,12 @@ fn put_behind(connection: &Connection, session: &str, endpoint: &str, first: i64
 }
 
 /// At most `limit` pending deliveries behind a place. The index is on both waiting states, so both are named.
-pub(super) fn pending(connection: &Connection, endpoint: &EndpointName, after: u64, limit: usize) -> Answer<Vec<PendingDelivery>> {
+pub(super) fn pending(
+    connection: &Connection,
+    endpoint: &EndpointName,
+    after: u64,
+    limit: usize,
+) -> Answer<Vec<PendingDelivery>> {
     let sql = "SELECT id, session_id, seq, place, attempts, next_wall_ms FROM deliveries
          WHERE endpoint = ? AND state IN ('pending', 'leased') AND state = 'pending' AND place > ? ORDER BY place LIMIT ?";
     read::all(connection, sql, params![endpoint.as_str(), int(after), int(limit as u64)], |row| {

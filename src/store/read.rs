@@ -8,8 +8,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, types::Type};
 
 use super::{
-    Backlog, CallFilter, Delivery, DeliveryFilter, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, Session,
-    StoredAttempt, StoredEvent, StoredSegment, StoredTrack, saved, write::int,
+    Backlog, CallFilter, Delivery, DeliveryFilter, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, Session, StoredAttempt,
+    StoredEvent, StoredSegment, StoredTrack, saved, write::int,
 };
 use crate::{
     media::{Gap, Offset, Track, bytes_to_ms},
@@ -204,7 +204,12 @@ pub(super) fn backlogs(connection: &Connection) -> Answer<Vec<Backlog>> {
     })
 }
 
-pub(super) fn all<T>(connection: &Connection, sql: &str, bound: impl Params, read: impl FnMut(&Row<'_>) -> Answer<T>) -> Answer<Vec<T>> {
+pub(super) fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    bound: impl Params,
+    read: impl FnMut(&Row<'_>) -> Answer<T>,
+) -> Answer<Vec<T>> {
     connection.prepare_cached(sql)?.query_map(bound, read)?.collect()
 }
 

@@ -24,6 +24,7 @@ mod main_job;
 mod outage;
 mod phone;
 mod quota;
+mod receivers;
 mod relay;
 mod replay;
 mod restart;

@@ -98,4 +98,3 @@ fn due(delivery: PendingDelivery, now: Instant, wall_ms: u64) -> Due {
     let wait = if attempts == 0 { Duration::ZERO } else { wait };
     Due { id, session, seq, used: attempts, at: now + wait }
 }
-

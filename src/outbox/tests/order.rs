@@ -196,6 +196,11 @@ impl Bridge {
 
     /// What the driver does before each wait: reads, and begins.
     fn feed(&mut self) {
+        while self.feed_once() {}
+    }
+
+    /// Whether something was gone, so that there is room for more.
+    fn feed_once(&mut self) -> bool {
         let paused = self.paused;
         self.world.ledger.handle_paused(|_| paused);
         while self.world.ledger.room(&name("crm")) >= LOAD {
@@ -212,16 +217,19 @@ impl Bridge {
                 self.world.ledger.handle_pending(&name("crm"), due, self.world.now);
             }
         }
+        let mut is_any_gone = false;
         while let Some(begin) = self.world.ledger.poll_output() {
             match self.rows.get(&number(begin.id)) {
                 Some(row) if row.state == State::Pending => self.check_begin(&begin),
                 _ => {
                     self.world.ledger.handle_settled(begin.id, Settled::Gone, self.world.now);
+                    is_any_gone = true;
                     continue;
                 }
             }
             self.under_way.push(begin);
         }
+        is_any_gone
     }
 
     fn check_begin(&self, begin: &Begin) {
