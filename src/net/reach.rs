@@ -63,10 +63,11 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
         // IPv4 in disguise: mapped, translated, 6to4.
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => v4(high, low),
-        // An interface that tunnels to an IPv4 address within a site (ISATAP, RFC 5214).
-        [_, _, _, _, 0 | 0x200, 0x5efe, _, _] => false,
-        // Teredo and its neighbours, documentation, AS112.
-        [0x2001, 0..0x200 | 0xdb8, ..] | [0x3fff, 0..0x1000, ..] | [0x2620, 0x4f, 0x8000, ..] => false,
+        // An interface that tunnels to an IPv4 address within a site (ISATAP, RFC 5214); Teredo and its neighbours, documentation, AS112.
+        [_, _, _, _, 0 | 0x200, 0x5efe, _, _]
+        | [0x2001, 0..0x200 | 0xdb8, ..]
+        | [0x3fff, 0..0x1000, ..]
+        | [0x2620, 0x4f, 0x8000, ..] => false,
         // Only this block is global unicast.
         [0x2000..=0x3fff, ..] => true,
         _ => false,

@@ -156,10 +156,10 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
             (self.flow_observer)(endpoint, flow);
             match (before, flow) {
                 (_, Flow::Probing) => {
-                    tracing::warn!(%endpoint, "the endpoint is ill: its events wait, one attempt at a time looks after it")
+                    tracing::warn!(%endpoint, "the endpoint is ill: its events wait, one attempt at a time looks after it");
                 }
                 (_, Flow::Paused) => {
-                    tracing::warn!(%endpoint, "the endpoint is paused: its events wait until a retry is asked for")
+                    tracing::warn!(%endpoint, "the endpoint is paused: its events wait until a retry is asked for");
                 }
                 (Some(_), Flow::Open) => tracing::info!(%endpoint, "the endpoint is well again: its events go out"),
                 (None, Flow::Open) => {}

@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_probe_costs_no_step_for_three_days_and_then_gives_up() {
         let hour = Duration::from_hours(1);
-        assert_eq!(after_probe(3, Verdict::Retry, WHOLE - hour, 0), Next::Held { delay: Duration::ZERO });
+        assert_eq!(after_probe(3, Verdict::Retry, WHOLE.saturating_sub(hour), 0), Next::Held { delay: Duration::ZERO });
         assert_eq!(after_probe(3, Verdict::Retry, WHOLE, 0), Next::Parked);
         assert_eq!(after_probe(3, Verdict::Delivered, WHOLE, 0), Next::Delivered);
         assert_eq!(after_probe(3, Verdict::Pause, WHOLE, 0), Next::Paused);

@@ -289,7 +289,7 @@ async fn what_an_ill_receiver_costs_the_one_beside_it() {
         let stage = stage_of(url, Some(well.url())).await;
         let calls: Vec<String> = (0..CALLS).map(|call| format!("CA{name}{call}")).collect();
         // Twenty phones at a time, each with one call after the other.
-        join_all(calls.chunks(CALLS / 20).map(|calls| async {
+        join_all(calls.chunks(CALLS / 20).map(async |calls| {
             for call in calls {
                 good_call(&stage, call).await;
             }

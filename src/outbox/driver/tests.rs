@@ -287,7 +287,9 @@ impl Running {
             observer: Arc::new(move |observed| {
                 seen.send_replace(observed.verdict);
             }),
-            flow_observer: Arc::new(move |_, flow| drop(tell_flow.send_replace(Some(flow)))),
+            flow_observer: Arc::new(move |_, flow| {
+                tell_flow.send_replace(Some(flow));
+            }),
         };
         let (passing, told) = mpsc::channel(16);
         let shutdown = CancellationToken::new();
