@@ -74,7 +74,13 @@ impl Load {
         let (due, received) = (Times::default(), Times::default());
         let url = receive(Arc::clone(&received)).await;
         let (shutdown, told) = (CancellationToken::new(), mpsc::channel::<Passing>(1));
-        let outbox = Outbox { store: store.clone(), endpoints: endpoints(&url), poster: poster(), observer: Arc::new(|_| ()) };
+        let outbox = Outbox {
+            store: store.clone(),
+            endpoints: endpoints(&url),
+            poster: poster(),
+            observer: Arc::new(|_| ()),
+            flow_observer: Arc::new(|_, _| ()),
+        };
         let delivering = tokio::spawn(outbox.run(told.1, shutdown.clone()));
 
         let began = clock::now() + Duration::from_millis(200);

@@ -78,6 +78,7 @@ pub struct Metrics {
     pending: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
     parked: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
     oldest: Family<EndpointLabels, Gauge<f64, AtomicU64>>,
+    endpoint_up: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
 }
 
 fn histogram() -> Histogram {
@@ -115,6 +116,7 @@ impl Default for Metrics {
             pending: Family::default(),
             parked: Family::default(),
             oldest: Family::default(),
+            endpoint_up: Family::default(),
         };
         metrics.register();
         metrics
@@ -164,6 +166,7 @@ impl Metrics {
         r.register_with_unit("webhook_delivery", "Event made to attempt ended", seconds(), self.delivery.clone());
         r.register("retention_removed", "What was kept long enough and is removed", self.removed.clone());
         r.register("outbox_pending", "Deliveries waiting", self.pending.clone());
+        r.register("webhook_endpoint_up", "1: deliveries go out as they are due; 0: ill or paused", self.endpoint_up.clone());
         r.register("outbox_parked", "Deliveries given up", self.parked.clone());
         r.register_with_unit("outbox_oldest", "Age of the oldest delivery waiting", seconds(), self.oldest.clone());
     }
@@ -293,6 +296,11 @@ impl Metrics {
     /// So many of a kind were kept long enough and are removed.
     pub fn removed(&self, kind: &'static str, count: u64) {
         self.removed.get_or_create(&KindLabels { kind: kind.into() }).inc_by(count);
+    }
+
+    /// Whether an endpoint's deliveries go out as they are due: it is neither ill nor paused.
+    pub fn endpoint_up(&self, endpoint: &str, is_up: bool) {
+        self.endpoint_up.get_or_create(&EndpointLabels { endpoint: endpoint.to_owned() }).set(i64::from(is_up));
     }
 
     /// How many deliveries wait for an endpoint, how many are parked, and how long the oldest has waited.

@@ -6,6 +6,7 @@
 
 mod connector;
 mod reach;
+mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
@@ -20,6 +21,7 @@ use url::{Host, Url};
 
 pub use connector::{Connector, HttpStream};
 pub use reach::Reach;
+pub use tls::TlsTrouble;
 
 /// A connected stream, plain or TLS.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -58,6 +60,8 @@ pub enum DialError {
         host: String,
         /// What rustls says, e.g. an unknown issuer.
         reason: String,
+        /// The same in a word of ours.
+        trouble: TlsTrouble,
     },
     /// The deadline came first.
     #[error("no connection to {host} in time")]
@@ -133,9 +137,11 @@ impl Dialler {
             Host::Ipv6(address) => ServerName::from(std::net::IpAddr::from(*address)),
         };
         let session = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await;
-        session
-            .map(|session| Box::new(session) as Box<dyn Stream>)
-            .map_err(|error| DialError::Tls { host: host.to_string(), reason: error.to_string() })
+        session.map(|session| Box::new(session) as Box<dyn Stream>).map_err(|error| DialError::Tls {
+            host: host.to_string(),
+            reason: error.to_string(),
+            trouble: TlsTrouble::of_io(&error),
+        })
     }
 }
 

@@ -28,7 +28,10 @@ use crate::{
     media::{BYTES_PER_MS, ms_to_bytes},
     metrics::Metrics,
     net::{Connector, Dialler, Reach},
-    outbox::driver::{Observed, Outbox},
+    outbox::{
+        Flow,
+        driver::{FlowObserver, Observed, Outbox},
+    },
     redact::{DigitPolicy, GateSettings},
     refusals,
     retention::driver::Keeper,
@@ -158,7 +161,8 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let keeper = Keeper { store: store.clone(), spool, metrics: Arc::clone(&metrics) };
     services.spawn(keeper.run(config.retention, signals.stopping.clone()));
     let poster = Poster::new(Connector::new(dialler, ATTEMPT_DEADLINE));
-    let outbox = Outbox { store: store.clone(), endpoints, poster, observer: observer(&metrics) };
+    let (observer, flow_observer) = (observer(&metrics), flow_observer(&metrics));
+    let outbox = Outbox { store: store.clone(), endpoints, poster, observer, flow_observer };
     services.spawn(outbox.run(passing_in, signals.stopping.clone()));
     let drain = config.drain.deadline;
     let room = Room::of_this_process(config.ingest.max_calls);
@@ -340,4 +344,9 @@ fn observer(metrics: &Arc<Metrics>) -> crate::outbox::driver::Observer {
     Arc::new(move |observed: &Observed<'_>| {
         metrics.attempt(observed.endpoint.as_str(), observed.verdict, observed.since_event);
     })
+}
+
+fn flow_observer(metrics: &Arc<Metrics>) -> FlowObserver {
+    let metrics = Arc::clone(metrics);
+    Arc::new(move |endpoint, flow| metrics.endpoint_up(endpoint.as_str(), flow == Flow::Open))
 }

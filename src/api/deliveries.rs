@@ -22,7 +22,7 @@ use super::{
 use crate::{
     accept::Turned,
     event::rfc3339,
-    store::{Delivery, DeliveryFilter, StoreError, StoredAttempt, Write},
+    store::{Delivery, DeliveryFilter, DeliveryState, StoreError, StoredAttempt, Write},
     webhook::DeliveryId,
 };
 
@@ -41,7 +41,7 @@ struct Shown {
     #[serde(rename = "type")]
     kind: String,
     endpoint: String,
-    state: String,
+    state: &'static str,
     attempts: u32,
     next_at: Option<String>,
     reason: Option<String>,
@@ -191,7 +191,7 @@ fn time(field: &str, text: &str) -> Result<u64, Problem> {
 }
 
 fn shown(delivery: Delivery) -> Shown {
-    let state = delivery.state.as_str().to_owned();
+    let waits = delivery.state == DeliveryState::Pending;
     Shown {
         id: delivery.id.to_string(),
         call_sid: delivery.call_sid.into(),
@@ -200,8 +200,8 @@ fn shown(delivery: Delivery) -> Shown {
         seq: delivery.seq,
         kind: delivery.kind,
         endpoint: delivery.endpoint.into(),
-        next_at: (state == "pending").then(|| rfc3339(delivery.next_wall_ms)),
-        state,
+        next_at: waits.then(|| rfc3339(delivery.next_wall_ms)),
+        state: delivery.state.as_str(),
         attempts: delivery.attempts,
         reason: delivery.reason,
         event_at: rfc3339(delivery.event_wall_ms),

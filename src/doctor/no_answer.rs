@@ -91,19 +91,21 @@ pub(super) fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::TlsTrouble;
 
     #[test]
     fn every_cause_has_its_own_sentence_and_advice() {
         let host = || "nowhere.invalid".to_owned();
+        let tls = |reason: &str| DialError::Tls { host: host(), reason: reason.to_owned(), trouble: TlsTrouble::Handshake };
         let causes = [
             DialError::Resolve { host: host() },
             DialError::Connect { host: host(), kind: ErrorKind::ConnectionRefused },
             DialError::Connect { host: host(), kind: ErrorKind::NetworkUnreachable },
-            DialError::Tls { host: host(), reason: "invalid peer certificate: UnknownIssuer".to_owned() },
-            DialError::Tls { host: host(), reason: "invalid peer certificate: certificate expired: …".to_owned() },
-            DialError::Tls { host: host(), reason: "invalid peer certificate: certificate not valid for name \"a\"".to_owned() },
-            DialError::Tls { host: host(), reason: "received corrupt message of type InvalidContentType".to_owned() },
-            DialError::Tls { host: host(), reason: "received fatal alert: HandshakeFailure".to_owned() },
+            tls("invalid peer certificate: UnknownIssuer"),
+            tls("invalid peer certificate: certificate expired: …"),
+            tls("invalid peer certificate: certificate not valid for name \"a\""),
+            tls("received corrupt message of type InvalidContentType"),
+            tls("received fatal alert: HandshakeFailure"),
             DialError::Timeout { host: host() },
             DialError::BadUrl,
         ];

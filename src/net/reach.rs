@@ -2,6 +2,8 @@
 //!
 //! Promises: [`Reach::PublicOnly`] lets through only what is routed in the public internet, also where an IPv4 address is
 //! hidden in an IPv6 one, so that nobody can point the bridge at its own machine, its network or a cloud's metadata.
+//! Sources: the IANA registries of special-purpose IPv4 and IPv6 addresses (RFC 6890), and OWASP's cheat sheet on server-side
+//! request forgery. Every block of the registries is refused, also those few that are reachable, because no receiver lives there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,7 +18,7 @@ pub enum Reach {
 
 /// IPv4 blocks that are not the public internet (IANA special-purpose registry), with the one public address that is a
 /// cloud's metadata service.
-const NOT_PUBLIC_V4: [([u8; 4], u8); 17] = [
+const NOT_PUBLIC_V4: [([u8; 4], u8); 19] = [
     ([0, 0, 0, 0], 8),
     ([10, 0, 0, 0], 8),
     ([100, 64, 0, 0], 10),
@@ -27,8 +29,10 @@ const NOT_PUBLIC_V4: [([u8; 4], u8); 17] = [
     ([192, 0, 0, 0], 24),
     ([192, 0, 2, 0], 24),
     ([192, 31, 196, 0], 24),
+    ([192, 52, 193, 0], 24),
     ([192, 88, 99, 0], 24),
     ([192, 168, 0, 0], 16),
+    ([192, 175, 48, 0], 24),
     ([198, 18, 0, 0], 15),
     ([198, 51, 100, 0], 24),
     ([203, 0, 113, 0], 24),
@@ -59,8 +63,11 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
         // IPv4 in disguise: mapped, translated, 6to4.
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => v4(high, low),
-        // Teredo and its neighbours, documentation.
-        [0x2001, 0..0x200 | 0xdb8, ..] | [0x3fff, 0..0x1000, ..] => false,
+        // An interface that tunnels to an IPv4 address within a site (ISATAP, RFC 5214); Teredo and its neighbours, documentation, AS112.
+        [_, _, _, _, 0 | 0x200, 0x5efe, _, _]
+        | [0x2001, 0..0x200 | 0xdb8, ..]
+        | [0x3fff, 0..0x1000, ..]
+        | [0x2620, 0x4f, 0x8000, ..] => false,
         // Only this block is global unicast.
         [0x2000..=0x3fff, ..] => true,
         _ => false,
@@ -86,9 +93,15 @@ mod tests {
             "172.16.0.1",
             "172.31.255.255",
             "192.0.0.192",
+            "192.0.2.1",
+            "192.31.196.1",
+            "192.52.193.1",
+            "192.88.99.1",
             "192.168.1.1",
+            "192.175.48.1",
             "198.18.0.1",
             "198.19.255.255",
+            "198.51.100.7",
             "203.0.113.9",
             "224.0.0.1",
             "239.255.255.255",
@@ -104,15 +117,29 @@ mod tests {
             "64:ff9b:1::1",
             "2002:7f00:1::",
             "2002:a9fe:a9fe::1",
+            "::ffff:0:10.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b::a00:1",
             "2001::1",
+            "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+            "2001:1::1",
+            "2001:2::1",
+            "2001:10::1",
+            "2001:20::1",
+            "2606:4700::200:5efe:a00:1",
+            "2620:4f:8000::1",
             "2001:db8::1",
             "fc00::1",
             "fd00:ec2::254",
             "fe80::1",
             "fec0::1",
             "ff02::1",
+            "ff0e::1",
             "100::1",
+            "100:0:0:1::1",
             "3fff::1",
+            "4000::1",
+            "5f00::1",
         ];
         for text in private {
             let address: IpAddr = text.parse().unwrap();

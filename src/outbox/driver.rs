@@ -1,34 +1,37 @@
 //! Feeds the ledger from the store and performs what it says.
 //!
 //! Promises: whatever is pending in the store is tried, whether it was committed just now or before a restart, because both
-//! come by the same way; an attempt's outcome is on stable storage before its lane goes on; on shutdown everything that is
-//! due is tried once, within [`FLUSH_DEADLINE`], and the rest stays pending in the store.
+//! come by the same way; a POST begins only when its lease is on stable storage, and its lane goes on only when its outcome is; a
+//! store that refuses either is asked again every [`super::UNSTORED_REST`], and meanwhile nothing is sent; on shutdown everything that
+//! is due to an endpoint that is not ill is tried once, within [`FLUSH_DEADLINE`], and the rest stays pending in the store.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod feeds;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use hyper_util::client::legacy::connect::Connect;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{AT_ONCE, Begin, Due, Ledger, Next, Settled, schedule};
+use self::feeds::Feeds;
+use super::{AT_ONCE, Begin, Flow, Ledger, Next, Settled, Sign, schedule};
 use crate::{
     clock,
     event::Event,
     media::EndpointName,
-    store::{Outgoing, PendingDelivery, Standing, Store, StoreError, Write},
-    webhook::{DeliveryId, Endpoints, driver::Poster, verdict},
+    store::{Outgoing, Standing, Store, StoreError, Write},
+    webhook::{
+        Attempt, DeliveryId, Endpoints, Verdict,
+        driver::{ATTEMPT_DEADLINE, Poster},
+        verdict,
+    },
 };
 
-/// How many deliveries are read at once.
-const LOAD: usize = 1000;
-/// How long the outbox rests when the store cannot be read.
-const UNREADABLE_REST: Duration = Duration::from_secs(1);
 /// How long a shutdown waits for the attempts that are due: one attempt's 15 s and a little.
 pub const FLUSH_DEADLINE: Duration = Duration::from_secs(20);
+/// How long a lease lasts: one attempt and the time to store what it came to.
+pub const LEASE: Duration = Duration::from_secs(30);
+const _: () = assert!(LEASE.as_secs() > ATTEMPT_DEADLINE.as_secs(), "an attempt ends within its lease");
 
 /// An event that is told once and never stored, with those who asked for it.
 #[derive(Debug, Clone)]
@@ -44,7 +47,8 @@ pub struct Passing {
 pub struct Observed<'a> {
     /// To whom.
     pub endpoint: &'a EndpointName,
-    /// `delivered`, `retry`, `retry_after`, `pause` or `parked`; `dropped` for a passing event that found no room or its endpoint paused.
+    /// `delivered`, `retry`, `retry_after`, `pause`, `parked` or a word of [`crate::net::TlsTrouble`]; `dropped` for a passing event
+    /// that found no room or its endpoint paused or ill.
     pub verdict: &'static str,
     /// How long the POST took.
     pub took: Duration,
@@ -54,6 +58,9 @@ pub struct Observed<'a> {
 
 /// Told of each attempt; must not wait.
 pub type Observer = Arc<dyn Fn(&Observed<'_>) + Send + Sync>;
+
+/// Told how an endpoint's deliveries go, at the start and at each change; must not wait.
+pub type FlowObserver = Arc<dyn Fn(&EndpointName, Flow) + Send + Sync>;
 
 /// What attempts need.
 pub struct Outbox<C> {
@@ -65,16 +72,19 @@ pub struct Outbox<C> {
     pub poster: Poster<C>,
     /// For the metrics.
     pub observer: Observer,
+    /// For the metrics too.
+    pub flow_observer: FlowObserver,
 }
 
-/// Who may be told now of what is told once: [`AT_ONCE`] at a time to one endpoint, none to one that is paused.
+/// Who may be told now of what is told once: [`AT_ONCE`] at a time to one endpoint, none to one that is paused or ill.
 struct Once(HashMap<EndpointName, Arc<Semaphore>>);
 
-/// How far an endpoint's deliveries have been read from the store.
-struct Feed {
-    endpoint: EndpointName,
-    place: u64,
-    more: bool,
+/// What runs attempts and hears of their ends.
+#[derive(Clone)]
+struct Hands {
+    attempts: TaskTracker,
+    hurry: CancellationToken,
+    end: mpsc::Sender<(DeliveryId, Settled)>,
 }
 
 impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
@@ -83,18 +93,18 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         let outbox = Arc::new(self);
         outbox.tell_of_strangers().await;
         let mut ledger = Ledger::new(outbox.endpoints.iter().map(|endpoint| (endpoint.name().clone(), endpoint.is_ordered())));
-        let mut feeds: Vec<Feed> = outbox.endpoints.iter().map(|endpoint| Feed::of(endpoint.name())).collect();
-        let (attempts, hurry) = (TaskTracker::new(), CancellationToken::new());
+        let (mut feeds, mut flows) = (Feeds::of(&outbox.endpoints), HashMap::new());
         let (end, mut ended) = mpsc::channel(4 * AT_ONCE);
+        let hands = Hands { attempts: TaskTracker::new(), hurry: CancellationToken::new(), end };
         let once = Once::of(&outbox.endpoints);
         let mut places = outbox.store.places();
-        let (mut is_open, mut listening, mut rest, mut deadline) = (true, true, None, None);
+        let (mut is_open, mut listening, mut deadline) = (true, true, None);
         loop {
-            if rest.is_none_or(|until| until <= clock::now()) {
-                rest = load(&outbox.store, &mut feeds, &mut ledger).await.err();
-            }
-            while let Some(begin) = ledger.poll_output() {
-                attempts.spawn(hurry.clone().run_until_cancelled_owned(outbox.clone().attempt(begin, end.clone())));
+            feeds.read(&outbox.store, &mut ledger).await;
+            outbox.tell_flows(&ledger, &mut flows);
+            let begins: Vec<Begin> = std::iter::from_fn(|| ledger.poll_output()).collect();
+            if !begins.is_empty() {
+                hands.spawn(outbox.clone().begin(begins, hands.clone()));
             }
             if deadline.is_some_and(|deadline| ledger.is_idle() || deadline <= clock::now()) {
                 break;
@@ -103,23 +113,26 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled(), if deadline.is_none() => deadline = Some(clock::now() + FLUSH_DEADLINE),
-                Some((id, settled)) = ended.recv() => ledger.handle_settled(id, settled, clock::now()),
+                Some((id, settled)) = ended.recv() => {
+                    ledger.handle_settled(id, settled, clock::now());
+                    feeds.handle_settled(settled);
+                }
                 changed = places.changed(), if is_open => match changed {
-                    Ok(()) => feeds.iter_mut().for_each(|feed| feed.more = true),
+                    Ok(()) => feeds.handle_news(ledger.is_any_paused()),
                     Err(_) => is_open = false,
                 },
                 told = passing.recv(), if listening => match told {
-                    Some(passing) => outbox.tell_once(passing, |name| once.permit(name, &ledger), &attempts, &hurry),
+                    Some(passing) => outbox.tell_once(passing, |name| once.permit(name, &ledger), &hands),
                     None => listening = false,
                 },
                 () = clock::sleep_until(ledger.poll_timeout()) => ledger.handle_timeout(clock::now()),
-                () = clock::sleep_until(rest) => {}
+                () = clock::sleep_until(feeds.poll_timeout()) => {}
                 () = clock::sleep_until(deadline) => {}
             }
         }
-        hurry.cancel();
-        attempts.close();
-        attempts.wait().await;
+        hands.hurry.cancel();
+        hands.attempts.close();
+        hands.attempts.wait().await;
     }
 
     /// Says once what waits for endpoints that are not in the settings any more.
@@ -133,13 +146,50 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         }
     }
 
-    async fn attempt(self: Arc<Self>, begin: Begin, end: mpsc::Sender<(DeliveryId, Settled)>) {
-        let settled = self.deliver(&begin).await.unwrap_or_else(|error| {
+    fn tell_flows(&self, ledger: &Ledger, flows: &mut HashMap<EndpointName, Flow>) {
+        for endpoint in self.endpoints.iter().map(|endpoint| endpoint.name()) {
+            let flow = ledger.flow(endpoint);
+            let before = flows.insert(endpoint.clone(), flow);
+            if before == Some(flow) {
+                continue;
+            }
+            (self.flow_observer)(endpoint, flow);
+            match (before, flow) {
+                (_, Flow::Probing) => {
+                    tracing::warn!(%endpoint, "the endpoint is ill: its events wait, one attempt at a time looks after it");
+                }
+                (_, Flow::Paused) => {
+                    tracing::warn!(%endpoint, "the endpoint is paused: its events wait until a retry is asked for");
+                }
+                (Some(_), Flow::Open) => tracing::info!(%endpoint, "the endpoint is well again: its events go out"),
+                (None, Flow::Open) => {}
+            }
+        }
+    }
+
+    /// One lease for all that begin together; without it nothing is sent.
+    async fn begin(self: Arc<Self>, begins: Vec<Begin>, hands: Hands) {
+        let deliveries = begins.iter().map(|begin| begin.id).collect();
+        let until_wall_ms = clock::wall_ms().saturating_add(u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX));
+        let leased = self.store.commit(vec![Write::Lease { deliveries, until_wall_ms }]).await;
+        if let Err(error) = &leased {
+            tracing::debug!(%error, deliveries = begins.len(), "failed to store a lease, sending nothing for now");
+        }
+        for begin in begins {
+            let (outbox, end, is_leased) = (self.clone(), hands.end.clone(), leased.is_ok());
+            hands.spawn(async move {
+                let settled = if is_leased { outbox.attempt(&begin).await } else { Settled::Unstored };
+                // Nobody listens after a shutdown's deadline; the outcome is stored all the same.
+                let _ = end.send((begin.id, settled)).await;
+            });
+        }
+    }
+
+    async fn attempt(&self, begin: &Begin) -> Settled {
+        self.deliver(begin).await.unwrap_or_else(|error| {
             tracing::warn!(delivery = %begin.id, endpoint = %begin.endpoint, %error, "failed to keep an attempt's outcome, sending it again");
             Settled::Unstored
-        });
-        // Nobody listens after a shutdown's deadline; the outcome is stored all the same.
-        let _ = end.send((begin.id, settled)).await;
+        })
     }
 
     async fn deliver(&self, begin: &Begin) -> Result<Settled, StoreError> {
@@ -149,24 +199,34 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
             found => found?,
         };
         let Some(outgoing) = outgoing else { return Ok(Settled::Gone) };
-        let Outgoing { event_id, event_wall_ms, body } = outgoing;
+        let Outgoing { event_id, event_wall_ms, body, next_wall_ms: due_wall_ms } = outgoing;
         crate::failpoint!("outbox.before_send");
         let attempt = self.poster.post(endpoint, &event_id, body).await;
         crate::failpoint!("outbox.after_send");
         let wall_ms = clock::wall_ms();
         let verdict = verdict::judge(&attempt.outcome, wall_ms);
-        let next = schedule::next(begin.used, verdict, clock::chance());
-        let word = if next == Next::Parked { "parked" } else { verdict.as_str() };
+        let next = if begin.probe {
+            let overdue = Duration::from_millis(attempt.wall_ms.saturating_sub(due_wall_ms));
+            schedule::after_probe(begin.used, verdict, overdue, clock::chance())
+        } else {
+            schedule::next(begin.used, verdict, clock::chance())
+        };
+        let sign = sign(&attempt, verdict);
+        let word = if next == Next::Parked { "parked" } else { verdict::word(verdict, &attempt.outcome) };
         let reason = verdict::reason(&attempt.outcome);
         let observed = Observed { took: attempt.took, ..Self::observed(&begin.endpoint, word, event_wall_ms) };
-        let standing = standing(next, begin.used, wall_ms, reason.clone());
+        let standing = standing(next, begin, wall_ms, due_wall_ms, &reason);
+        let mut unit = vec![Write::Verdict { delivery: begin.id, attempt, standing }];
+        if next == Next::Paused {
+            unit.push(Write::Pause { endpoint: begin.endpoint.clone(), wall_ms, reason: reason.clone() });
+        }
         crate::failpoint!("outbox.before_verdict");
-        match self.store.commit(vec![Write::Verdict { delivery: begin.id, attempt, standing }]).await {
+        match self.store.commit(unit).await {
             Ok(_) => {
                 crate::failpoint!("outbox.after_verdict");
                 tell(begin, word, &reason);
                 (self.observer)(&observed);
-                Ok(Settled::Stored(next))
+                Ok(Settled::Stored { next, sign })
             }
             Err(StoreError::Misfit) => Ok(Settled::Gone),
             Err(error) => Err(error),
@@ -178,8 +238,8 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         let reason = why.to_string();
         tracing::error!(delivery = %begin.id, endpoint = %begin.endpoint, reason, "parked: the event cannot be read");
         match self.store.commit(vec![Write::Park { delivery: begin.id, reason }]).await {
-            Ok(_) => Ok(Settled::Stored(Next::Parked)),
-            Err(StoreError::Misfit) => Ok(Settled::Gone),
+            // Nothing was sent, so nothing is known of the endpoint.
+            Ok(_) | Err(StoreError::Misfit) => Ok(Settled::Gone),
             Err(error) => Err(error),
         }
     }
@@ -189,8 +249,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         self: &Arc<Self>,
         passing: Passing,
         permit: impl Fn(&EndpointName) -> Option<OwnedSemaphorePermit>,
-        attempts: &TaskTracker,
-        hurry: &CancellationToken,
+        hands: &Hands,
     ) {
         for name in passing.endpoints {
             let Some(permit) = permit(&name) else {
@@ -198,14 +257,14 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
                 continue;
             };
             let (outbox, event) = (self.clone(), passing.event.clone());
-            attempts.spawn(hurry.clone().run_until_cancelled_owned(async move {
+            hands.spawn(async move {
                 let Some(endpoint) = outbox.endpoints.get(&name) else { return };
                 let attempt = outbox.poster.post(endpoint, &event.id.to_string(), event.body).await;
                 let verdict = verdict::judge(&attempt.outcome, clock::wall_ms());
-                let observed = Self::observed(&name, verdict.as_str(), event.wall_ms);
+                let observed = Self::observed(&name, verdict::word(verdict, &attempt.outcome), event.wall_ms);
                 (outbox.observer)(&Observed { took: attempt.took, ..observed });
                 drop(permit);
-            }));
+            });
         }
     }
 
@@ -221,62 +280,46 @@ impl Once {
     }
 
     fn permit(&self, endpoint: &EndpointName, ledger: &Ledger) -> Option<OwnedSemaphorePermit> {
-        let room = self.0.get(endpoint).filter(|_| !ledger.is_paused(endpoint))?;
+        let room = self.0.get(endpoint).filter(|_| ledger.flow(endpoint) == Flow::Open)?;
         room.clone().try_acquire_owned().ok()
     }
 }
 
-impl Feed {
-    fn of(endpoint: &EndpointName) -> Self {
-        Self { endpoint: endpoint.clone(), place: 0, more: true }
+impl Hands {
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.attempts.spawn(self.hurry.clone().run_until_cancelled_owned(work));
     }
 }
 
-/// Reads what is new for each endpoint that has room; an error is the time until which to rest.
-async fn load(store: &Store, feeds: &mut [Feed], ledger: &mut Ledger) -> Result<(), Instant> {
-    for feed in feeds {
-        while feed.more && ledger.room(&feed.endpoint) >= LOAD {
-            let pending = store.pending(&feed.endpoint, feed.place, LOAD).await.map_err(|error| {
-                tracing::error!(endpoint = %feed.endpoint, %error, "failed to read the outbox, trying again");
-                clock::now() + UNREADABLE_REST
-            })?;
-            feed.more = pending.len() == LOAD;
-            let (now, wall_ms) = (clock::now(), clock::wall_ms());
-            for delivery in pending {
-                feed.place = delivery.place;
-                ledger.handle_pending(&feed.endpoint, due(delivery, now, wall_ms), now);
-            }
-        }
-    }
-    Ok(())
+/// What an attempt says of its endpoint.
+fn sign(attempt: &Attempt, verdict: Verdict) -> Sign {
+    let asked = if let Verdict::RetryAfter(asked) = verdict { asked } else { Duration::ZERO };
+    if verdict::is_ill(&attempt.outcome) { Sign::Ill { asked, chance: clock::chance() } } else { Sign::Well }
 }
 
-fn due(delivery: PendingDelivery, now: Instant, wall_ms: u64) -> Due {
-    let PendingDelivery { id, session, seq, attempts, next_wall_ms, .. } = delivery;
-    // A wall clock that was set back must not hold a delivery for longer than the schedule would.
-    let wait = Duration::from_millis(next_wall_ms.saturating_sub(wall_ms)).min(schedule::DELAYS[schedule::DELAYS.len() - 1]);
-    let wait = if attempts == 0 { Duration::ZERO } else { wait };
-    Due { id, session, seq, used: attempts, at: now + wait }
-}
-
-fn standing(next: Next, used: u32, wall_ms: u64, reason: String) -> Standing {
+fn standing(next: Next, begin: &Begin, wall_ms: u64, due_wall_ms: u64, reason: &str) -> Standing {
+    let again = |attempts, next_wall_ms, reason: String| Standing::Pending { attempts, next_wall_ms, reason };
     match next {
         Next::Delivered => Standing::Delivered,
         Next::Again { delay, used } => {
             let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-            Standing::Pending { attempts: used, next_wall_ms: wall_ms.saturating_add(delay_ms), reason }
+            again(used, wall_ms.saturating_add(delay_ms), reason.to_owned())
         }
-        Next::Parked => Standing::Parked { reason: format!("gave up after {} attempts, the last: {reason}", used + 1) },
-        Next::Paused => Standing::Pending { attempts: used, next_wall_ms: wall_ms, reason: format!("endpoint paused: {reason}") },
+        Next::Held { .. } => again(begin.used, due_wall_ms, format!("{reason}; the endpoint is ill")),
+        Next::Paused => again(begin.used, wall_ms, format!("endpoint paused: {reason}")),
+        Next::Parked if begin.probe => Standing::Parked {
+            reason: format!("gave up: the endpoint was ill for {} h, the last: {reason}", schedule::WHOLE.as_secs() / 3600),
+        },
+        Next::Parked => Standing::Parked { reason: format!("gave up after {} attempts, the last: {reason}", begin.used + 1) },
     }
 }
 
 fn tell(begin: &Begin, verdict: &'static str, reason: &str) {
-    let Begin { endpoint, id, used } = begin;
+    let Begin { endpoint, id, used, .. } = begin;
     match verdict {
         "delivered" => tracing::debug!(delivery = %id, %endpoint, "delivered"),
         "parked" => tracing::warn!(delivery = %id, %endpoint, reason, "parked: the event stays in /v1/calls/{{sid}}/events"),
-        "pause" => tracing::warn!(%endpoint, "the receiver answered 410: its events wait until the bridge is started again"),
+        "pause" => tracing::warn!(delivery = %id, %endpoint, "the receiver answered 410"),
         _ => tracing::info!(delivery = %id, %endpoint, reason, used, "failed, will try again"),
     }
 }

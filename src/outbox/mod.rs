@@ -4,10 +4,15 @@
 //! delivery by itself. Only the head of a lane is tried; while it waits for its next attempt the lane waits with it. A
 //! parked head lets the lane go on: the receiver sees the jump in `seq` and fetches what it lacks.
 //!
+//! An endpoint that is ill ([`Breaker`]) gets probes only, so that its deliveries keep their steps. One that has a single lane
+//! needs no breaker: the lane's own schedule is slow enough, and is kept to the second.
+//!
 //! Promises: at most [`AT_ONCE`] attempts at a time to one endpoint and one to a lane; one endpoint never waits for another;
 //! at most [`HELD_MAX`] deliveries of an endpoint are held, as names without bodies. The caller drains
-//! [`Ledger::poll_output`] after each `handle_*`, stores what an attempt came to, and only then calls [`Ledger::handle_settled`].
+//! [`Ledger::poll_output`] after each `handle_*`, leases what begins, stores what an attempt came to, and only then calls
+//! [`Ledger::handle_settled`].
 
+pub mod breaker;
 pub mod driver;
 pub mod schedule;
 
@@ -16,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use breaker::{Breaker, Sign};
 pub use schedule::Next;
 
 use crate::{
@@ -27,7 +33,7 @@ use crate::{
 pub const AT_ONCE: usize = 16;
 /// The most deliveries of one endpoint in memory (about 200 bytes each); the rest waits in the store.
 pub const HELD_MAX: usize = 20_000;
-/// How long a delivery rests whose verdict could not be stored: it may have arrived, so it is sent again, but not in a rush.
+/// How long nothing begins after the store refused a lease or a verdict: a delivery may have arrived and is sent again, but not in a rush.
 pub const UNSTORED_REST: Duration = Duration::from_secs(1);
 
 /// A pending delivery as the ledger holds it.
@@ -54,14 +60,32 @@ pub struct Begin {
     pub id: DeliveryId,
     /// Steps of the schedule used up before it.
     pub used: u32,
+    /// Whether it is a probe of an ill endpoint, which uses up none: see [`schedule::after_probe`].
+    pub probe: bool,
+}
+
+/// How an endpoint's deliveries go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// As they are due.
+    Open,
+    /// One probe at a time, because it is ill.
+    Probing,
+    /// Not at all, because it said 410.
+    Paused,
 }
 
 /// How an attempt ended for the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     /// Its outcome is stored.
-    Stored(Next),
-    /// The store refused it.
+    Stored {
+        /// What follows for it.
+        next: Next,
+        /// What follows for its endpoint.
+        sign: Sign,
+    },
+    /// The store refused its lease, so nothing was sent; or its outcome.
     Unstored,
     /// It was no longer pending (delivered meanwhile, or erased), so nothing was sent.
     Gone,
@@ -89,6 +113,8 @@ struct Lane {
     /// By `seq`; the first is the head.
     queue: BTreeMap<u64, Due>,
     state: LaneState,
+    /// What is being tried was asked for again meanwhile: whether that came before its outcome or after, only the store knows.
+    again: Option<Due>,
 }
 
 struct Row {
@@ -97,9 +123,21 @@ struct Row {
     paused: bool,
     held: usize,
     trying: usize,
+    breaker: Breaker,
     lanes: HashMap<LaneKey, LaneId>,
     /// Lanes whose head is due; one that changed its mind is passed over when its turn comes.
     ready: VecDeque<LaneId>,
+}
+
+impl Row {
+    /// Whether only probes may begin.
+    fn is_guarded(&self) -> bool {
+        self.breaker.is_open() && self.lanes.len() > 1
+    }
+
+    fn may_begin(&self) -> bool {
+        !self.paused && self.trying < AT_ONCE && (!self.is_guarded() || self.breaker.may_probe())
+    }
 }
 
 /// See the module's page.
@@ -109,6 +147,9 @@ pub struct Ledger {
     lane_of: HashMap<DeliveryId, LaneId>,
     timers: BTreeSet<(Instant, LaneId)>,
     next_lane: LaneId,
+    /// The store refused something: nothing begins before this.
+    rest: Option<Instant>,
+    held_max: usize,
 }
 
 impl Ledger {
@@ -121,6 +162,7 @@ impl Ledger {
             paused: false,
             held: 0,
             trying: 0,
+            breaker: Breaker::default(),
             lanes: HashMap::new(),
             ready: VecDeque::new(),
         };
@@ -130,28 +172,45 @@ impl Ledger {
             lane_of: HashMap::new(),
             timers: BTreeSet::new(),
             next_lane: 0,
+            rest: None,
+            held_max: HELD_MAX,
         }
     }
 
     /// How many more deliveries of this endpoint may be handed in.
     #[must_use]
     pub fn room(&self, endpoint: &EndpointName) -> usize {
-        self.row(endpoint).map_or(0, |row| HELD_MAX.saturating_sub(self.endpoints[row].held))
+        self.row(endpoint).map_or(0, |row| self.held_max.saturating_sub(self.endpoints[row].held))
     }
 
-    /// Whether the endpoint answered 410 and nobody resumed it.
+    /// How the endpoint's deliveries go.
     #[must_use]
-    pub fn is_paused(&self, endpoint: &EndpointName) -> bool {
-        self.row(endpoint).is_some_and(|row| self.endpoints[row].paused)
+    pub fn flow(&self, endpoint: &EndpointName) -> Flow {
+        match self.row(endpoint).map(|row| &self.endpoints[row]) {
+            Some(row) if row.paused => Flow::Paused,
+            Some(row) if row.breaker.is_open() => Flow::Probing,
+            _ => Flow::Open,
+        }
+    }
+
+    /// Whether any endpoint is paused.
+    #[must_use]
+    pub fn is_any_paused(&self) -> bool {
+        self.endpoints.iter().any(|row| row.paused)
     }
 
     /// Whether nothing is under way and nothing could begin now.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.endpoints.iter().all(|row| row.trying == 0 && (row.paused || row.ready.is_empty()))
+        self.endpoints.iter().all(|row| row.trying == 0 && (self.rest.is_some() || !row.may_begin() || row.ready.is_empty()))
     }
 
-    /// A delivery is pending. One that is here already was asked for again by hand: it is due anew, and a paused endpoint goes on.
+    /// Who is paused, as it is stored: all others go on.
+    pub fn handle_paused(&mut self, is_paused: impl Fn(&EndpointName) -> bool) {
+        self.endpoints.iter_mut().for_each(|row| row.paused = is_paused(&row.name));
+    }
+
+    /// A delivery is pending. One that is here already was asked for again by hand: it is due anew.
     ///
     /// # Panics
     /// If the ledger contradicts itself, which would be a bug in it.
@@ -181,12 +240,23 @@ impl Ledger {
         let row = &mut self.endpoints[lane.endpoint];
         row.trying -= 1;
         lane.state = LaneState::Waiting(now);
-        let due = lane.queue.values_mut().find(|due| due.id == id).expect("what is tried is held");
         match settled {
-            Settled::Stored(Next::Again { delay, used }) => (due.at, due.used) = (now + delay, used),
-            Settled::Stored(Next::Paused) => row.paused = true,
-            Settled::Unstored => due.at = now + UNSTORED_REST,
-            Settled::Stored(Next::Delivered | Next::Parked) | Settled::Gone => {
+            Settled::Stored { next, sign } => {
+                row.breaker.handle_sign(id, sign, now);
+                row.paused |= next == Next::Paused;
+            }
+            Settled::Unstored => self.rest = Some(now + UNSTORED_REST),
+            Settled::Gone => {}
+        }
+        row.breaker.handle_nothing(id);
+        let due = lane.queue.values_mut().find(|due| due.id == id).expect("what is tried is held");
+        match (lane.again.take(), settled) {
+            (_, Settled::Unstored) => due.at = now + UNSTORED_REST,
+            (Some(again), _) => *due = again,
+            (None, Settled::Stored { next: Next::Again { delay, used }, .. }) => (due.at, due.used) = (now + delay, used),
+            (None, Settled::Stored { next: Next::Held { delay }, .. }) => due.at = now + delay,
+            (None, Settled::Stored { next: Next::Paused, .. }) => {}
+            (None, Settled::Stored { next: Next::Delivered | Next::Parked, .. } | Settled::Gone) => {
                 let seq = due.seq;
                 lane.queue.remove(&seq);
                 self.lane_of.remove(&id);
@@ -198,6 +268,8 @@ impl Ledger {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.rest = self.rest.filter(|rest| *rest > now);
+        self.endpoints.iter_mut().for_each(|row| row.breaker.handle_timeout(now));
         while let Some(&(at, lane)) = self.timers.first().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, lane));
             self.place(lane, now);
@@ -209,14 +281,21 @@ impl Ledger {
     /// # Panics
     /// If the ledger contradicts itself, which would be a bug in it.
     pub fn poll_output(&mut self) -> Option<Begin> {
+        if self.rest.is_some() {
+            return None;
+        }
         self.endpoints.iter_mut().find_map(|row| {
-            while !row.paused && row.trying < AT_ONCE {
+            while row.may_begin() {
                 let lane = self.lanes.get_mut(&row.ready.pop_front()?);
                 let Some(lane) = lane.filter(|lane| lane.state == LaneState::Ready) else { continue };
                 let head = lane.queue.values().next().expect("a ready lane has a head");
                 lane.state = LaneState::Trying(head.id);
                 row.trying += 1;
-                return Some(Begin { endpoint: row.name.clone(), id: head.id, used: head.used });
+                let probe = row.is_guarded();
+                if probe {
+                    row.breaker.handle_probe(head.id);
+                }
+                return Some(Begin { endpoint: row.name.clone(), id: head.id, used: head.used, probe });
             }
             None
         })
@@ -225,7 +304,8 @@ impl Ledger {
     /// When [`Ledger::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| *at)
+        let breakers = self.endpoints.iter().filter_map(|row| row.breaker.poll_timeout());
+        self.timers.first().map(|(at, _)| *at).into_iter().chain(breakers).chain(self.rest).min()
     }
 
     fn row(&self, endpoint: &EndpointName) -> Option<usize> {
@@ -239,14 +319,16 @@ impl Ledger {
         let id = self.next_lane;
         self.next_lane += 1;
         self.endpoints[row].lanes.insert(key.clone(), id);
-        self.lanes.insert(id, Lane { key, endpoint: row, queue: BTreeMap::new(), state: LaneState::Waiting(now) });
+        self.lanes.insert(id, Lane { key, endpoint: row, queue: BTreeMap::new(), state: LaneState::Waiting(now), again: None });
         id
     }
 
     fn renew(&mut self, lane_id: LaneId, due: Due, now: Instant) {
         let lane = self.lanes.get_mut(&lane_id).expect("a held delivery has a lane");
-        self.endpoints[lane.endpoint].paused = false;
-        lane.queue.insert(due.seq, due);
+        match lane.state {
+            LaneState::Trying(id) if id == due.id => lane.again = Some(due),
+            _ => drop(lane.queue.insert(due.seq, due)),
+        }
         self.place(lane_id, now);
     }
 

@@ -1,9 +1,11 @@
 //! When a failed delivery is tried again, and when it is given up.
 //!
 //! Promises: the delays are the contract's, each spread by a fifth either way; after the last of them comes parking, never dropping.
+//! A probe of an ill endpoint costs its delivery no step, but not for longer than the whole schedule takes.
 
 use std::time::Duration;
 
+use super::breaker::PROBE_MAX;
 use crate::webhook::Verdict;
 
 /// The delay before each attempt, counted from the end of the one before. Contract, section Events.
@@ -24,6 +26,16 @@ pub const DELAYS: [Duration; 12] = [
 /// How far a delay may lie from its step, as a part of it.
 const JITTER: f64 = 0.2;
 
+/// All of the schedule, a little over three days: how long an ill endpoint may keep a delivery from its steps.
+pub const WHOLE: Duration = {
+    let (mut sum, mut step) = (Duration::ZERO, 0);
+    while step < DELAYS.len() {
+        sum = sum.saturating_add(DELAYS[step]);
+        step += 1;
+    }
+    sum
+};
+
 /// What follows from a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
@@ -35,6 +47,11 @@ pub enum Next {
         delay: Duration,
         /// Attempts that failed so far, at most as many as [`DELAYS`].
         used: u32,
+    },
+    /// A probe failed: still due, no step used up; the breaker says when.
+    Held {
+        /// What the receiver asked for, if it did.
+        delay: Duration,
     },
     /// Given up until somebody asks; the lane goes on.
     Parked,
@@ -56,7 +73,21 @@ pub fn next(used: u32, verdict: Verdict, chance: u32) -> Next {
     }
 }
 
-fn spread(step: Duration, chance: u32) -> Duration {
+/// The same for a probe, which had been due for `overdue` before it began.
+#[must_use]
+pub fn after_probe(used: u32, verdict: Verdict, overdue: Duration, chance: u32) -> Next {
+    match verdict {
+        Verdict::Delivered => Next::Delivered,
+        Verdict::Pause => Next::Paused,
+        Verdict::Retry | Verdict::RetryAfter(_) if overdue >= WHOLE => Next::Parked,
+        Verdict::Retry => Next::Held { delay: Duration::ZERO },
+        Verdict::RetryAfter(delay) if delay <= PROBE_MAX => Next::Held { delay },
+        Verdict::RetryAfter(_) => next(used, verdict, chance),
+    }
+}
+
+/// A duration moved by up to a fifth either way; `chance` is any random number.
+pub(super) fn spread(step: Duration, chance: u32) -> Duration {
     let part = f64::from(chance) / f64::from(u32::MAX);
     step.mul_f64(1.0 - JITTER + 2.0 * JITTER * part)
 }
@@ -105,5 +136,17 @@ mod tests {
             assert_eq!(next(used, Verdict::Delivered, 0), Next::Delivered);
             assert_eq!(next(used, Verdict::Pause, 0), Next::Paused);
         }
+    }
+
+    #[test]
+    fn a_probe_costs_no_step_for_three_days_and_then_gives_up() {
+        let hour = Duration::from_hours(1);
+        assert_eq!(after_probe(3, Verdict::Retry, WHOLE.saturating_sub(hour), 0), Next::Held { delay: Duration::ZERO });
+        assert_eq!(after_probe(3, Verdict::Retry, WHOLE, 0), Next::Parked);
+        assert_eq!(after_probe(3, Verdict::Delivered, WHOLE, 0), Next::Delivered);
+        assert_eq!(after_probe(3, Verdict::Pause, WHOLE, 0), Next::Paused);
+        assert_eq!(after_probe(3, Verdict::RetryAfter(PROBE_MAX), hour, 0), Next::Held { delay: PROBE_MAX });
+        assert_eq!(after_probe(3, Verdict::RetryAfter(hour), hour, 0), Next::Again { delay: hour, used: 4 });
+        assert_eq!(WHOLE.as_secs() / 3600, 75);
     }
 }

@@ -3,6 +3,9 @@ use ulid::Ulid;
 use super::*;
 use crate::webhook::Verdict;
 
+mod ill;
+mod order;
+
 #[test]
 fn events_of_a_call_go_one_after_the_other_and_calls_side_by_side() {
     let mut world = World::new(&[("crm", true)]);
@@ -47,29 +50,6 @@ fn a_parked_head_lets_its_lane_go_on() {
 }
 
 #[test]
-fn a_delivery_that_fails_for_days_is_tried_twelve_times_and_then_parked() {
-    let mut world = World::new(&[("crm", true)]);
-    (1..=2).for_each(|id| world.pending("crm", id, "a", id));
-    let mut tried = 0;
-    let began = world.now;
-    loop {
-        let Some(output) = world.ledger.poll_output() else {
-            world.now = world.ledger.poll_timeout().unwrap();
-            world.ledger.handle_timeout(world.now);
-            continue;
-        };
-        if number(output.id) == 2 {
-            break;
-        }
-        tried += 1;
-        world.settle(1, schedule::next(output.used, Verdict::Retry, u32::MAX / 2));
-    }
-    assert_eq!(tried, 12);
-    let hours = (world.now - began).as_secs_f64() / 3600.0;
-    assert!((75.0..76.0).contains(&hours), "{hours}");
-}
-
-#[test]
 fn an_endpoint_has_sixteen_at_once_and_a_slow_one_slows_no_other() {
     let mut world = World::new(&[("slow", true), ("fast", true)]);
     for id in 0..40 {
@@ -96,18 +76,19 @@ fn gone_pauses_an_endpoint_until_somebody_asks_again() {
     world.pending("audit", 5, "c", 1);
     world.pass(100_000);
     assert_eq!(world.begun(), [5]);
-    assert!(world.ledger.is_paused(&name("crm")) && !world.ledger.is_paused(&name("audit")));
+    assert_eq!((world.flow("crm"), world.flow("audit")), (Flow::Paused, Flow::Open));
+    assert!(world.ledger.is_any_paused());
     world.pending("crm", 1, "a", 1);
-    assert_eq!(world.begun(), [1, 4]);
+    assert!(world.begun().is_empty(), "only the store says who goes on");
+    world.ledger.handle_paused(|name| name.as_str() == "audit");
+    assert_eq!((world.begun(), world.flow("audit")), (vec![1, 4], Flow::Paused));
 }
 
 #[test]
-fn asking_again_cuts_the_waiting_short_and_doubles_nothing() {
+fn asking_again_cuts_the_waiting_short() {
     let mut world = World::new(&[("crm", true)]);
     world.pending("crm", 1, "a", 1);
     assert_eq!(world.begun(), [1]);
-    world.pending("crm", 1, "a", 1);
-    assert!(world.begun().is_empty());
     world.settle(1, again(3600));
     assert!(world.begun().is_empty());
     world.pending("crm", 1, "a", 1);
@@ -117,6 +98,21 @@ fn asking_again_cuts_the_waiting_short_and_doubles_nothing() {
     assert!(world.begun().is_empty());
     assert_eq!(world.ledger.room(&name("crm")), HELD_MAX);
     assert_eq!(world.ledger.poll_timeout(), None);
+}
+
+#[test]
+fn what_is_asked_for_while_it_is_tried_is_looked_for_once_more_whatever_came_of_it() {
+    for next in [Next::Delivered, Next::Parked, again(3600)] {
+        let mut world = World::new(&[("crm", true)]);
+        (1..=2).for_each(|id| world.pending("crm", id, "a", id));
+        assert_eq!(world.begun(), [1]);
+        world.pending("crm", 1, "a", 1);
+        assert!(world.begun().is_empty(), "one at a time");
+        world.settle(1, next);
+        assert_eq!(world.begun(), [1]);
+        world.ledger.handle_settled(id(1), Settled::Gone, world.now);
+        assert_eq!(world.begun(), [2], "the store said that it is not to be sent");
+    }
 }
 
 #[test]
@@ -139,8 +135,10 @@ fn a_verdict_that_was_not_stored_is_fetched_again_soon() {
     assert_eq!(world.begun(), [1]);
     world.ledger.handle_settled(id(1), Settled::Unstored, world.now);
     assert!(world.begun().is_empty());
+    world.pending("crm", 3, "b", 1);
+    assert!(world.begun().is_empty(), "a store that refuses one refuses all");
     world.pass(UNSTORED_REST.as_secs());
-    assert_eq!(world.begun(), [1]);
+    assert_eq!(world.begun(), [3, 1]);
     world.ledger.handle_settled(id(1), Settled::Gone, world.now);
     assert_eq!(world.begun(), [2]);
 }
@@ -196,7 +194,16 @@ impl World {
     }
 
     fn settle(&mut self, n: u64, next: Next) {
-        self.ledger.handle_settled(id(n), Settled::Stored(next), self.now);
+        self.ledger.handle_settled(id(n), Settled::Stored { next, sign: Sign::Well }, self.now);
+    }
+
+    fn fail(&mut self, n: u64, next: Next) {
+        let sign = Sign::Ill { asked: Duration::ZERO, chance: u32::MAX / 2 };
+        self.ledger.handle_settled(id(n), Settled::Stored { next, sign }, self.now);
+    }
+
+    fn flow(&self, endpoint: &str) -> Flow {
+        self.ledger.flow(&name(endpoint))
     }
 
     fn pass(&mut self, seconds: u64) {

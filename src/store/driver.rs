@@ -26,8 +26,8 @@ mod upkeep;
 
 use self::upkeep::Fold;
 use super::{
-    Backlog, CallFilter, Committed, Delivery, DeliveryFilter, LiveSession, Outgoing, Page, PendingDelivery, Session, StoreError,
-    StoredAttempt, StoredEvent, StoredSegment, Write, read, schema, sealed::Keyring, write,
+    Backlog, CallFilter, Committed, Delivery, DeliveryFilter, LiveSession, Outgoing, Page, PausedEndpoint, PendingDelivery,
+    Session, StoreError, StoredAttempt, StoredEvent, StoredSegment, Write, queue, read, schema, sealed::Keyring, write,
 };
 use crate::{
     clock,
@@ -89,6 +89,7 @@ impl Store {
         schema::migrate(&mut connection, &keys)?;
         // What was erased right before a crash goes with the log that the crash left.
         let fold = Fold::due_unless(schema::fold(&connection)?);
+        queue::void_leases(&connection)?;
         let place = write::last_place(&connection)?;
         let (announce, places) = watch::channel(place);
         let (writer, requests) = mpsc::channel(WRITES_MAX);
@@ -195,10 +196,15 @@ impl Store {
     /// At most `limit` pending deliveries to an endpoint behind a place, in the order of places.
     pub async fn pending(&self, endpoint: &EndpointName, after: u64, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
         let endpoint = endpoint.clone();
-        self.ask(move |connection| read::pending(connection, &endpoint, after, limit)).await
+        self.ask(move |connection| queue::pending(connection, &endpoint, after, limit)).await
     }
 
-    /// What a delivery posts; `None` if it is not pending any more.
+    /// Endpoints that want nothing until somebody asks for a retry.
+    pub async fn paused(&self) -> Result<Vec<PausedEndpoint>, StoreError> {
+        self.ask(queue::paused).await
+    }
+
+    /// What a delivery posts; `None` if it is not to be sent any more.
     pub async fn outgoing(&self, id: DeliveryId) -> Result<Option<Outgoing>, StoreError> {
         let keys = Arc::clone(&self.keys);
         self.ask(move |connection| read::outgoing(connection, &keys, id)).await

@@ -6,6 +6,7 @@
 
 pub mod driver;
 mod inspect;
+mod queue;
 mod read;
 mod retention;
 mod rewrap;
@@ -123,10 +124,28 @@ pub enum Write {
         /// Why, in our words.
         reason: String,
     },
-    /// Send it again from the schedule's start, whatever state it is in.
+    /// Attempts of these begin; what is not there to be sent any more is passed over. Their [`Write::Verdict`] or a restart ends the lease.
+    Lease {
+        /// Which.
+        deliveries: Vec<DeliveryId>,
+        /// By then every one of them has ended; milliseconds since 1970-01-01 UTC.
+        until_wall_ms: u64,
+    },
+    /// Send it again from the schedule's start, whatever state it is in; its endpoint goes on if it was paused.
     Retry(DeliveryId),
-    /// The same for all that match.
+    /// The same for all that match; an endpoint that the filter names goes on in any case.
     RetryAll(DeliveryFilter),
+    /// The endpoint wants nothing until [`Write::Resume`] or a retry: it stays paused over a restart.
+    Pause {
+        /// Its name in the settings.
+        endpoint: EndpointName,
+        /// Since when; milliseconds since 1970-01-01 UTC.
+        wall_ms: u64,
+        /// Why, in our words.
+        reason: String,
+    },
+    /// The endpoint goes on.
+    Resume(EndpointName),
     /// Everything about a session is deleted, its key with it.
     Erase(SessionId),
     /// Ends the unit with [`StoreError::Misfit`] unless the session has ended and all its deliveries are delivered.

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, types::Type};
 
 use super::{
-    Backlog, CallFilter, Delivery, DeliveryFilter, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, PendingDelivery, Session,
-    StoreError, StoredAttempt, StoredEvent, StoredSegment, StoredTrack, StreamEnd, saved,
+    Backlog, CallFilter, Delivery, DeliveryFilter, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, Session, StoreError,
+    StoredAttempt, StoredEvent, StoredSegment, StoredTrack, StreamEnd, saved,
     sealed::{self, Keyring, Place},
     write::int,
 };
 use crate::{
-    media::{EndpointName, Gap, Offset, SessionId, Track, bytes_to_ms},
+    media::{Gap, Offset, SessionId, Track, bytes_to_ms},
     segment::TrackKey,
     webhook::DeliveryId,
 };
@@ -224,51 +224,31 @@ fn delivery_row(row: &Row<'_>) -> Answer<Delivery> {
         kind: row.get(5)?,
         event_wall_ms: saved::uint(row, 6)?,
         endpoint: saved::named(row, 7)?,
-        state: row.get(8)?,
+        state: saved::state(row, 8)?,
         attempts: row.get(9)?,
         next_wall_ms: saved::uint(row, 10)?,
         reason: row.get(11)?,
     })
 }
 
-pub(super) fn pending(
-    connection: &Connection,
-    endpoint: &EndpointName,
-    after_place: u64,
-    limit: usize,
-) -> Answer<Vec<PendingDelivery>> {
-    let sql = "SELECT id, session_id, seq, place, attempts, next_wall_ms FROM deliveries
-         WHERE endpoint = ? AND state = 'pending' AND place > ? ORDER BY place LIMIT ?";
-    all(connection, sql, params![endpoint.as_str(), int(after_place), int(limit as u64)], |row| {
-        Ok(PendingDelivery {
-            id: saved::delivery(row, 0)?,
-            session: saved::named::<SessionId>(row, 1)?,
-            seq: saved::uint(row, 2)?,
-            place: saved::uint(row, 3)?,
-            attempts: row.get(4)?,
-            next_wall_ms: saved::uint(row, 5)?,
-        })
-    })
-}
-
 pub(super) fn outgoing(connection: &Connection, keys: &Keyring, id: DeliveryId) -> Answer<Option<Outgoing>> {
     connection
         .prepare_cached(
-            "SELECT e.seq, e.body, e.id, e.wall_ms, e.session_id FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
-             WHERE d.id = ? AND d.state = 'pending'",
+            "SELECT e.seq, e.body, e.id, e.wall_ms, e.session_id, d.next_wall_ms FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
+             WHERE d.id = ? AND d.state IN ('pending', 'leased')",
         )?
         .query_row([id.to_string()], |row| {
             let (_, body) = body(connection, keys, &saved::named(row, 4)?, row)?;
-            Ok(Outgoing { event_id: row.get(2)?, event_wall_ms: saved::uint(row, 3)?, body: body.into() })
+            Ok(Outgoing { event_id: row.get(2)?, event_wall_ms: saved::uint(row, 3)?, body: body.into(), next_wall_ms: saved::uint(row, 5)? })
         })
         .optional()
 }
 
 pub(super) fn backlogs(connection: &Connection) -> Answer<Vec<Backlog>> {
     let sql =
-        "SELECT d.endpoint, sum(d.state = 'pending'), sum(d.state = 'parked'), min(iif(d.state = 'pending', e.wall_ms, NULL))
+        "SELECT d.endpoint, sum(d.state <> 'parked'), sum(d.state = 'parked'), min(iif(d.state <> 'parked', e.wall_ms, NULL))
          FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
-         WHERE d.state IN ('pending', 'parked') GROUP BY d.endpoint ORDER BY d.endpoint";
+         WHERE d.state IN ('pending', 'leased', 'parked') GROUP BY d.endpoint ORDER BY d.endpoint";
     all(connection, sql, (), |row| {
         let oldest: Option<i64> = row.get(3)?;
         Ok(Backlog {

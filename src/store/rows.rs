@@ -105,10 +105,63 @@ pub struct CallFilter {
     pub cursor: Option<String>,
 }
 
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// Waits for its next attempt.
+    Pending,
+    /// An attempt is under way, or was when the program ended.
+    Leased,
+    /// Answered with 2xx.
+    Delivered,
+    /// Given up until somebody asks for it again.
+    Parked,
+}
+
+impl DeliveryState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Leased, Self::Delivered, Self::Parked];
+
+    /// The word in tables, lists and filters.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Leased => "leased",
+            Self::Delivered => "delivered",
+            Self::Parked => "parked",
+        }
+    }
+
+    /// Reads the word back.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// Whether it is still to be sent.
+    #[must_use]
+    pub const fn waits(self) -> bool {
+        matches!(self, Self::Pending | Self::Leased)
+    }
+}
+
+impl std::fmt::Display for DeliveryState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl PartialEq<&str> for DeliveryState {
+    fn eq(&self, word: &&str) -> bool {
+        self.as_str() == *word
+    }
+}
+
 /// Which deliveries to list or retry.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryFilter {
-    /// `pending`, `delivered` or `parked`.
+    /// The word of a [`DeliveryState`].
     pub state: Option<String>,
     /// To this endpoint.
     pub endpoint: Option<String>,
@@ -157,8 +210,8 @@ pub struct Delivery {
     pub event_wall_ms: u64,
     /// To whom.
     pub endpoint: EndpointName,
-    /// `pending`, `delivered` or `parked`.
-    pub state: String,
+    /// Where it stands.
+    pub state: DeliveryState,
     /// POSTs made, over all rounds.
     pub attempts: u32,
     /// Not tried before this; milliseconds since 1970-01-01 UTC.
@@ -210,6 +263,19 @@ pub struct Outgoing {
     pub event_wall_ms: u64,
     /// The exact bytes.
     pub body: Bytes,
+    /// Since when it is due; milliseconds since 1970-01-01 UTC.
+    pub next_wall_ms: u64,
+}
+
+/// An endpoint that wants nothing until somebody asks for a retry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PausedEndpoint {
+    /// Its name in the settings.
+    pub endpoint: String,
+    /// Since when; milliseconds since 1970-01-01 UTC.
+    pub since_wall_ms: u64,
+    /// Why, in our words.
+    pub reason: String,
 }
 
 /// One endpoint's part of the outbox, for the metrics.
@@ -217,7 +283,7 @@ pub struct Outgoing {
 pub struct Backlog {
     /// Whose.
     pub endpoint: String,
-    /// To be sent.
+    /// To be sent, or being sent.
     pub pending: u64,
     /// Given up.
     pub parked: u64,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Result, Row};
 use serde::Deserialize;
 
-use super::{Ended, NewSession, Session, StoredSegment, read::unreadable};
+use super::{DeliveryState, Ended, NewSession, Session, StoredSegment, read::unreadable};
 use crate::{
     event::{Direction, Line},
     media::{EndReason, Gap, Track},
@@ -134,6 +134,10 @@ pub(super) fn end_reason(row: &Row<'_>, column: usize) -> Result<EndReason> {
 
 pub(super) fn delivery(row: &Row<'_>, column: usize) -> Result<DeliveryId> {
     DeliveryId::parse(&row.get::<_, String>(column)?).ok_or_else(|| unreadable(column, "delivery id"))
+}
+
+pub(super) fn state(row: &Row<'_>, column: usize) -> Result<DeliveryState> {
+    DeliveryState::of(&row.get::<_, String>(column)?).ok_or_else(|| unreadable(column, "delivery state"))
 }
 
 /// An id that was checked before it was stored.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use ulid::Ulid;
 
 use super::{
-    Committed, DeliveryFilter, Ended, NewSession, Standing, StoreError, Write, read, retention, saved,
+    Committed, Ended, NewSession, Standing, StoreError, Write, queue, retention, saved,
     sealed::{Keyring, Place},
 };
 use crate::{
@@ -36,6 +36,11 @@ impl Numbers {
     /// Names go on from a new ULID, unless the clock was set back.
     pub(super) fn fresh(&mut self, name: Ulid) {
         self.name = self.name.max(name);
+    }
+
+    /// The time of the newest name, in milliseconds since 1970-01-01 UTC.
+    pub(super) const fn now_ms(&self) -> u64 {
+        self.name.timestamp_ms()
     }
 
     fn name(&mut self) -> DeliveryId {
@@ -134,12 +139,18 @@ fn apply(connection: &Connection, keys: &Keyring, write: &Write, numbers: &mut N
         Write::Context { session, context } => keep_context(connection, keys, session, &context.to_string()),
         Write::Ended { session, end } => end_session(connection, session, end),
         Write::Verdict { delivery, attempt, standing } => settle(connection, keys, *delivery, attempt, standing),
-        Write::Park { delivery, reason } => stand(connection, *delivery, &Standing::Parked { reason: reason.clone() }),
+        Write::Park { delivery, reason } => queue::stand(connection, *delivery, &Standing::Parked { reason: reason.clone() }),
         Write::Retry(delivery) => {
-            committed.retried += retry(connection, *delivery, numbers)?;
+            committed.retried += queue::retry(connection, *delivery, numbers)?;
             Ok(())
         }
-        Write::RetryAll(filter) => retry_all(connection, filter, numbers, committed),
+        Write::RetryAll(filter) => {
+            committed.retried += queue::retry_all(connection, filter, numbers)?;
+            Ok(())
+        }
+        Write::Lease { deliveries, until_wall_ms } => queue::lease(connection, deliveries, *until_wall_ms),
+        Write::Pause { endpoint, wall_ms, reason } => queue::pause(connection, endpoint, *wall_ms, reason),
+        Write::Resume(endpoint) => queue::resume(connection, endpoint.as_str(), numbers),
         Write::Erase(session) => {
             keys.erase(session);
             run(connection, "DELETE FROM sessions WHERE id = ?", params![session.as_str()]).map_err(StoreError::from).map(drop)
@@ -258,41 +269,7 @@ fn settle(connection: &Connection, keys: &Keyring, delivery: DeliveryId, attempt
         params![id, n, int(attempt.wall_ms), took_ms, status, failure, answer],
     )
     .map_err(misfit)?;
-    stand(connection, delivery, standing)
-}
-
-fn stand(connection: &Connection, delivery: DeliveryId, standing: &Standing) -> Done {
-    let id = delivery.to_string();
-    one(match standing {
-        Standing::Delivered => {
-            run(connection, "UPDATE deliveries SET state = 'delivered', reason = NULL WHERE id = ?", params![id])
-        }
-        Standing::Pending { attempts, next_wall_ms, reason } => run(
-            connection,
-            "UPDATE deliveries SET state = 'pending', attempts = ?, next_wall_ms = ?, reason = ? WHERE id = ?",
-            params![attempts, int(*next_wall_ms), reason, id],
-        ),
-        Standing::Parked { reason } => {
-            run(connection, "UPDATE deliveries SET state = 'parked', reason = ? WHERE id = ?", params![reason, id])
-        }
-    })
-}
-
-fn retry(connection: &Connection, delivery: DeliveryId, numbers: &mut Numbers) -> Result<u64, StoreError> {
-    numbers.place += 1;
-    let changed = run(
-        connection,
-        "UPDATE deliveries SET state = 'pending', attempts = 0, next_wall_ms = ?, place = ? WHERE id = ?",
-        params![int(numbers.name.timestamp_ms()), int(numbers.place), delivery.to_string()],
-    )?;
-    Ok(changed as u64)
-}
-
-fn retry_all(connection: &Connection, filter: &DeliveryFilter, numbers: &mut Numbers, committed: &mut Committed) -> Done {
-    for delivery in read::matching(connection, filter)? {
-        committed.retried += retry(connection, delivery, numbers)?;
-    }
-    Ok(())
+    queue::stand(connection, delivery, standing)
 }
 
 /// The last place that was given out before this process began.
@@ -301,11 +278,11 @@ pub(super) fn last_place(connection: &Connection) -> Result<u64, StoreError> {
     Ok(last.unwrap_or(0).unsigned_abs())
 }
 
-fn run(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<usize> {
+pub(super) fn run(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<usize> {
     connection.prepare_cached(sql)?.execute(params)
 }
 
-fn one(changed: rusqlite::Result<usize>) -> Done {
+pub(super) fn one(changed: rusqlite::Result<usize>) -> Done {
     if changed? == 1 { Ok(()) } else { Err(StoreError::Misfit) }
 }
 

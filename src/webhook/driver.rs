@@ -14,7 +14,7 @@ use hyper_util::{
 };
 
 use super::{ANSWER_KEPT_BYTES, Answer, Attempt, Endpoint, Failure, sign};
-use crate::clock;
+use crate::{clock, net::DialError};
 
 /// For connecting, headers and body together. Contract, section Events.
 pub const ATTEMPT_DEADLINE: Duration = Duration::from_secs(15);
@@ -36,6 +36,8 @@ impl<C: Connect + Clone + Send + Sync + 'static> Poster<C> {
     pub fn new(connector: C) -> Self {
         let mut builder = Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(POOL_IDLE);
+        // Without it hyper reads up to 400 KiB ahead of who asks.
+        builder.http1_max_buf_size(ANSWER_READ_BYTES);
         Self { client: builder.build(connector), deadline: ATTEMPT_DEADLINE }
     }
 
@@ -76,7 +78,7 @@ async fn answer(response: Response<Incoming>) -> Result<Answer, Failure> {
     while read < ANSWER_READ_BYTES {
         let Some(frame) = body.frame().await else { break };
         let frame = frame.map_err(|error| failure(&error, false))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else { break };
         read += data.len();
         let room = ANSWER_KEPT_BYTES - kept.len();
         kept.extend_from_slice(&data[..data.len().min(room)]);
@@ -88,16 +90,13 @@ async fn answer(response: Response<Incoming>) -> Result<Answer, Failure> {
 fn failure(error: &(dyn Error + 'static), connecting: bool) -> Failure {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<rustls::Error>() {
-            return Failure::Tls;
+        match error.downcast_ref::<DialError>() {
+            Some(DialError::Tls { trouble, .. }) => return Failure::Tls(*trouble),
+            Some(DialError::Timeout { .. }) => return Failure::Timeout,
+            _ => {}
         }
-        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+        if error.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_parse() || error.is_parse_too_large()) {
             return Failure::NotHttp;
-        }
-        // An io::Error shows its inner error's cause as its source, so what it wraps is looked at by hand.
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if wrapped.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>) {
-            return Failure::Tls;
         }
         cause = error.source();
     }

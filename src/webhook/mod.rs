@@ -16,7 +16,7 @@ use url::Url;
 pub use sign::SigningKey;
 pub use verdict::Verdict;
 
-use crate::media::EndpointName;
+use crate::{media::EndpointName, net::TlsTrouble};
 
 /// Events that an endpoint gets only if it names them: they are many, and unstored.
 pub const OPT_IN: [&str; 3] = ["transcript.partial", "speech.started", "speech.ended"];
@@ -182,8 +182,8 @@ pub enum Failure {
     #[error("unreachable")]
     Unreachable,
     /// The TLS handshake failed.
-    #[error("tls")]
-    Tls,
+    #[error("{0}")]
+    Tls(TlsTrouble),
     /// The connection broke off.
     #[error("reset")]
     Reset,

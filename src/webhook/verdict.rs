@@ -49,10 +49,29 @@ pub fn judge(outcome: &Result<Answer, Failure>, wall_ms: u64) -> Verdict {
     }
 }
 
+/// The verdict's word for metrics and logs; where TLS is what failed, which way it did.
+#[must_use]
+pub const fn word(verdict: Verdict, outcome: &Result<Answer, Failure>) -> &'static str {
+    match outcome {
+        Err(Failure::Tls(trouble)) => trouble.as_str(),
+        _ => verdict.as_str(),
+    }
+}
+
+/// Whether an outcome says that the endpoint is ill, whatever it is sent: no answer, 5xx, or 429. Other answers are about the event.
+#[must_use]
+pub const fn is_ill(outcome: &Result<Answer, Failure>) -> bool {
+    match outcome {
+        Ok(Answer { status, .. }) => matches!(status, 429 | 500..=599),
+        Err(_) => true,
+    }
+}
+
 /// Why it was not delivered, in a word or two for the delivery's record; only our own words.
 #[must_use]
 pub fn reason(outcome: &Result<Answer, Failure>) -> String {
     match outcome {
+        Ok(Answer { status: status @ 300..=399, .. }) => format!("status {status}: a redirect is not followed"),
         Ok(answer) => format!("status {}", answer.status),
         Err(failure) => failure.to_string(),
     }
@@ -73,6 +92,7 @@ fn retry_after(asked: &str, wall_ms: u64) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::TlsTrouble;
 
     fn judged(status: u16, retry_after: Option<&str>) -> Verdict {
         judge(&Ok(Answer { status, retry_after: retry_after.map(str::to_owned), kept: vec![] }), 784_111_777_000)
@@ -88,8 +108,20 @@ mod tests {
             };
             assert_eq!(judged(status, None), expected, "{status}");
         }
-        for failure in [Failure::Timeout, Failure::Unreachable, Failure::Tls, Failure::Reset, Failure::NotHttp] {
+        let tls = Failure::Tls(TlsTrouble::Expired);
+        for failure in [Failure::Timeout, Failure::Unreachable, tls, Failure::Reset, Failure::NotHttp] {
             assert_eq!(judge(&Err(failure), 0), Verdict::Retry);
+            assert!(is_ill(&Err(failure)));
+        }
+        assert_eq!(word(Verdict::Retry, &Err(tls)), "tls_expired");
+        assert_eq!(word(Verdict::Retry, &Err(Failure::Reset)), "retry");
+    }
+
+    #[test]
+    fn only_answers_that_are_about_the_endpoint_say_that_it_is_ill() {
+        for status in 0..=1000 {
+            let expected = status == 429 || (500..=599).contains(&status);
+            assert_eq!(is_ill(&Ok(Answer { status, retry_after: None, kept: vec![] })), expected, "{status}");
         }
     }
 
@@ -120,5 +152,8 @@ mod tests {
     fn reasons_are_our_own_words() {
         assert_eq!(reason(&Ok(Answer { status: 500, retry_after: None, kept: b"secret".to_vec() })), "status 500");
         assert_eq!(reason(&Err(Failure::Timeout)), "timeout");
+        assert_eq!(reason(&Err(Failure::Tls(TlsTrouble::WrongName))), "tls_wrong_name");
+        let away = Answer { status: 307, retry_after: None, kept: vec![] };
+        assert_eq!(reason(&Ok(away)), "status 307: a redirect is not followed");
     }
 }

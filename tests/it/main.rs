@@ -27,6 +27,7 @@ mod main_job;
 mod outage;
 mod phone;
 mod quota;
+mod receivers;
 mod recovery;
 mod relay;
 mod replay;

@@ -2,7 +2,8 @@
 
   caller           PyPI streamdouble, as a fork with both tracks (it cannot sign: path token, no auth token set)
   speech service   a stand-in on PyPI websockets, plain ws://, answering as protocols describe Pulse
-  receiver         http.server, every event verified by PyPI standardwebhooks
+  receiver         http.server, every event verified by PyPI standardwebhooks and, where there is a node, by npm standardwebhooks, under each
+                   of the endpoint's two active secrets alone (verify.mjs)
   signature        PyPI twilio's RequestValidator judges the header that `replay --sign-with` sends
 
 Prints one line a check and exits 1 at the first that fails.
@@ -29,7 +30,10 @@ from twilio.request_validator import RequestValidator
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURE = ROOT / "fixtures" / "pay-by-card"
-SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+# Two active ones, as while they are changed.
+SECRETS = ["whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"]
+STRANGER = "whsec_" + "A" * 32
+HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 PATH_TOKEN = "path-token-for-the-peer-test"
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 API_KEY = "sk_a-key-that-must-not-leak"
@@ -53,11 +57,12 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        headers = {name: self.headers[name] for name in HEADERS}
         try:
-            event = Webhook(SECRET).verify(body, dict(self.headers.items()))
+            event = [Webhook(secret).verify(body, headers) for secret in SECRETS][0]
         except Exception as why:  # the verifier's own words
             event = {"type": "refused", "why": repr(why)}
-        self.events.put({"event": event, "raw": body.decode(), "id": self.headers["webhook-id"]})
+        self.events.put({"event": event, "raw": body.decode(), "id": self.headers["webhook-id"], "headers": headers})
         self.send_response(204)
         self.end_headers()
 
@@ -127,7 +132,7 @@ async def bridge_with_peers(binary):
                 PULSE_BRIDGE_UPSTREAM_URL=f"ws://127.0.0.1:{port}/waves/v1/stt/live",
                 SMALLEST_API_KEY=API_KEY,
                 PULSE_BRIDGE_WEBHOOK_URL=f"http://127.0.0.1:{receiver.server_port}/hook",
-                PULSE_BRIDGE_WEBHOOK_SECRET=SECRET,
+                PULSE_BRIDGE_WEBHOOK_SECRET=",".join(SECRETS),
                 PULSE_BRIDGE_INGEST_TOKENS=PATH_TOKEN,
                 PULSE_BRIDGE_LOG_FORMAT="json",
                 RUST_LOG="trace",
@@ -172,7 +177,9 @@ def until_completed():
 
 def judge(service, events, log):
     bodies = [event["event"] for event in events]
-    check([body["data"]["seq"] for body in bodies] == list(range(1, len(bodies) + 1)), f"{len(bodies)} events verified by standardwebhooks, seq without gaps")
+    check([body["data"]["seq"] for body in bodies] == list(range(1, len(bodies) + 1)), f"{len(bodies)} events verified by PyPI standardwebhooks under each of two secrets, seq without gaps")
+    check(all(len(event["headers"]["webhook-signature"].split()) == 2 for event in events), "two secrets are two signatures")
+    node(events)
     check(all(event["id"] == event["event"]["data"]["event_id"] for event in events), "webhook-id is the event's id")
     finals = {body["data"]["track"]: body["data"] for body in bodies if body["type"] == "transcript.final"}
     check(finals["inbound"]["role"] == "caller" and finals["outbound"]["role"] == "agent", "each track has its role")
@@ -188,8 +195,20 @@ def judge(service, events, log):
         check((query["encoding"], query["sample_rate"]) == ("mulaw", "8000"), "audio is declared as mulaw at 8000")
         check({name.lower(): value for name, value in headers.items()}["authorization"] == f"Bearer {API_KEY}", "the key travels as Bearer")
     everything = log + "".join(event["raw"] for event in events)
-    for secret in ("four five three nine", "ann@example.com", "ann at example", API_KEY, PATH_TOKEN, SECRET):
+    for secret in ("four five three nine", "ann@example.com", "ann at example", API_KEY, PATH_TOKEN, *SECRETS):
         check(secret not in everything, f"nothing shows {secret[:8]}…, at trace level either")
+
+
+def node(events):
+    """The same deliveries, judged by npm standardwebhooks; run.sh says where that is, if anywhere."""
+    modules = os.environ.get("STANDARDWEBHOOKS_MODULES")
+    if not modules:
+        print("!! SKIPPED: npm standardwebhooks, there is no node here", flush=True)
+        return
+    lines = "".join(json.dumps({"raw": event["raw"], "headers": event["headers"]}) + "\n" for event in events)
+    command = ["node", str(Path(__file__).with_name("verify.mjs")), modules, STRANGER, *SECRETS]
+    told = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=60)
+    check(told.returncode == 0, f"{len(events)} events verified by npm standardwebhooks under each of two secrets {told.stderr.strip()}".rstrip())
 
 
 async def signature(binary):

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs `serve` and `replay` against peers written by others: see peers.py. Needs python3; installs the rest into a venv of its own.
+# Runs `serve` and `replay` against peers written by others: see peers.py. Needs python3; installs the rest into folders of its own.
+# With node and npm the signatures are verified by npm's standardwebhooks too.
 # PULSE_BRIDGE names the binary; without it one is built.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -14,5 +15,18 @@ if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
   python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/peers/requirements.txt
   printf '%s' "$wanted" >"$venv/installed"
+fi
+modules=$target/peers-node
+if command -v node >/dev/null && command -v npm >/dev/null; then
+  wanted=$(cat tests/peers/package.txt)
+  if [ "$(cat "$modules/installed" 2>/dev/null)" != "$wanted" ]; then
+    mkdir -p "$modules"
+    npm install --silent --no-audit --no-fund --no-save --prefix "$modules" "$wanted"
+    printf '%s' "$wanted" >"$modules/installed"
+  fi
+  STANDARDWEBHOOKS_MODULES=$(realpath "$modules")
+  export STANDARDWEBHOOKS_MODULES
+else
+  echo '!! SKIPPED: npm standardwebhooks: there is no node or no npm here' >&2
 fi
 exec "$venv/bin/python" tests/peers/peers.py "$(realpath "$PULSE_BRIDGE")"

@@ -74,7 +74,7 @@ async fn view(life: &Life, model: &SessionModel, live: &HashMap<String, LiveSess
         let filter = DeliveryFilter { call_sid, limit: 500, cursor, ..DeliveryFilter::default() };
         let page = life.store.deliveries(filter).await.map_err(told)?;
         for it in page.items {
-            deliveries.insert((it.seq, it.endpoint.to_string()), (it.state, it.attempts, it.reason));
+            deliveries.insert((it.seq, it.endpoint.to_string()), (it.state.as_str().to_owned(), it.attempts, it.reason));
         }
         cursor = page.next_cursor;
         if cursor.is_none() {

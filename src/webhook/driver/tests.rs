@@ -10,7 +10,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use super::*;
-use crate::{media::EndpointName, webhook::SigningKey};
+use crate::{
+    media::EndpointName,
+    net::{Connector, Dialler, Reach, TlsTrouble},
+    webhook::SigningKey,
+};
+
+static HEADER: std::sync::OnceLock<String> = std::sync::OnceLock::new();
 
 type Seen = Arc<Mutex<Option<(HeaderMap, Bytes)>>>;
 
@@ -59,6 +65,21 @@ async fn what_is_not_there_breaks_off_or_is_no_http_is_told_apart() {
     assert_eq!(outcome(raw(b"", false).await).await, Err(Failure::Reset));
     assert_eq!(outcome(raw(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", false).await).await, Err(Failure::NotHttp));
     assert_eq!(outcome(raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", false).await).await, Err(Failure::Reset));
+}
+
+#[tokio::test]
+async fn tls_failures_are_told_apart_behind_the_bridges_own_dialler() {
+    let plain = raw(b"HTTP/1.1 400 Bad Request\r\n\r\n", false).await.replace("http:", "https:");
+    let connector = Connector::new(Arc::new(Dialler::new(Reach::Anywhere)), ATTEMPT_DEADLINE);
+    let outcome = Poster::new(connector).post(&endpoint(&plain), "evt_1", Bytes::new()).await.outcome;
+    assert_eq!(outcome, Err(Failure::Tls(TlsTrouble::Handshake)));
+}
+
+#[tokio::test]
+async fn an_answer_with_an_endless_header_is_no_http() {
+    let url = raw(HEADER.get_or_init(|| format!("HTTP/1.1 200 OK\r\nx-long: {}", "x".repeat(1 << 20))).as_bytes(), true).await;
+    let outcome = poster().post(&endpoint(&url), "evt_1", Bytes::new()).await.outcome;
+    assert_eq!(outcome, Err(Failure::NotHttp));
 }
 
 #[tokio::test]

@@ -1,0 +1,206 @@
+//! What the store keeps of attempts under way and of paused endpoints.
+
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::store::{DeliveryFilter, DeliveryState};
+
+/// A receiver that says when a POST has come and answers when it is told to.
+struct Held {
+    url: String,
+    come: mpsc::UnboundedReceiver<oneshot::Sender<u16>>,
+}
+
+impl Held {
+    async fn start() -> Self {
+        let (sender, come) = mpsc::unbounded_channel();
+        let take = async |State(sender): State<mpsc::UnboundedSender<oneshot::Sender<u16>>>| {
+            let (answer, answered) = oneshot::channel();
+            let _ = sender.send(answer);
+            answered.await.map_or_else(|_| status(500), status)
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, Router::new().route("/hook", post(take)).with_state(sender)).await });
+        Self { url, come }
+    }
+
+    async fn next(&mut self) -> oneshot::Sender<u16> {
+        tokio::time::timeout(Duration::from_secs(20), self.come.recv()).await.expect("a post comes").unwrap()
+    }
+}
+
+async fn states(store: &Store) -> Vec<DeliveryState> {
+    let mut listed = store.deliveries(DeliveryFilter::default()).await.unwrap().items;
+    listed.reverse();
+    listed.iter().map(|delivery| delivery.state).collect()
+}
+
+#[tokio::test]
+async fn a_delivery_is_leased_while_its_post_is_under_way_and_no_longer() {
+    let (store, _folder) = open();
+    let mut receiver = Held::start().await;
+    let running = Running::with(&store, &[("crm", &receiver.url)]);
+    let session = begin(&store, "CA1", "MZ1").await;
+    commit(&store, &session, 1..=2).await;
+    let first = receiver.next().await;
+    assert_eq!(states(&store).await, [DeliveryState::Leased, DeliveryState::Pending]);
+    let backlog = store.backlogs().await.unwrap().pop().unwrap();
+    assert_eq!((backlog.pending, backlog.oldest_wall_ms.is_some()), (2, true), "what is under way is told of too");
+    first.send(204).unwrap();
+    let second = receiver.next().await;
+    assert_eq!(states(&store).await, [DeliveryState::Delivered, DeliveryState::Leased]);
+    second.send(204).unwrap();
+    running.stop().await;
+    assert_eq!(states(&store).await, [DeliveryState::Delivered; 2]);
+}
+
+#[tokio::test]
+async fn what_was_leased_when_the_program_ended_is_sent_again_after_the_start() {
+    let (store, folder) = open();
+    let mut receiver = Held::start().await;
+    let running = Running::with(&store, &[("crm", &receiver.url)]);
+    let session = begin(&store, "CA1", "MZ1").await;
+    commit(&store, &session, 1..=1).await;
+    let unanswered = receiver.next().await;
+    running.task.abort();
+    let _ = running.task.await;
+    store.close().await;
+    drop((store, unanswered));
+
+    let store = Store::open(&folder.0.join("bridge.db"), masters("k1")).unwrap();
+    assert_eq!(states(&store).await, [DeliveryState::Pending]);
+    let running = Running::with(&store, &[("crm", &receiver.url)]);
+    receiver.next().await.send(204).unwrap();
+    running.stop().await;
+    assert_eq!(states(&store).await, [DeliveryState::Delivered]);
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_erased_while_it_is_under_way_is_gone_and_stops_nobody() {
+    let (store, _folder) = open();
+    let mut receiver = Held::start().await;
+    let running = Running::with(&store, &[("crm", &receiver.url)]);
+    let session = begin(&store, "CA1", "MZ1").await;
+    commit(&store, &session, 1..=2).await;
+    let first = receiver.next().await;
+    store.commit(vec![Write::Erase(session)]).await.unwrap();
+    first.send(204).unwrap();
+    let other = begin(&store, "CA2", "MZ2").await;
+    commit(&store, &other, 1..=1).await;
+    receiver.next().await.send(204).unwrap();
+    running.stop().await;
+    assert_eq!(states(&store).await, [DeliveryState::Delivered], "nothing of the erased call came again or stands anywhere");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_that_could_not_be_leased_and_it_is_sent_when_it_can() {
+    let (store, folder) = open();
+    let mut receiver = Receiver::start(vec![]).await;
+    let other = rusqlite::Connection::open(folder.0.join("bridge.db")).unwrap();
+    let refuse =
+        "CREATE TRIGGER refuse BEFORE UPDATE ON deliveries WHEN NEW.state = 'leased' BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    other.execute_batch(refuse).unwrap();
+    let session = begin(&store, "CA1", "MZ1").await;
+    let bodies = commit(&store, &session, 1..=1).await;
+    let running = Running::start(&store, &receiver, "crm");
+    // Told once and never leased: it arrives although the stored event has been due for longer.
+    let told = running.tell(&["crm"]).await;
+    assert_eq!(receiver.next().await.id, told);
+    assert_eq!(states(&store).await, [DeliveryState::Pending]);
+    other.execute_batch("DROP TRIGGER refuse").unwrap();
+    assert_eq!(receiver.next().await.body, bodies[0]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_paused_endpoint_stays_so_over_a_restart_and_queues_until_a_retry_by_hand() {
+    let (store, folder) = open();
+    let mut receiver = Receiver::start(vec![status(410)]).await;
+    let session = begin(&store, "CA1", "MZ1").await;
+    commit(&store, &session, 1..=1).await;
+    let running = Running::start(&store, &receiver, "crm");
+    receiver.next().await;
+    running.flows(Flow::Paused).await;
+    running.stop().await;
+    store.close().await;
+    drop(store);
+
+    let store = Store::open(&folder.0.join("bridge.db"), masters("k1")).unwrap();
+    let paused = store.paused().await.unwrap();
+    assert_eq!((paused[0].endpoint.as_str(), paused[0].reason.as_str()), ("crm", "status 410"));
+    let running = Running::start(&store, &receiver, "crm");
+    running.flows(Flow::Paused).await;
+    commit(&store, &session, 2..=3).await;
+    assert_eq!(store.backlogs().await.unwrap()[0].pending, 3);
+    // A filter that matches nothing but names the endpoint is enough.
+    let filter = DeliveryFilter { endpoint: Some("crm".into()), state: Some("parked".into()), ..DeliveryFilter::default() };
+    assert_eq!(store.commit(vec![Write::RetryAll(filter)]).await.unwrap().retried, 0);
+    for seq in 1..=3 {
+        let post = receiver.next().await;
+        assert!(String::from_utf8_lossy(&post.body).contains(&format!("\"seq\":{seq},")));
+    }
+    running.flows(Flow::Open).await;
+    running.stop().await;
+    assert!(store.paused().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn any_retry_resumes_the_endpoints_that_it_touches_and_no_other() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    store.commit(vec![gap_event(&session, 1, &["crm", "audit", "third"])]).await.unwrap();
+    let pause = |endpoint: &str| Write::Pause { endpoint: name(endpoint), wall_ms: 5, reason: "status 410".into() };
+    store.commit(vec![pause("crm"), pause("audit"), pause("third"), pause("crm")]).await.unwrap();
+    let paused = || async { store.paused().await.unwrap().into_iter().map(|paused| paused.endpoint).collect::<Vec<_>>() };
+    assert_eq!(paused().await, ["audit", "crm", "third"]);
+    let single = store.pending(&name("crm"), 0, 9).await.unwrap()[0].id;
+    store.commit(vec![Write::Retry(single)]).await.unwrap();
+    assert_eq!(paused().await, ["audit", "third"]);
+    store.commit(vec![Write::Resume(name("third"))]).await.unwrap();
+    assert_eq!(paused().await, ["audit"]);
+    store
+        .commit(vec![Write::RetryAll(DeliveryFilter { state: Some("parked".into()), ..DeliveryFilter::default() })])
+        .await
+        .unwrap();
+    assert_eq!(paused().await, ["audit"]);
+    store.commit(vec![Write::RetryAll(DeliveryFilter::default())]).await.unwrap();
+    assert!(paused().await.is_empty());
+}
+
+#[tokio::test]
+async fn five_failures_in_a_row_make_an_endpoint_ill_and_the_first_success_makes_it_well() {
+    let (store, _folder) = open();
+    let mut receiver = Receiver::start((0..8).map(|_| status(503)).collect()).await;
+    for n in 0..8 {
+        let session = begin(&store, "CA1", &format!("MZ{n}")).await;
+        commit(&store, &session, 1..=1).await;
+    }
+    let running = Running::start(&store, &receiver, "crm");
+    running.flows(Flow::Probing).await;
+    let mut seen = std::collections::BTreeMap::<String, u32>::new();
+    while seen.values().sum::<u32>() < 16 {
+        *seen.entry(receiver.next().await.id).or_default() += 1;
+    }
+    assert_eq!(seen.len(), 8);
+    running.flows(Flow::Open).await;
+    running.stop().await;
+    assert_eq!(states(&store).await, [DeliveryState::Delivered; 8]);
+}
+
+#[tokio::test]
+async fn places_follow_seq_behind_a_retry_so_that_reading_never_turns_a_call_round() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    commit(&store, &session, 1..=5).await;
+    let ids: Vec<DeliveryId> = store.pending(&name("crm"), 0, 9).await.unwrap().iter().map(|delivery| delivery.id).collect();
+    store.commit(vec![Write::Lease { deliveries: vec![ids[3]], until_wall_ms: 9 }]).await.unwrap();
+    assert_eq!(store.commit(vec![Write::Retry(ids[1])]).await.unwrap().retried, 1);
+    let seqs = |pending: Vec<crate::store::PendingDelivery>| pending.iter().map(|delivery| delivery.seq).collect::<Vec<_>>();
+    let pending = store.pending(&name("crm"), 0, 9).await.unwrap();
+    let places: Vec<u64> = pending.iter().map(|delivery| delivery.place).collect();
+    assert!(places.is_sorted());
+    assert_eq!(seqs(pending), [1, 2, 3, 5], "what is leased is under way");
+    let reread = store.pending(&name("crm"), 5, 9).await.unwrap();
+    assert_eq!(seqs(reread), [2, 3, 5]);
+}
