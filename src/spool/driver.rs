@@ -1,4 +1,4 @@
-//! The spool's one writer thread, and looking through its files after a restart.
+//! The spool's writer thread, the one that syncs beside it, and looking through its files after a restart.
 //!
 //! Promises: [`SpoolTrack::append`] never waits, and says when it could not take the audio; what was taken is handed to the
 //! system at once and synced every [`SYNC_EVERY`]; a file is deleted when all of it is covered; reading back cuts torn tails.
@@ -7,6 +7,7 @@ mod disk;
 mod files;
 mod reader;
 mod recover;
+mod sync;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -27,6 +28,7 @@ use self::{
     disk::Disk,
     files::Files,
     recover::{names, recover},
+    sync::Rounds,
 };
 pub use self::{
     disk::{Change, Witness},
@@ -35,15 +37,12 @@ pub use self::{
 };
 use super::{FRAME_MAX_BYTES, seal::DataKey};
 use crate::{
-    clock,
     media::{Chunk, Offset, SessionId},
     segment::TrackKey,
 };
 
 /// How often written audio is synced. A power cut may take at most 200 ms of it (docs/promise.md): this, and what comes while a sync runs.
 pub const SYNC_EVERY: Duration = Duration::from_millis(150);
-/// The least between two rounds of syncing, so that a slow disk leaves time for writing.
-const WRITE_FOR: Duration = Duration::from_millis(50);
 /// The most audio that waits for the writer, its bookkeeping counted: two seconds of 1,000 calls.
 pub const WAITING_MAX_BYTES: usize = 40 << 20;
 /// Covered audio that is kept behind the mark, in milliseconds: a connection that is opened again, also by the next start, may reach back
@@ -156,11 +155,14 @@ impl Spool {
         let inner =
             Inner { folder: folder.clone(), commands, controls, counters: counters.clone(), next_track: AtomicU64::new(0) };
         let spool = Arc::new(inner);
-        let weak = Arc::downgrade(&spool);
+        let (weak, awake) = (Arc::downgrade(&spool), Arc::downgrade(&spool));
         let take_controls = move || weak.upgrade().map(|inner| std::mem::take(&mut *inner.controls())).unwrap_or_default();
+        let rounds = Rounds::start(disk.clone(), move || {
+            let _ = awake.upgrade().map(|inner| inner.commands.send(Command::Wake));
+        })?;
         thread::Builder::new()
             .name("spool-writer".into())
-            .spawn(move || write_all(&received, &take_controls, Files::new(disk, folder, counters)))?;
+            .spawn(move || write_all(&received, &take_controls, rounds, Files::new(disk, folder, counters)))?;
         Ok(Self(spool))
     }
 
@@ -304,19 +306,19 @@ fn cost(chunk: &Chunk) -> usize {
     chunk.audio.len() + CHUNK_COST_BYTES
 }
 
-fn write_all(commands: &mpsc::Receiver<Command>, take_controls: &impl Fn() -> Vec<Control>, mut files: Files) {
-    let mut next_round = clock::now() + SYNC_EVERY;
+fn write_all(
+    commands: &mpsc::Receiver<Command>,
+    take_controls: &impl Fn() -> Vec<Control>,
+    mut rounds: Rounds,
+    mut files: Files,
+) {
     let mut woken = false;
     loop {
-        let patience = match (std::mem::take(&mut woken), files.is_idle()) {
-            (true, _) => Duration::ZERO,
-            (false, true) => Duration::MAX,
-            (false, false) => next_round.saturating_duration_since(clock::now()),
-        };
+        let patience = if std::mem::take(&mut woken) { Duration::ZERO } else { rounds.patience(&files) };
         let first = match commands.recv_timeout(patience) {
             Ok(command) => Some(command),
             Err(mpsc::RecvTimeoutError::Timeout) => None,
-            Err(mpsc::RecvTimeoutError::Disconnected) => break files.round(),
+            Err(mpsc::RecvTimeoutError::Disconnected) => break rounds.finish(&mut files),
         };
         for command in first.into_iter().chain(commands.try_iter()).take(BATCH) {
             if let Command::Append(track, chunk) = command {
@@ -330,29 +332,23 @@ fn write_all(commands: &mpsc::Receiver<Command>, take_controls: &impl Fn() -> Ve
             for command in commands.try_iter() {
                 match command {
                     Command::Append(track, chunk) => files.append(&track, chunk),
-                    // It may be for somebody who asked just now.
+                    // It may be for somebody who asked just now, or of a round that ended.
                     Command::Wake => woken = true,
                 }
             }
             files.write();
         }
-        if !controls.is_empty() || clock::now() >= next_round {
-            let began = clock::now();
-            files.round();
-            next_round = (began + SYNC_EVERY).max(clock::now() + WRITE_FOR);
-        }
         for control in controls {
-            answer(control, &mut files);
+            answer(control, &mut rounds, &mut files);
         }
+        rounds.go_on(&mut files);
     }
 }
 
 /// Whoever asked may have gone away meanwhile.
-fn answer(control: Control, files: &mut Files) {
+fn answer(control: Control, rounds: &mut Rounds, files: &mut Files) {
     match control {
-        Control::Flush(done) => {
-            let _ = done.send(());
-        }
+        Control::Flush(done) => rounds.ask(done),
         // Read by the one who writes, so that no frame of a stream that is still open is half there.
         Control::Recover(session, data_key, done) => drop(done.send(recover(files.disk(), files.folder(), &session, &data_key))),
         Control::Remove(session, done) => {

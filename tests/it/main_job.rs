@@ -1,5 +1,6 @@
 //! A call comes in; redacted, speaker-labelled, signed events go out.
 
+use pulse_bridge::media::SessionId;
 use serde_json::{Value, json};
 
 use crate::{
@@ -51,13 +52,18 @@ async fn nothing_stored_logged_or_sent_holds_the_card_number_in_any_form() {
     let events = stage.events_of(&played.call_sid).await;
     assert!(!log::lines(&[&played.call_sid]).is_empty(), "the call is logged");
     let stored = stored(&stage);
-    assert!(stored.contains("pay my bill"), "what is not secret is stored, and can be read where this test looks");
+    assert!(stored.contains(&played.call_sid), "what is not sealed can be read where this test looks");
+    // What is sealed is looked at as whoever has the key sees it.
+    let session = events[0]["data"]["session_id"].as_str().unwrap();
+    let opened = opened(&stage, &SessionId::new(session).unwrap()).await;
+    assert!(opened.contains("pay my bill"), "what is not secret is stored");
 
     let everything = serde_json::to_string(&events).unwrap();
     for form in forms_of_the_card_number() {
         assert!(!everything.contains(&form), "sent: {form}");
         assert_eq!(log::lines(&[&form]), Vec::<String>::new(), "logged: {form}");
         assert!(!stored.contains(&form), "stored: {form}");
+        assert!(!opened.contains(&form), "sealed: {form}");
     }
     // Four digits alone may stand in an id; in what is said they may not.
     for text in all_texts(&events) {
@@ -93,6 +99,16 @@ fn stored(stage: &Stage) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// What the store gives to whoever has the key: a session's events and segments.
+async fn opened(stage: &Stage, session: &SessionId) -> String {
+    let store = &stage.bridge.store;
+    let events = store.events(session, 0, 1_000).await.unwrap();
+    let segments = store.segments(session).await.unwrap();
+    let mut texts: Vec<String> = events.iter().map(|event| String::from_utf8_lossy(&event.body).into_owned()).collect();
+    texts.extend(segments.iter().map(|segment| String::from_utf8_lossy(&segment.json).into_owned()));
+    texts.concat()
 }
 
 /// Every string that is the value of a field `text`, however deep.

@@ -44,8 +44,10 @@ enum Change {
     Unnamed {
         name: String,
     },
+    /// The changes before `since` are safe.
     NamesSynced {
         folder: String,
+        since: usize,
     },
     Wrote {
         file: usize,
@@ -56,8 +58,10 @@ enum Change {
         file: usize,
         length: u64,
     },
+    /// The changes before `since` are safe: what is written while a sync runs may not be.
     Synced {
         file: usize,
+        since: usize,
     },
     /// What was written before may be gone for good, whatever a later sync says.
     SyncFailed {
@@ -81,6 +85,8 @@ struct State {
     changes: Vec<Change>,
     names: HashMap<String, Option<usize>>,
     lengths: Vec<u64>,
+    /// How many changes there were when the sync of a name began.
+    begun: HashMap<String, usize>,
     /// Whether the next sync of the write-ahead log waits.
     holds: bool,
     /// Whether one waits.
@@ -161,9 +167,28 @@ impl Disk {
         state.changes.push(Change::Cut { file, length });
     }
 
+    /// The sync of a file or of a folder's names begins.
+    pub(crate) fn begin_sync(&self, name: &str) {
+        let mut state = self.state();
+        let changes = state.changes.len();
+        state.begun.insert(name.to_owned(), changes);
+    }
+
+    /// Ends the sync of a file that began, unless the file is gone.
+    pub(crate) fn end_sync(&self, name: &str) {
+        let mut state = self.state();
+        let (since, file) = (state.begun.remove(name).unwrap(), state.names.get(name).copied().flatten());
+        if let Some(file) = file.filter(|_| self.lie != Lie::Files) {
+            state.changes.push(Change::Synced { file, since });
+        }
+    }
+
+    /// A sync that nothing was written beside.
     pub(crate) fn sync(&self, file: usize) {
+        let mut state = self.state();
+        let since = state.changes.len();
         if self.lie != Lie::Files {
-            self.state().changes.push(Change::Synced { file });
+            state.changes.push(Change::Synced { file, since });
         }
     }
 
@@ -180,8 +205,10 @@ impl Disk {
 
     /// The names in a folder are safe; the data folder is the one without a name.
     pub(crate) fn sync_names(&self, folder: &str) {
+        let mut state = self.state();
+        let since = state.begun.remove(folder).unwrap_or(state.changes.len());
         if self.lie != Lie::Names {
-            self.state().changes.push(Change::NamesSynced { folder: folder.to_owned() });
+            state.changes.push(Change::NamesSynced { folder: folder.to_owned(), since });
         }
     }
 
@@ -266,11 +293,13 @@ impl Disk {
     /// How much of the audio that was [`Note::Heard`] no cut leaves for certain, at worst; `of_audio` says what a file's bytes hold.
     pub(crate) fn worst_loss(&self, of_audio: impl Fn(u64) -> u64) -> u64 {
         let (mut heard, mut written, mut synced, mut named, mut worst) = (0, 0, 0, 0, 0);
+        let mut written_before = Vec::new();
         for change in &self.state().changes {
+            written_before.push(written);
             match change {
                 Change::Noted(Note::Heard { end }) => heard = *end,
                 Change::Wrote { bytes, .. } => written += bytes.len() as u64,
-                Change::Synced { .. } => synced = written,
+                Change::Synced { since, .. } => synced = written_before[*since],
                 Change::NamesSynced { .. } => named = synced,
                 _ => {}
             }

@@ -66,7 +66,8 @@ pub(crate) fn witness(data: &Path, disk: &Arc<Disk>) -> Witness {
             Change::Made => drop(disk.file(name)),
             Change::Appended(bytes) => disk.append(disk.file(name), bytes),
             Change::Cut(length) => disk.cut(disk.file(name), length),
-            Change::Synced => disk.sync(disk.file(name)),
+            Change::Syncing => disk.begin_sync(name),
+            Change::Synced => disk.end_sync(name),
             Change::NamesSynced => disk.sync_names(name),
             Change::Removed => disk.remove(name),
         }

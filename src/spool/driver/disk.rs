@@ -11,6 +11,11 @@ use std::{
     sync::Arc,
 };
 
+/// What is written to see whether writing works again; no name of a session's audio.
+const PROBE_NAME: &str = "probe";
+/// One block, so that a full disk shows.
+const PROBE_BYTES: usize = 4096;
+
 /// A change that was made.
 #[derive(Debug, Clone, Copy)]
 pub enum Change<'a> {
@@ -20,9 +25,11 @@ pub enum Change<'a> {
     Appended(&'a [u8]),
     /// The file was cut to so many bytes.
     Cut(u64),
-    /// The file's content is on stable storage.
+    /// The file's content, or the folder's names, begin to be synced.
+    Syncing,
+    /// What the file's content was then is on stable storage.
     Synced,
-    /// The folder's names are on stable storage.
+    /// What the folder's names were then are on stable storage.
     NamesSynced,
     /// The file lost its name.
     Removed,
@@ -82,15 +89,35 @@ impl Disk {
     }
 
     pub(super) fn sync(&self, path: &Path, file: &File) -> io::Result<()> {
+        self.tell(path, Change::Syncing);
         file.sync_data()?;
         self.tell(path, Change::Synced);
         Ok(())
     }
 
+    /// Syncs all that the folder's file system holds, these files among it.
+    pub(super) fn sync_everything<'a>(&self, folder: &Path, files: impl Iterator<Item = &'a Path> + Clone) -> io::Result<()> {
+        files.clone().for_each(|file| self.tell(file, Change::Syncing));
+        rustix::fs::syncfs(File::open(folder)?)?;
+        files.for_each(|file| self.tell(file, Change::Synced));
+        Ok(())
+    }
+
     pub(super) fn sync_names(&self, folder: &Path) -> io::Result<()> {
+        self.tell(folder, Change::Syncing);
         File::open(folder)?.sync_all()?;
         self.tell(folder, Change::NamesSynced);
         Ok(())
+    }
+
+    /// Whether a file can be written and synced.
+    pub(super) fn probe(&self, folder: &Path) -> io::Result<()> {
+        let path = folder.join(PROBE_NAME);
+        let file = self.append_to(&path)?;
+        self.cut(&path, &file, 0)?;
+        self.append(&path, &file, 0, &[0; PROBE_BYTES])?;
+        self.sync(&path, &file)?;
+        self.remove(&path)
     }
 
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {

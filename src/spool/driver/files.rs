@@ -8,7 +8,12 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Counters, KEPT_MS, Shared, Spool, SpoolFile, SpoolTrack, cost, disk::Disk, names};
+use super::{
+    Counters, KEPT_MS, Shared, Spool, SpoolFile, SpoolTrack, cost,
+    disk::Disk,
+    names,
+    sync::{Outcome, Round, Unsynced},
+};
 use crate::{
     clock,
     media::{Chunk, Offset, SessionId, ms_to_bytes},
@@ -17,11 +22,6 @@ use crate::{
 
 /// Audio in one file: a minute, so that what is covered frees its space soon and files stay few.
 const FILE_BYTES: u64 = ms_to_bytes(60_000);
-/// What is written to see whether writing works again; no name of a session's audio.
-const PROBE_NAME: &str = "probe";
-/// One block, so that a full disk shows.
-const PROBE_BYTES: usize = 4096;
-
 pub(super) struct Files {
     disk: Disk,
     folder: PathBuf,
@@ -29,6 +29,8 @@ pub(super) struct Files {
     tracks: HashMap<u64, Open>,
     /// Tracks with sealed frames that are not written yet.
     touched: HashSet<u64>,
+    /// Files that are full and not synced yet.
+    full: Vec<Unsynced>,
     /// Whether a file was made whose name is not synced yet.
     has_new_names: bool,
     /// Whether anything failed since the last round.
@@ -38,7 +40,7 @@ pub(super) struct Files {
 /// A track's files, the newest last and open.
 struct Open {
     shared: Arc<Shared>,
-    file: Option<File>,
+    file: Option<Arc<File>>,
     names: VecDeque<Covering>,
     /// Sealed frames for the newest file.
     buffer: Vec<u8>,
@@ -56,8 +58,8 @@ struct Covering {
 
 impl Files {
     pub(super) fn new(disk: Disk, folder: PathBuf, counters: Arc<Counters>) -> Self {
-        let (tracks, touched) = (HashMap::new(), HashSet::new());
-        Self { disk, folder, counters, tracks, touched, has_new_names: false, has_failed: false }
+        let (tracks, touched, full) = (HashMap::new(), HashSet::new(), Vec::new());
+        Self { disk, folder, counters, tracks, touched, full, has_new_names: false, has_failed: false }
     }
 
     pub(super) fn disk(&self) -> &Disk {
@@ -70,7 +72,7 @@ impl Files {
 
     /// Whether a round would do nothing.
     pub(super) fn is_idle(&self) -> bool {
-        self.tracks.is_empty() && self.counters.failing().is_none()
+        self.tracks.is_empty() && self.full.is_empty() && self.counters.failing().is_none()
     }
 
     /// Seals a chunk for its track's newest file.
@@ -86,10 +88,9 @@ impl Files {
     fn try_append(&mut self, track: &Arc<Shared>, chunk: Chunk) -> io::Result<()> {
         let open = self.tracks.entry(track.id).or_insert_with(|| Open::new(track.clone()));
         let begins_anew = open.names.back().is_none_or(|newest| chunk.offset.since(newest.first) >= FILE_BYTES);
-        let mut synced = Ok(());
         if begins_anew || open.file.is_none() {
             open.write(&self.disk, &self.counters)?;
-            synced = open.sync(&self.disk);
+            self.full.extend(open.unsynced(None));
             open.begin(&self.disk, &self.folder, chunk.offset)?;
             self.has_new_names = true;
         }
@@ -98,9 +99,6 @@ impl Files {
         let frame = Frame { offset: chunk.offset, at_ms: chunk.at_ms, audio: chunk.audio };
         write_frame(&mut open.buffer, &track.data_key, &track.session, track.key, &frame, &clock::random());
         self.touched.insert(track.id);
-        if let Err(error) = synced {
-            self.failed("sync", &error);
-        }
         Ok(())
     }
 
@@ -114,38 +112,38 @@ impl Files {
         }
     }
 
-    /// Syncs what was written, deletes what is covered, forgets who is gone.
-    pub(super) fn round(&mut self) {
-        let mut outcome = self.tracks.values_mut().map(|open| open.sync(&self.disk)).fold(Ok(()), io::Result::and);
-        if self.has_new_names {
-            let synced = self.disk.sync_names(&self.folder);
-            self.has_new_names = synced.is_err();
-            outcome = outcome.and(synced);
+    /// What was written since the last round.
+    pub(super) fn unsynced(&mut self) -> Round {
+        let mut files = std::mem::take(&mut self.full);
+        files.extend(self.tracks.iter_mut().filter_map(|(id, open)| open.unsynced(Some(*id))));
+        let probe = self.counters.failing().is_some();
+        Round { files, names: std::mem::take(&mut self.has_new_names), probe, folder: self.folder.clone() }
+    }
+
+    /// Takes note of what was synced, deletes what is covered, forgets who is gone. What failed is tried again, except a full file: its
+    /// failure is told, and a second try would say nothing of the first one's bytes.
+    pub(super) fn synced(&mut self, outcome: Outcome) {
+        for track in outcome.unsynced {
+            if let Some(open) = self.tracks.get_mut(&track) {
+                open.is_dirty = true;
+            }
         }
-        if let Err(error) = outcome {
+        self.has_new_names |= outcome.names_failed;
+        if let Some(error) = outcome.error {
             self.failed("sync", &error);
         }
-        self.look_again();
+        self.look_again(outcome.probed);
         self.tracks.retain(|_, open| open.tidy(&self.disk));
     }
 
-    /// Ends a failure once a whole round went well and a file can be written and synced, so that silence is no proof.
-    fn look_again(&mut self) {
-        if std::mem::take(&mut self.has_failed) || self.counters.failing().is_none() || self.probe().is_err() {
+    /// Ends a failure once a whole round went well and a file could be written and synced, so that silence is no proof.
+    fn look_again(&mut self, probed: bool) {
+        if std::mem::take(&mut self.has_failed) || self.counters.failing().is_none() || !probed {
             return;
         }
         *self.counters.failing() = None;
         self.counters.is_full.store(false, Ordering::Relaxed);
         tracing::info!("audio can be spooled again");
-    }
-
-    fn probe(&self) -> io::Result<()> {
-        let path = self.folder.join(PROBE_NAME);
-        let file = self.disk.append_to(&path)?;
-        self.disk.cut(&path, &file, 0)?;
-        self.disk.append(&path, &file, 0, &[0; PROBE_BYTES])?;
-        self.disk.sync(&path, &file)?;
-        self.disk.remove(&path)
     }
 
     /// Deletes a session's files, also those of an earlier run.
@@ -195,7 +193,7 @@ impl Open {
         let path = folder.join(name);
         let file = disk.append_to(&path)?;
         (self.written_bytes, self.is_dirty) = (file.metadata()?.len(), false);
-        self.file = Some(file);
+        self.file = Some(Arc::new(file));
         self.shared.files().push_back(SpoolFile { first, path: path.clone() });
         self.names.push_back(Covering { path, first, end: first });
         Ok(())
@@ -225,16 +223,11 @@ impl Open {
         outcome
     }
 
-    fn sync(&mut self, disk: &Disk) -> io::Result<()> {
-        match (&self.file, self.names.back()) {
-            (Some(file), Some(newest)) if self.is_dirty => {
-                disk.sync(&newest.path, file)?;
-                self.is_dirty = false;
-                crate::failpoint!("spool.after_sync");
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+    /// Its newest file, if that has bytes that no round has been asked to sync.
+    fn unsynced(&mut self, track: Option<u64>) -> Option<Unsynced> {
+        let (file, newest) = (self.file.as_ref()?, self.names.back()?);
+        let is_dirty = std::mem::take(&mut self.is_dirty);
+        is_dirty.then(|| Unsynced { track, file: Arc::clone(file), path: newest.path.clone() })
     }
 
     /// Deletes covered files; says whether the track is still of interest.
@@ -253,7 +246,7 @@ impl Open {
         if self.names.is_empty() {
             self.file = None;
         }
-        !is_alone
+        !is_alone || self.is_dirty
     }
 }
 

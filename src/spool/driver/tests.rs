@@ -2,10 +2,13 @@ mod reading;
 
 use std::fs;
 
+use std::sync::Condvar;
+
 use bytes::Bytes;
 
 use super::*;
 use crate::{
+    clock,
     media::{Track, ms_to_bytes},
     spool::Run,
     store::driver::tests::Folder,
@@ -30,7 +33,12 @@ async fn who_asks_while_another_is_answered_is_answered_too() {
     };
     let files = Files::new(Disk::default(), folder.0.clone(), Arc::default());
     commands.send(Command::Wake).unwrap();
-    std::thread::spawn(move || write_all(&received, &take_controls, files));
+    let rounds = Rounds::start(Disk::default(), {
+        let commands = commands.clone();
+        move || drop(commands.send(Command::Wake))
+    })
+    .unwrap();
+    std::thread::spawn(move || write_all(&received, &take_controls, rounds, files));
     let answers = async { tokio::join!(first_answer, second_answer) };
     let (first, second) = tokio::time::timeout(std::time::Duration::from_secs(10), answers).await.expect("both are answered");
     assert!(first.is_ok() && second.is_ok());
@@ -241,4 +249,43 @@ fn paths(folder: &Folder) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths
+}
+
+/// Syncs wait for as long as the flag is up.
+fn slow_disk() -> (Arc<(Mutex<bool>, Condvar)>, Witness) {
+    let slow = Arc::new((Mutex::new(false), Condvar::new()));
+    let held = Arc::clone(&slow);
+    let witness = move |_: &Path, change: Change<'_>| {
+        if matches!(change, Change::Syncing) {
+            drop(held.1.wait_while(held.0.lock().unwrap(), |is_slow| *is_slow));
+        }
+    };
+    (slow, Arc::new(witness))
+}
+
+#[tokio::test]
+async fn a_slow_sync_keeps_no_audio_from_the_system_and_a_flush_waits_for_a_sync_of_its_own() {
+    let (_, folder, session, key) = open();
+    let (slow, witness) = slow_disk();
+    let spool = Spool::open_watched(&folder.0, witness).unwrap();
+    let track = spool.track(&session, INBOUND, &key);
+    track.append(&chunk(0)).unwrap();
+    spool.flush().await;
+
+    *slow.0.lock().unwrap() = true;
+    track.append(&chunk(1)).unwrap();
+    let (first, second) = (spool.clone(), spool.clone());
+    let first = tokio::spawn(async move { first.flush().await });
+    // What was written and what is read back: both while the disk is busy.
+    let found = spool.recover(&session, &key).await.unwrap();
+    assert_eq!(found[0].readable.iter().map(|run| run.length).sum::<u64>(), 960);
+    track.append(&chunk(2)).unwrap();
+    let second = tokio::spawn(async move { second.flush().await });
+    let found = spool.recover(&session, &key).await.unwrap();
+    assert_eq!(found[0].readable.iter().map(|run| run.length).sum::<u64>(), 1_440, "written beside the sync");
+    assert!(!first.is_finished() && !second.is_finished(), "nothing is said to be synced that is not");
+    *slow.0.lock().unwrap() = false;
+    slow.1.notify_all();
+    first.await.unwrap();
+    second.await.unwrap();
 }

@@ -50,21 +50,27 @@ impl Disk {
     }
 }
 
-/// Which changes are on stable storage: those whose file's or folder's next sync went well.
+/// Which changes are on stable storage: those before the beginning of a later sync of their file or folder that went well.
 fn safe(changes: &[Change]) -> Vec<bool> {
-    let (mut files, mut folders) = (HashMap::new(), HashMap::new());
+    let (mut files, mut folders) = (HashMap::<usize, usize>::new(), HashMap::<&str, usize>::new());
     let mut safe = vec![false; changes.len()];
-    for (change, is_safe) in changes.iter().zip(&mut safe).rev() {
+    for (at, (change, is_safe)) in changes.iter().zip(&mut safe).enumerate().rev() {
         match change {
-            Change::Synced { file } => drop(files.insert(*file, true)),
-            Change::SyncFailed { file } => drop(files.insert(*file, false)),
-            Change::NamesSynced { folder } => drop(folders.insert(&**folder, true)),
-            Change::Wrote { file, .. } | Change::Cut { file, .. } => *is_safe = files.get(file) == Some(&true),
-            Change::Named { name, .. } | Change::Unnamed { name } => *is_safe = folders.contains_key(folder_of(name)),
+            Change::Synced { file, since } => raise(files.entry(*file).or_default(), *since),
+            Change::SyncFailed { file } => drop(files.insert(*file, 0)),
+            Change::NamesSynced { folder, since } => raise(folders.entry(folder).or_default(), *since),
+            Change::Wrote { file, .. } | Change::Cut { file, .. } => *is_safe = files.get(file).is_some_and(|since| at < *since),
+            Change::Named { name, .. } | Change::Unnamed { name } => {
+                *is_safe = folders.get(folder_of(name)).is_some_and(|since| at < *since);
+            }
             Change::Noted(_) => {}
         }
     }
     safe
+}
+
+fn raise(bound: &mut usize, to: usize) {
+    *bound = to.max(*bound);
 }
 
 /// What becomes of what was not synced.
