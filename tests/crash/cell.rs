@@ -1,13 +1,15 @@
 //! One cell of the matrix: calls, the bridge's end at a place, its restart, and what the checker says.
 
-use std::{collections::BTreeSet, os::unix::process::ExitStatusExt, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, os::unix::process::ExitStatusExt, path::PathBuf, time::Duration};
 
 use pulse_bridge::clock;
+use tokio::task::JoinHandle;
 
 use crate::{
     bridge::{self, Place},
     child::{PATIENCE, Program, folder},
     coverage,
+    leaving::{Going, Leaving},
     phone::{self, Farewell, Spoken},
     receiver::{Mood, Receiver},
     service::Service,
@@ -36,6 +38,10 @@ pub(crate) enum When {
     Recovering,
     /// While it starts for the first time.
     Starting,
+    /// While it erases a call that is over, as somebody asked.
+    Erasing,
+    /// While it erases a call that was kept long enough.
+    Sweeping,
 }
 
 /// Which cell.
@@ -54,6 +60,8 @@ struct Stage {
     prefix: String,
     folder: PathBuf,
     spoken: Vec<Spoken>,
+    /// The call that goes, and how far that was when the bridge ended.
+    leaving: Option<(Leaving, Going)>,
 }
 
 impl Cell {
@@ -69,7 +77,7 @@ impl Cell {
         let further = [("PULSE_BRIDGE_DRAIN_DEADLINE", "300 ms"), ("PULSE_BRIDGE_UPSTREAM_SESSION_LIMIT", self.session_limit())];
         let bridge = Place::new(folder.clone(), &service.url, &receiver.url, &further);
         let prefix = format!("CA{}x", clock::ulid());
-        let mut stage = Stage { bridge, receiver, prefix, folder: folder.clone(), spoken: Vec::new() };
+        let mut stage = Stage { bridge, receiver, prefix, folder: folder.clone(), spoken: Vec::new(), leaving: None };
         let outcome = match self.crash(&mut stage).await {
             Ok(()) => stage.finish(service).await,
             Err(why) => Err(why),
@@ -118,6 +126,25 @@ impl Cell {
                 let mut bridge = stage.bridge.spawn(armed);
                 self.aborted(&mut bridge).await
             }
+            When::Erasing => {
+                let (mut bridge, address) = stage.bridge.start(armed).await;
+                let (leaving, talking) = stage.two_over_and_one_live(address).await?;
+                let answer = leaving.erase(address).await;
+                self.aborted(&mut bridge).await?;
+                stage.spoken.push(talking.await.unwrap());
+                stage.leaving = Some((leaving, if self.place == "erase.after" { Going::Done } else { Going::Asked }));
+                answer.map_or(Ok(()), |status| Err(format!("the bridge that ended has answered {status}")))
+            }
+            When::Sweeping => {
+                let (mut bridge, address) = stage.bridge.start(None).await;
+                let (mut leaving, talking) = stage.two_over_and_one_live(address).await?;
+                bridge.kill();
+                stage.spoken.push(talking.await.unwrap());
+                leaving.make_old(&stage.data());
+                stage.leaving = Some((leaving, Going::Due));
+                let mut bridge = stage.bridge.spawn(armed);
+                self.aborted(&mut bridge).await
+            }
         }
     }
 
@@ -136,10 +163,29 @@ impl Stage {
         format!("{}{number}", self.prefix)
     }
 
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Two calls to their end, and one that talks on.
+    async fn two_over_and_one_live(&mut self, address: SocketAddr) -> Result<(Leaving, JoinHandle<Spoken>), String> {
+        let play = |number, length_ms| {
+            let call = self.call(number);
+            tokio::spawn(async move { phone::play(address, &call, length_ms, Farewell::Stop).await })
+        };
+        let [first, second, live] = [play(0, LAST_TALK_MS), play(1, LAST_TALK_MS), play(2, TALK_MS)];
+        self.spoken.extend([first.await.unwrap(), second.await.unwrap()]);
+        let calls = [self.call(0), self.call(1)];
+        Ok((Leaving::begin(address, &self.data(), &self.receiver, calls).await?, live))
+    }
+
     /// Starts the bridge again, has one more call, waits for the end of all calls, and has everything checked.
     async fn finish(&mut self, service: &Service) -> Result<(), String> {
         let (mut bridge, address) = self.bridge.start(None).await;
         let mut known = bridge::calls(address).await;
+        if let Some((leaving, going)) = &self.leaving {
+            leaving.check(address, *going).await?;
+        }
         let last = self.call(9);
         let spoken = phone::play(address, &last, LAST_TALK_MS, Farewell::Stop).await;
         if !spoken.is_whole {
@@ -155,6 +201,9 @@ impl Stage {
         std::fs::write(&heard, &log).unwrap();
         if !missing.is_empty() {
             return Err(format!("no call.completed came for {missing:?}"));
+        }
+        if let Some((leaving, _)) = &self.leaving {
+            leaving.check_traces(&self.data(), &self.receiver)?;
         }
         self.check(&log, &known)?;
         let (report, passed) = verdict::of(&heard, &self.receiver.log, &self.prefix);
