@@ -1,15 +1,14 @@
 //! One cell of the matrix: calls, the bridge's end at a place, its restart, and what the checker says.
 
-use std::{collections::BTreeSet, net::SocketAddr, os::unix::process::ExitStatusExt, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, os::unix::process::ExitStatusExt, path::PathBuf, time::Duration};
 
 use pulse_bridge::clock;
-use tokio::task::JoinHandle;
 
 use crate::{
     bridge::{self, Place},
     child::{PATIENCE, Program, folder},
     coverage,
-    leaving::{Going, Leaving},
+    leaving::{self, Going, Leaving},
     phone::{self, Farewell, Spoken},
     receiver::{Mood, Receiver},
     service::Service,
@@ -126,26 +125,32 @@ impl Cell {
                 let mut bridge = stage.bridge.spawn(armed);
                 self.aborted(&mut bridge).await
             }
-            When::Erasing => {
-                let (mut bridge, address) = stage.bridge.start(armed).await;
-                let (leaving, talking) = stage.two_over_and_one_live(address).await?;
-                let answer = leaving.erase(address).await;
-                self.aborted(&mut bridge).await?;
-                stage.spoken.push(talking.await.unwrap());
-                stage.leaving = Some((leaving, if self.place == "erase.after" { Going::Done } else { Going::Asked }));
-                answer.map_or(Ok(()), |status| Err(format!("the bridge that ended has answered {status}")))
-            }
-            When::Sweeping => {
-                let (mut bridge, address) = stage.bridge.start(None).await;
-                let (mut leaving, talking) = stage.two_over_and_one_live(address).await?;
-                bridge.kill();
-                stage.spoken.push(talking.await.unwrap());
-                leaving.make_old(&stage.data());
-                stage.leaving = Some((leaving, Going::Due));
-                let mut bridge = stage.bridge.spawn(armed);
-                self.aborted(&mut bridge).await
-            }
+            When::Erasing | When::Sweeping => self.crash_while_one_goes(stage, armed).await,
         }
+    }
+
+    /// Beside the call that goes, one stays and one is brought back.
+    async fn crash_while_one_goes(&self, stage: &mut Stage, armed: Option<&str>) -> Result<(), String> {
+        let mut leaving = stage.two_over_and_one_cut_off().await?;
+        if self.is_of_any_commit() {
+            stage.end_all().await?;
+        }
+        let (mut bridge, going, answer) = if self.when == When::Sweeping {
+            leaving.make_old(&stage.data());
+            (stage.bridge.spawn(armed), Going::Due, None)
+        } else {
+            let (bridge, address) = stage.bridge.start(armed).await;
+            let answer = leaving.erase(address, &stage.data()).await;
+            (bridge, if self.place.contains("after") { Going::Done } else { Going::Asked }, answer)
+        };
+        stage.leaving = Some((leaving, going));
+        self.aborted(&mut bridge).await?;
+        answer.map_or(Ok(()), |status| Err(format!("the bridge that ended has answered {status}")))
+    }
+
+    /// Whether the place is at every commit, so that all but the one that is meant has to be over before the bridge is armed.
+    fn is_of_any_commit(&self) -> bool {
+        self.place.starts_with("store.")
     }
 
     /// The program ended at the place, and by nothing else.
@@ -167,16 +172,27 @@ impl Stage {
         self.folder.join("data")
     }
 
-    /// Two calls to their end, and one that talks on.
-    async fn two_over_and_one_live(&mut self, address: SocketAddr) -> Result<(Leaving, JoinHandle<Spoken>), String> {
+    /// Two calls to their end, and one that talks on until the bridge is killed.
+    async fn two_over_and_one_cut_off(&mut self) -> Result<Leaving, String> {
+        let (mut bridge, address) = self.bridge.start(None).await;
         let play = |number, length_ms| {
             let call = self.call(number);
             tokio::spawn(async move { phone::play(address, &call, length_ms, Farewell::Stop).await })
         };
-        let [first, second, live] = [play(0, LAST_TALK_MS), play(1, LAST_TALK_MS), play(2, TALK_MS)];
+        let [first, second, cut_off] = [play(0, LAST_TALK_MS), play(1, LAST_TALK_MS), play(2, TALK_MS)];
         self.spoken.extend([first.await.unwrap(), second.await.unwrap()]);
-        let calls = [self.call(0), self.call(1)];
-        Ok((Leaving::begin(address, &self.data(), &self.receiver, calls).await?, live))
+        let leaving = Leaving::begin(address, &self.receiver, [self.call(0), self.call(1)]).await?;
+        bridge.kill();
+        self.spoken.push(cut_off.await.unwrap());
+        Ok(leaving)
+    }
+
+    /// Brings back the call that was cut off, and lets the bridge end when it has nothing left to do.
+    async fn end_all(&mut self) -> Result<(), String> {
+        let (mut bridge, address) = self.bridge.start(None).await;
+        leaving::until_over(address, &self.receiver, &self.call(2)).await?;
+        bridge.kill();
+        Ok(())
     }
 
     /// Starts the bridge again, has one more call, waits for the end of all calls, and has everything checked.
@@ -184,7 +200,7 @@ impl Stage {
         let (mut bridge, address) = self.bridge.start(None).await;
         let mut known = bridge::calls(address).await;
         if let Some((leaving, going)) = &self.leaving {
-            leaving.check(address, *going).await?;
+            leaving.check(address, &self.data(), *going).await?;
         }
         let last = self.call(9);
         let spoken = phone::play(address, &last, LAST_TALK_MS, Farewell::Stop).await;

@@ -1,7 +1,7 @@
 //! A call that goes, because somebody asked or because its time was over: beside one that stays and one that is on the line, a kill makes of
 //! it neither a half call nor one that comes back.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, time::Duration};
 
 use pulse_bridge::clock;
 use rusqlite::Connection;
@@ -49,26 +49,21 @@ pub(crate) struct Leaving {
 }
 
 impl Leaving {
-    /// Waits until both are over and everything of them is delivered. The first one gets audio in the spool, as a kill between a call's end
-    /// and the removing of its audio leaves it.
-    pub(crate) async fn begin(address: SocketAddr, data: &Path, receiver: &Receiver, calls: [String; 2]) -> Result<Self, String> {
-        let missing = receiver.until_completed(&calls.iter().cloned().collect(), PATIENCE).await;
-        if !missing.is_empty() {
-            return Err(format!("no call.completed came for {missing:?}"));
-        }
+    /// Waits until both are over and everything of them is delivered.
+    pub(crate) async fn begin(address: SocketAddr, receiver: &Receiver, calls: [String; 2]) -> Result<Self, String> {
         let [call, stays] = calls;
-        until_delivered(address, &call).await?;
-        until_delivered(address, &stays).await?;
+        until_over(address, receiver, &call).await?;
+        until_over(address, receiver, &stays).await?;
         let known: Value = serde_json::from_str(&get(address, &format!("/v1/calls/{call}")).await).unwrap();
         let session = known["session_id"].as_str().expect("a call has a session").to_owned();
-        leave_audio(data, &session);
         let (events, stay_events) = (events_of(address, &call).await, events_of(address, &stays).await);
         let posts = receiver.posts_of(&call);
         Ok(Self { call, session, events, posts, stays, stay_events })
     }
 
-    /// Asks for the call's end; the status, if there is an answer.
-    pub(crate) async fn erase(&self, address: SocketAddr) -> Option<u16> {
+    /// Asks for the call's end, which is to take its audio too; the status, if there is an answer.
+    pub(crate) async fn erase(&self, address: SocketAddr, data: &Path) -> Option<u16> {
+        leave_audio(data, &self.session);
         http::ask("DELETE", &address.to_string(), &self.path()).await.map(|(status, _)| status)
     }
 
@@ -88,12 +83,12 @@ impl Leaving {
     }
 
     /// Asks the bridge that was started again; behind this the call is gone, if it was not before.
-    pub(crate) async fn check(&self, address: SocketAddr, going: Going) -> Result<(), String> {
+    pub(crate) async fn check(&self, address: SocketAddr, data: &Path, going: Going) -> Result<(), String> {
         match going {
             Going::Asked if events_of(address, &self.call).await != self.events => {
                 return Err("the call is there in part".to_owned());
             }
-            Going::Asked => match self.erase(address).await {
+            Going::Asked => match self.erase(address, data).await {
                 Some(204) => {}
                 other => return Err(format!("the call that is still there cannot be erased: {other:?}")),
             },
@@ -148,8 +143,11 @@ impl Leaving {
     }
 }
 
-/// Waits until no delivery of a call is left to be made.
-async fn until_delivered(address: SocketAddr, call: &str) -> Result<(), String> {
+/// Waits until a call is over and no delivery of it is left to be made.
+pub(crate) async fn until_over(address: SocketAddr, receiver: &Receiver, call: &str) -> Result<(), String> {
+    if !receiver.until_completed(&BTreeSet::from([call.to_owned()]), PATIENCE).await.is_empty() {
+        return Err(format!("no call.completed came for {call}"));
+    }
     let path = format!("/v1/deliveries?limit=100&call_sid={call}");
     let delivered = async {
         loop {
@@ -163,18 +161,10 @@ async fn until_delivered(address: SocketAddr, call: &str) -> Result<(), String> 
     tokio::time::timeout(PATIENCE, delivered).await.map_err(|_| format!("not all of {call} is delivered"))
 }
 
-/// Gives a session audio: what the call on the line has, under the session's name.
+/// Gives a session audio, as a kill between a call's end and the removing of its audio leaves it.
 fn leave_audio(data: &Path, session: &str) {
-    let spool = data.join("spool");
-    let ulid = session.trim_start_matches("ses_");
-    let others: Vec<String> = files(&spool).into_iter().filter(|name| !name.contains(ulid)).collect();
-    assert!(!others.is_empty(), "the call on the line has no audio in {}", spool.display());
-    for name in others {
-        let (_, rest) = name.split_once('-').expect("a spool file is named by its session first");
-        // It may be removed meanwhile, being covered; not all of them are.
-        let _ = std::fs::copy(spool.join(&name), spool.join(format!("{ulid}-{rest}")));
-    }
-    assert!(files(&spool).iter().any(|name| name.contains(ulid)), "no audio could be left in {}", spool.display());
+    let name = format!("{}-0-inbound-{:016x}.spool", session.trim_start_matches("ses_"), 0);
+    std::fs::write(data.join("spool").join(name), [0x55; 4096]).unwrap();
 }
 
 /// The names in a folder.

@@ -47,6 +47,11 @@ const ROWS: &[(&str, When, &[u32])] = &[
     ("mark.after", Recovering, &[1, 3]),
     ("erase.before", Erasing, &[1]),
     ("erase.after", Erasing, &[1]),
+    // With nothing else left to be stored, the commit of the erasing is the first one.
+    ("store.before_commit", Erasing, &[1]),
+    ("store.after_commit", Erasing, &[1]),
+    ("store.before_commit", Sweeping, &[1]),
+    ("store.after_commit", Sweeping, &[1]),
     // Each pass is at another kind: parked deliveries, calls, attempts, audio.
     ("retention.before", Sweeping, &[1, 2, 3, 4]),
     ("retention.after", Sweeping, &[1, 2, 3, 4]),
