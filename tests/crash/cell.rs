@@ -8,6 +8,7 @@ use crate::{
     bridge::{self, Place},
     child::{PATIENCE, Program, folder},
     coverage,
+    leaving::{self, Going, Leaving},
     phone::{self, Farewell, Spoken},
     receiver::{Mood, Receiver},
     service::Service,
@@ -36,6 +37,10 @@ pub(crate) enum When {
     Recovering,
     /// While it starts for the first time.
     Starting,
+    /// While it erases a call that is over, as somebody asked.
+    Erasing,
+    /// While it erases a call that was kept long enough.
+    Sweeping,
 }
 
 /// Which cell.
@@ -54,6 +59,8 @@ struct Stage {
     prefix: String,
     folder: PathBuf,
     spoken: Vec<Spoken>,
+    /// The call that goes, and how far that was when the bridge ended.
+    leaving: Option<(Leaving, Going)>,
 }
 
 impl Cell {
@@ -69,7 +76,7 @@ impl Cell {
         let further = [("PULSE_BRIDGE_DRAIN_DEADLINE", "300 ms"), ("PULSE_BRIDGE_UPSTREAM_SESSION_LIMIT", self.session_limit())];
         let bridge = Place::new(folder.clone(), &service.url, &receiver.url, &further);
         let prefix = format!("CA{}x", clock::ulid());
-        let mut stage = Stage { bridge, receiver, prefix, folder: folder.clone(), spoken: Vec::new() };
+        let mut stage = Stage { bridge, receiver, prefix, folder: folder.clone(), spoken: Vec::new(), leaving: None };
         let outcome = match self.crash(&mut stage).await {
             Ok(()) => stage.finish(service).await,
             Err(why) => Err(why),
@@ -118,7 +125,32 @@ impl Cell {
                 let mut bridge = stage.bridge.spawn(armed);
                 self.aborted(&mut bridge).await
             }
+            When::Erasing | When::Sweeping => self.crash_while_one_goes(stage, armed).await,
         }
+    }
+
+    /// Beside the call that goes, one stays and one is brought back.
+    async fn crash_while_one_goes(&self, stage: &mut Stage, armed: Option<&str>) -> Result<(), String> {
+        let mut leaving = stage.two_over_and_one_cut_off().await?;
+        if self.is_of_any_commit() {
+            stage.end_all().await?;
+        }
+        let (mut bridge, going, answer) = if self.when == When::Sweeping {
+            leaving.make_old(&stage.data());
+            (stage.bridge.spawn(armed), Going::Due, None)
+        } else {
+            let (bridge, address) = stage.bridge.start(armed).await;
+            let answer = leaving.erase(address, &stage.data()).await;
+            (bridge, if self.place.contains("after") { Going::Done } else { Going::Asked }, answer)
+        };
+        stage.leaving = Some((leaving, going));
+        self.aborted(&mut bridge).await?;
+        answer.map_or(Ok(()), |status| Err(format!("the bridge that ended has answered {status}")))
+    }
+
+    /// Whether the place is at every commit, so that all but the one that is meant has to be over before the bridge is armed.
+    fn is_of_any_commit(&self) -> bool {
+        self.place.starts_with("store.")
     }
 
     /// The program ended at the place, and by nothing else.
@@ -136,10 +168,40 @@ impl Stage {
         format!("{}{number}", self.prefix)
     }
 
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Two calls to their end, and one that talks on until the bridge is killed.
+    async fn two_over_and_one_cut_off(&mut self) -> Result<Leaving, String> {
+        let (mut bridge, address) = self.bridge.start(None).await;
+        let play = |number, length_ms| {
+            let call = self.call(number);
+            tokio::spawn(async move { phone::play(address, &call, length_ms, Farewell::Stop).await })
+        };
+        let [first, second, cut_off] = [play(0, LAST_TALK_MS), play(1, LAST_TALK_MS), play(2, TALK_MS)];
+        self.spoken.extend([first.await.unwrap(), second.await.unwrap()]);
+        let leaving = Leaving::begin(address, &self.receiver, [self.call(0), self.call(1)]).await?;
+        bridge.kill();
+        self.spoken.push(cut_off.await.unwrap());
+        Ok(leaving)
+    }
+
+    /// Brings back the call that was cut off, and lets the bridge end when it has nothing left to do.
+    async fn end_all(&mut self) -> Result<(), String> {
+        let (mut bridge, address) = self.bridge.start(None).await;
+        leaving::until_over(address, &self.receiver, &self.call(2)).await?;
+        bridge.kill();
+        Ok(())
+    }
+
     /// Starts the bridge again, has one more call, waits for the end of all calls, and has everything checked.
     async fn finish(&mut self, service: &Service) -> Result<(), String> {
         let (mut bridge, address) = self.bridge.start(None).await;
         let mut known = bridge::calls(address).await;
+        if let Some((leaving, going)) = &self.leaving {
+            leaving.check(address, &self.data(), *going).await?;
+        }
         let last = self.call(9);
         let spoken = phone::play(address, &last, LAST_TALK_MS, Farewell::Stop).await;
         if !spoken.is_whole {
@@ -155,6 +217,9 @@ impl Stage {
         std::fs::write(&heard, &log).unwrap();
         if !missing.is_empty() {
             return Err(format!("no call.completed came for {missing:?}"));
+        }
+        if let Some((leaving, _)) = &self.leaving {
+            leaving.check_traces(&self.data(), &self.receiver)?;
         }
         self.check(&log, &known)?;
         let (report, passed) = verdict::of(&heard, &self.receiver.log, &self.prefix);

@@ -12,6 +12,7 @@ mod child;
 mod coverage;
 mod http;
 mod kills;
+mod leaving;
 mod load;
 mod matrix;
 mod phone;

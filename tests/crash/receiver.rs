@@ -1,7 +1,7 @@
 //! A receiver that writes down every POST as it came and what it answered, before it answers.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::Write,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -55,7 +55,8 @@ struct Memory {
     log: std::fs::File,
     chance: Chance,
     tries: HashMap<String, u32>,
-    started: BTreeSet<String>,
+    /// POSTs that were accepted, by call.
+    posts: BTreeMap<String, u64>,
 }
 
 impl Receiver {
@@ -65,7 +66,7 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let (sender, completed) = watch::channel(BTreeSet::new());
-        let memory = Memory { log, chance: Chance::new(seed), tries: HashMap::new(), started: BTreeSet::new() };
+        let memory = Memory { log, chance: Chance::new(seed), tries: HashMap::new(), posts: BTreeMap::new() };
         let shared = Arc::new(Shared { mood, memory: Mutex::new(memory), completed: sender });
         let router = Router::new().fallback(take).with_state(Arc::clone(&shared));
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -82,7 +83,12 @@ impl Receiver {
 
     /// Calls of which anything was accepted.
     pub(crate) fn started(&self) -> BTreeSet<String> {
-        self.shared.memory.lock().unwrap().started.clone()
+        self.shared.memory.lock().unwrap().posts.keys().cloned().collect()
+    }
+
+    /// How many POSTs of a call were accepted.
+    pub(crate) fn posts_of(&self, call: &str) -> u64 {
+        self.shared.memory.lock().unwrap().posts.get(call).copied().unwrap_or_default()
     }
 }
 
@@ -112,7 +118,7 @@ impl Shared {
         if !refuses {
             let event: Value = serde_json::from_slice(body).unwrap_or_default();
             let call = event["data"]["call_sid"].as_str().unwrap_or_default().to_owned();
-            memory.started.insert(call.clone());
+            *memory.posts.entry(call.clone()).or_default() += 1;
             if event["type"] == "call.completed" {
                 self.completed.send_if_modified(|completed| completed.insert(call));
             }
