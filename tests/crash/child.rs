@@ -12,13 +12,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// How often a process is looked at; nothing tells of its end by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// A folder of a name that is used once, in memory where there is such a place and `TMPDIR` says nothing else: a kill costs what waits for a
-/// sync, which on a busy machine's disk may take a second, and a kill needs no disk.
+/// A folder of a name that is used once.
 pub(crate) fn folder(name: &str) -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    let has_memory = std::env::var_os("TMPDIR").is_none() && memory.is_dir();
-    let place = if has_memory { memory } else { std::env::temp_dir() };
-    place.join(format!("pulse-bridge-crash-{name}-{}", pulse_bridge::clock::ulid()))
+    std::env::temp_dir().join(format!("pulse-bridge-crash-{name}-{}", pulse_bridge::clock::ulid()))
 }
 
 /// The real program.
