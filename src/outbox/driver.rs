@@ -109,10 +109,13 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
             if deadline.is_some_and(|deadline| ledger.is_idle() || deadline <= clock::now()) {
                 break;
             }
-            // In this order, so that an attempt that ended is known before a retry of it that came later.
+            // In this order, so that no load keeps a deadline waiting, and an attempt that ended is known before a retry of it that came later.
             tokio::select! {
                 biased;
                 () = shutdown.cancelled(), if deadline.is_none() => deadline = Some(clock::now() + FLUSH_DEADLINE),
+                () = clock::sleep_until(ledger.poll_timeout()) => ledger.handle_timeout(clock::now()),
+                () = clock::sleep_until(feeds.poll_timeout()) => {}
+                () = clock::sleep_until(deadline) => {}
                 Some((id, settled)) = ended.recv() => {
                     ledger.handle_settled(id, settled, clock::now());
                     feeds.handle_settled(settled);
@@ -125,9 +128,6 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
                     Some(passing) => outbox.tell_once(passing, |name| once.permit(name, &ledger), &hands),
                     None => listening = false,
                 },
-                () = clock::sleep_until(ledger.poll_timeout()) => ledger.handle_timeout(clock::now()),
-                () = clock::sleep_until(feeds.poll_timeout()) => {}
-                () = clock::sleep_until(deadline) => {}
             }
         }
         hands.hurry.cancel();
