@@ -205,7 +205,8 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         crate::failpoint!("outbox.after_send");
         let wall_ms = clock::wall_ms();
         let verdict = verdict::judge(&attempt.outcome, wall_ms);
-        let next = if begin.probe {
+        // A probe that was refused for what it carried found its endpoint well, and is an attempt like any other.
+        let next = if begin.probe && verdict::is_ill(&attempt.outcome) {
             let overdue = Duration::from_millis(attempt.wall_ms.saturating_sub(due_wall_ms));
             schedule::after_probe(begin.used, verdict, overdue, clock::chance())
         } else {
@@ -307,7 +308,8 @@ fn standing(next: Next, begin: &Begin, wall_ms: u64, due_wall_ms: u64, reason: &
         }
         Next::Held { .. } => again(begin.used, due_wall_ms, format!("{reason}; the endpoint is ill")),
         Next::Paused => again(begin.used, wall_ms, format!("endpoint paused: {reason}")),
-        Next::Parked if begin.probe => Standing::Parked {
+        // Steps are left, so it was its endpoint's illness that took too long.
+        Next::Parked if (begin.used as usize) + 1 < schedule::DELAYS.len() => Standing::Parked {
             reason: format!("gave up: the endpoint was ill for {} h, the last: {reason}", schedule::WHOLE.as_secs() / 3600),
         },
         Next::Parked => Standing::Parked { reason: format!("gave up after {} attempts, the last: {reason}", begin.used + 1) },

@@ -189,6 +189,33 @@ async fn five_failures_in_a_row_make_an_endpoint_ill_and_the_first_success_makes
 }
 
 #[tokio::test]
+async fn a_probe_that_is_refused_for_what_it_carries_waits_for_its_step_like_any_other_attempt() {
+    let (store, _folder) = open();
+    let mut receiver = Receiver::start((0..5).map(|_| status(503)).chain([status(400)]).collect()).await;
+    for n in 0..5 {
+        let session = begin(&store, "CA1", &format!("MZ{n}")).await;
+        commit(&store, &session, 1..=1).await;
+    }
+    let running = Running::start(&store, &receiver, "crm");
+    running.flows(Flow::Probing).await;
+    for _ in 0..5 {
+        receiver.next().await;
+    }
+    let probe = receiver.next().await;
+    running.flows(Flow::Open).await;
+    let again = loop {
+        let post = receiver.next().await;
+        if post.id == probe.id {
+            break post;
+        }
+    };
+    assert!(again.at - probe.at >= Duration::from_millis(800), "{:?}", again.at - probe.at);
+    running.stop().await;
+    let mut listed = store.deliveries(DeliveryFilter::default()).await.unwrap().items.into_iter();
+    assert!(listed.any(|delivery| delivery.attempts == 3 && delivery.reason.is_none()), "a 503, a 400, a 204");
+}
+
+#[tokio::test]
 async fn places_follow_seq_behind_a_retry_so_that_reading_never_turns_a_call_round() {
     let (store, _folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
