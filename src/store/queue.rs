@@ -106,10 +106,9 @@ fn retry_these(connection: &Connection, deliveries: &[DeliveryId], numbers: &mut
     Ok(retried)
 }
 
-/// Gives the pending deliveries of a session from this `seq` on new places in their order. What is leased is under way and known.
+/// Gives the waiting deliveries of a session from this `seq` on new places in their order; what is leased may be pending again soon.
 fn put_behind(connection: &Connection, session: &str, endpoint: &str, first: i64, numbers: &mut Numbers) -> Done {
-    let sql =
-        "SELECT id FROM deliveries WHERE session_id = ? AND seq >= ? AND endpoint = ? AND state = 'pending' ORDER BY seq, id";
+    let sql = "SELECT id FROM deliveries WHERE session_id = ? AND seq >= ? AND endpoint = ? AND state IN ('pending', 'leased') ORDER BY seq, id";
     let ids: Vec<String> = read::all(connection, sql, params![session, first, endpoint], |row| row.get(0))?;
     for id in ids {
         numbers.place += 1;

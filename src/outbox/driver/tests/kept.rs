@@ -230,4 +230,9 @@ async fn places_follow_seq_behind_a_retry_so_that_reading_never_turns_a_call_rou
     assert_eq!(seqs(pending), [1, 2, 3, 5], "what is leased is under way");
     let reread = store.pending(&name("crm"), 5, 9).await.unwrap();
     assert_eq!(seqs(reread), [2, 3, 5]);
+    let standing = Standing::Pending { attempts: 1, next_wall_ms: 0, reason: "timeout".to_owned() };
+    let attempt = Attempt { wall_ms: 0, took: Duration::ZERO, outcome: Err(crate::webhook::Failure::Timeout) };
+    store.commit(vec![Write::Verdict { delivery: ids[3], attempt, standing }]).await.unwrap();
+    let later = store.pending(&name("crm"), 0, 9).await.unwrap();
+    assert_eq!(seqs(later), [1, 2, 3, 4, 5], "nor is it turned round when it is under way no more");
 }
