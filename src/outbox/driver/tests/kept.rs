@@ -169,6 +169,24 @@ async fn any_retry_resumes_the_endpoints_that_it_touches_and_no_other() {
 }
 
 #[tokio::test]
+async fn the_time_of_a_pause_is_none_that_its_deliveries_were_due_for() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    commit(&store, &session, 1..=1).await;
+    let id = store.pending(&name("crm"), 0, 9).await.unwrap()[0].id;
+    let standing = Standing::Pending { attempts: 0, next_wall_ms: 7, reason: "endpoint paused: status 410".to_owned() };
+    let attempt = Attempt { wall_ms: 0, took: Duration::ZERO, outcome: Err(crate::webhook::Failure::Timeout) };
+    store.commit(vec![Write::Verdict { delivery: id, attempt, standing }]).await.unwrap();
+    let due_ms = async || store.outgoing(id).await.unwrap().unwrap().next_wall_ms;
+    store.commit(vec![Write::Resume(name("crm"))]).await.unwrap();
+    assert_eq!(due_ms().await, 7, "it was not paused");
+    store.commit(vec![Write::Pause { endpoint: name("crm"), wall_ms: 8, reason: "status 410".into() }]).await.unwrap();
+    let before_ms = clock::wall_ms();
+    store.commit(vec![Write::Resume(name("crm"))]).await.unwrap();
+    assert!(due_ms().await >= before_ms);
+}
+
+#[tokio::test]
 async fn five_failures_in_a_row_make_an_endpoint_ill_and_the_first_success_makes_it_well() {
     let (store, _folder) = open();
     let mut receiver = Receiver::start((0..8).map(|_| status(503)).collect()).await;
