@@ -93,11 +93,11 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         let outbox = Arc::new(self);
         outbox.tell_of_strangers().await;
         let mut ledger = Ledger::new(outbox.endpoints.iter().map(|endpoint| (endpoint.name().clone(), endpoint.is_ordered())));
-        let (mut feeds, mut flows) = (Feeds::of(&outbox.endpoints), HashMap::new());
         let (end, mut ended) = mpsc::channel(4 * AT_ONCE);
         let hands = Hands { attempts: TaskTracker::new(), hurry: CancellationToken::new(), end };
         let once = Once::of(&outbox.endpoints);
         let mut places = outbox.store.places();
+        let (mut feeds, mut flows) = (Feeds::of(&outbox.endpoints, *places.borrow_and_update()), HashMap::new());
         let (mut is_open, mut listening, mut deadline) = (true, true, None);
         loop {
             feeds.read(&outbox.store, &mut ledger).await;
