@@ -25,7 +25,7 @@ use crate::{
     emulate::{self, Emulator},
     receive,
     replay::{self, Expect, Expectations, faults::Faults},
-    serve,
+    serve::{self, Running},
     webhook::sign::SigningKey,
 };
 
@@ -43,20 +43,45 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let public = config.public_url.as_ref().map(ToString::to_string);
     // Before anything is begun, so that a signal that comes meanwhile is no kill.
     let mut signals = StopSignals::new()?;
-    let running = serve::start(listener, config).await?;
+    let (running, is_told) = started(listener, config, &mut signals).await?;
     let speech = serde_json::to_value(running.speech).context("failed to name the speech service")?;
     let speech = speech.as_str().unwrap_or_default();
     print(format!("pulse-bridge {} ready on http://{} speech: {speech}", env!("CARGO_PKG_VERSION"), running.address).as_bytes())?;
     tracing::info!(address = %running.address, public, speech, recovered = running.recovered, "ready");
-    signals.next().await;
+    if !is_told {
+        signals.next().await;
+    }
     tracing::info!(
         calls = running.calls.registry().len(),
         "told to stop: live calls may end, new ones are refused; a second signal stops at once"
     );
     tokio::select! {
         () = running.stop() => Ok(()),
-        () = signals.next() => Err(anyhow!("stopped at once by a second signal; calls and events that were under way are stored, and the next start goes on with them").into()),
+        () = signals.next() => Err(stopped_at_once().into()),
     }
+}
+
+/// The bridge, and whether it was told to stop before it was there. It starts in a task of its own: a large database that is checked takes
+/// all of its thread's time, and signals must be heard meanwhile.
+async fn started(listener: TcpListener, config: Config, signals: &mut StopSignals) -> anyhow::Result<(Running, bool)> {
+    let mut starting = tokio::spawn(serve::start(listener, config));
+    let (started, is_told) = tokio::select! {
+        started = &mut starting => (started, false),
+        () = signals.next() => {
+            tracing::info!("told to stop before the start was over: it stops when it is; a second signal stops at once");
+            tokio::select! {
+                started = starting => (started, true),
+                () = signals.next() => return Err(stopped_at_once()),
+            }
+        }
+    };
+    Ok((started.context("the start broke off")??, is_told))
+}
+
+fn stopped_at_once() -> anyhow::Error {
+    anyhow!(
+        "stopped at once by a second signal; calls and events that were under way are stored, and the next start goes on with them"
+    )
 }
 
 /// `emulate`.

@@ -93,11 +93,11 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         let outbox = Arc::new(self);
         outbox.tell_of_strangers().await;
         let mut ledger = Ledger::new(outbox.endpoints.iter().map(|endpoint| (endpoint.name().clone(), endpoint.is_ordered())));
-        let (mut feeds, mut flows) = (Feeds::of(&outbox.endpoints), HashMap::new());
         let (end, mut ended) = mpsc::channel(4 * AT_ONCE);
         let hands = Hands { attempts: TaskTracker::new(), hurry: CancellationToken::new(), end };
         let once = Once::of(&outbox.endpoints);
         let mut places = outbox.store.places();
+        let (mut feeds, mut flows) = (Feeds::of(&outbox.endpoints, *places.borrow_and_update()), HashMap::new());
         let (mut is_open, mut listening, mut deadline) = (true, true, None);
         loop {
             feeds.read(&outbox.store, &mut ledger).await;
@@ -109,10 +109,13 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
             if deadline.is_some_and(|deadline| ledger.is_idle() || deadline <= clock::now()) {
                 break;
             }
-            // In this order, so that an attempt that ended is known before a retry of it that came later.
+            // In this order, so that no load keeps a deadline waiting, and an attempt that ended is known before a retry of it that came later.
             tokio::select! {
                 biased;
                 () = shutdown.cancelled(), if deadline.is_none() => deadline = Some(clock::now() + FLUSH_DEADLINE),
+                () = clock::sleep_until(ledger.poll_timeout()) => ledger.handle_timeout(clock::now()),
+                () = clock::sleep_until(feeds.poll_timeout()) => {}
+                () = clock::sleep_until(deadline) => {}
                 Some((id, settled)) = ended.recv() => {
                     ledger.handle_settled(id, settled, clock::now());
                     feeds.handle_settled(settled);
@@ -125,9 +128,6 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
                     Some(passing) => outbox.tell_once(passing, |name| once.permit(name, &ledger), &hands),
                     None => listening = false,
                 },
-                () = clock::sleep_until(ledger.poll_timeout()) => ledger.handle_timeout(clock::now()),
-                () = clock::sleep_until(feeds.poll_timeout()) => {}
-                () = clock::sleep_until(deadline) => {}
             }
         }
         hands.hurry.cancel();
@@ -205,7 +205,8 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         crate::failpoint!("outbox.after_send");
         let wall_ms = clock::wall_ms();
         let verdict = verdict::judge(&attempt.outcome, wall_ms);
-        let next = if begin.probe {
+        // A probe that was refused for what it carried found its endpoint well, and is an attempt like any other.
+        let next = if begin.probe && verdict::is_ill(&attempt.outcome) {
             let overdue = Duration::from_millis(attempt.wall_ms.saturating_sub(due_wall_ms));
             schedule::after_probe(begin.used, verdict, overdue, clock::chance())
         } else {
@@ -307,7 +308,8 @@ fn standing(next: Next, begin: &Begin, wall_ms: u64, due_wall_ms: u64, reason: &
         }
         Next::Held { .. } => again(begin.used, due_wall_ms, format!("{reason}; the endpoint is ill")),
         Next::Paused => again(begin.used, wall_ms, format!("endpoint paused: {reason}")),
-        Next::Parked if begin.probe => Standing::Parked {
+        // Steps are left, so it was its endpoint's illness that took too long.
+        Next::Parked if (begin.used as usize) + 1 < schedule::DELAYS.len() => Standing::Parked {
             reason: format!("gave up: the endpoint was ill for {} h, the last: {reason}", schedule::WHOLE.as_secs() / 3600),
         },
         Next::Parked => Standing::Parked { reason: format!("gave up after {} attempts, the last: {reason}", begin.used + 1) },

@@ -183,6 +183,12 @@ impl Ledger {
         self.row(endpoint).map_or(0, |row| self.held_max.saturating_sub(self.endpoints[row].held))
     }
 
+    /// Whether this delivery was handed in and has not come to its end since.
+    #[must_use]
+    pub fn holds(&self, id: &DeliveryId) -> bool {
+        self.lane_of.contains_key(id)
+    }
+
     /// How the endpoint's deliveries go.
     #[must_use]
     pub fn flow(&self, endpoint: &EndpointName) -> Flow {
@@ -251,7 +257,10 @@ impl Ledger {
         row.breaker.handle_nothing(id);
         let due = lane.queue.values_mut().find(|due| due.id == id).expect("what is tried is held");
         match (lane.again.take(), settled) {
-            (_, Settled::Unstored) => due.at = now + UNSTORED_REST,
+            (again, Settled::Unstored) => {
+                due.used = again.map_or(due.used, |again| again.used);
+                due.at = now + UNSTORED_REST;
+            }
             (Some(again), _) => *due = again,
             (None, Settled::Stored { next: Next::Again { delay, used }, .. }) => (due.at, due.used) = (now + delay, used),
             (None, Settled::Stored { next: Next::Held { delay }, .. }) => due.at = now + delay,

@@ -66,10 +66,15 @@ pub(super) fn pause(connection: &Connection, endpoint: &EndpointName, wall_ms: u
     Ok(run(connection, sql, params![endpoint.as_str(), int(wall_ms), reason]).map(drop)?)
 }
 
-/// Lets an endpoint go on. It takes a place, because that is how the outbox hears of news.
+/// Lets an endpoint go on. It takes a place, because that is how the outbox hears of news. What waited for it is due from now on: the
+/// pause must not count as time that it was ill for.
 pub(super) fn resume(connection: &Connection, endpoint: &str, numbers: &mut Numbers) -> Done {
     numbers.place += 1;
-    Ok(run(connection, "DELETE FROM endpoints WHERE name = ?", [endpoint]).map(drop)?)
+    if run(connection, "DELETE FROM endpoints WHERE name = ?", [endpoint])? > 0 {
+        let sql = "UPDATE deliveries SET next_wall_ms = ?1 WHERE endpoint = ?2 AND state IN ('pending', 'leased') AND next_wall_ms < ?1";
+        run(connection, sql, params![int(numbers.now_ms()), endpoint])?;
+    }
+    Ok(())
 }
 
 /// Sends one again from the schedule's start; answers how many there were.
@@ -106,10 +111,9 @@ fn retry_these(connection: &Connection, deliveries: &[DeliveryId], numbers: &mut
     Ok(retried)
 }
 
-/// Gives the pending deliveries of a session from this `seq` on new places in their order. What is leased is under way and known.
+/// Gives the waiting deliveries of a session from this `seq` on new places in their order; what is leased may be pending again soon.
 fn put_behind(connection: &Connection, session: &str, endpoint: &str, first: i64, numbers: &mut Numbers) -> Done {
-    let sql =
-        "SELECT id FROM deliveries WHERE session_id = ? AND seq >= ? AND endpoint = ? AND state = 'pending' ORDER BY seq, id";
+    let sql = "SELECT id FROM deliveries WHERE session_id = ? AND seq >= ? AND endpoint = ? AND state IN ('pending', 'leased') ORDER BY seq, id";
     let ids: Vec<String> = read::all(connection, sql, params![session, first, endpoint], |row| row.get(0))?;
     for id in ids {
         numbers.place += 1;

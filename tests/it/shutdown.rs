@@ -1,14 +1,18 @@
 //! The real binary is told to stop: by one signal it ends its calls and leaves nothing undone, by a second one it leaves at once and loses
 //! nothing, because the next start goes on from what is stored.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    process::{Command, Stdio},
+};
 
 use hyper::Method;
 use pulse_bridge::{
     emulate::{Fault, Faults},
     receive::Spec,
 };
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
@@ -210,4 +214,33 @@ async fn a_second_signal_while_the_outbox_is_flushed_loses_no_delivery() {
     scene.binary.signal(Signal::TERM);
     assert_eq!(scene.binary.ended().await, 1);
     assert_whole(&scene.after_a_restart().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_signals_end_a_start_that_takes_its_time() {
+    let mut scene = Scene::new(Plan::default()).await;
+    scene.binary.kill();
+    let data_dir = scene.settings.iter().find(|(name, _)| name == "PULSE_BRIDGE_DATA_DIR").unwrap().1.clone();
+    // Who wants to write waits for this for 5 s.
+    let other = rusqlite::Connection::open(format!("{data_dir}/bridge.sqlite")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pulse-bridge"));
+    let command = command.arg("serve").env_clear().envs(scene.settings.iter().cloned());
+    let mut starting = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", starting.id());
+    let hears_signals = || {
+        let told = std::fs::read_to_string(&status).unwrap();
+        let caught = told.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+        u64::from_str_radix(caught, 16).unwrap() & (1 << (Signal::TERM.as_raw() - 1)) != 0
+    };
+    until(hears_signals).await;
+    until(|| {
+        let _ = kill_process(Pid::from_child(&starting), Signal::TERM);
+        starting.try_wait().unwrap().is_some()
+    })
+    .await;
+    let ended = starting.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("stopped at once by a second signal"), "{said}");
 }

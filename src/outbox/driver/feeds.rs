@@ -1,7 +1,8 @@
 //! What the outbox reads from the store for its ledger.
 //!
-//! Promises: deliveries are read in the order of their places, each place once, and no more of them than the ledger has room for;
-//! who is paused is read again whenever that may have changed; a store that cannot be read is asked again after [`UNREADABLE_REST`].
+//! Promises: deliveries are read in the order of their places, and no more of them than the ledger has room for; a retry by hand of what
+//! the ledger holds reaches it however full it is; who is paused is read again whenever that may have changed; a store that cannot be
+//! read is asked again after [`UNREADABLE_REST`].
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::{
     media::EndpointName,
     outbox::{Due, Ledger, Next, Settled, schedule},
     store::{PendingDelivery, Store, StoreError},
-    webhook::Endpoints,
+    webhook::{DeliveryId, Endpoints},
 };
 
 /// How many deliveries are read at once.
@@ -32,17 +33,22 @@ struct Feed {
     endpoint: EndpointName,
     place: u64,
     more: bool,
+    /// How far what lies behind `place` was searched for what the ledger holds.
+    searched: u64,
+    search: bool,
 }
 
 impl Feeds {
-    pub(super) fn of(endpoints: &Endpoints) -> Self {
-        let feed = |name: &EndpointName| Feed { endpoint: name.clone(), place: 0, more: true };
+    /// Of a store whose last place is this; what was there at the start is held by nobody yet.
+    pub(super) fn of(endpoints: &Endpoints, last_place: u64) -> Self {
+        let feed =
+            |name: &EndpointName| Feed { endpoint: name.clone(), place: 0, more: true, searched: last_place, search: false };
         Self { of: endpoints.iter().map(|endpoint| feed(endpoint.name())).collect(), look: true, rest: None }
     }
 
     /// Something was stored: an event, a retry, a resumed endpoint.
     pub(super) fn handle_news(&mut self, is_any_paused: bool) {
-        self.of.iter_mut().for_each(|feed| feed.more = true);
+        self.of.iter_mut().for_each(|feed| (feed.more, feed.search) = (true, true));
         self.look |= is_any_paused;
     }
 
@@ -80,15 +86,34 @@ impl Feeds {
             while feed.more && ledger.room(&feed.endpoint) >= LOAD {
                 let pending = store.pending(&feed.endpoint, feed.place, LOAD).await?;
                 feed.more = pending.len() == LOAD;
-                let (now, wall_ms) = (clock::now(), clock::wall_ms());
-                for delivery in pending {
-                    feed.place = delivery.place;
-                    ledger.handle_pending(&feed.endpoint, due(delivery, now, wall_ms), now);
-                }
+                feed.place = hand_over(&feed.endpoint, pending, ledger, |_, _| true).unwrap_or(feed.place);
+            }
+            feed.searched = feed.searched.max(feed.place);
+            while feed.more && feed.search {
+                let pending = store.pending(&feed.endpoint, feed.searched, LOAD).await?;
+                feed.search = pending.len() == LOAD;
+                feed.searched = hand_over(&feed.endpoint, pending, ledger, Ledger::holds).unwrap_or(feed.searched);
             }
         }
         Ok(())
     }
+}
+
+/// Gives the ledger those that it may have; answers the last one's place.
+fn hand_over(
+    endpoint: &EndpointName,
+    pending: Vec<PendingDelivery>,
+    ledger: &mut Ledger,
+    may_have: impl Fn(&Ledger, &DeliveryId) -> bool,
+) -> Option<u64> {
+    let (now, wall_ms) = (clock::now(), clock::wall_ms());
+    let last = pending.last().map(|delivery| delivery.place);
+    for delivery in pending {
+        if may_have(ledger, &delivery.id) {
+            ledger.handle_pending(endpoint, due(delivery, now, wall_ms), now);
+        }
+    }
+    last
 }
 
 fn due(delivery: PendingDelivery, now: Instant, wall_ms: u64) -> Due {
@@ -97,4 +122,45 @@ fn due(delivery: PendingDelivery, now: Instant, wall_ms: u64) -> Due {
     let wait = Duration::from_millis(next_wall_ms.saturating_sub(wall_ms)).min(schedule::DELAYS[schedule::DELAYS.len() - 1]);
     let wait = if attempts == 0 { Duration::ZERO } else { wait };
     Due { id, session, seq, used: attempts, at: now + wait }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        store::{
+            Write,
+            driver::tests::{begin, gap_event, name, open},
+        },
+        webhook::Endpoint,
+    };
+
+    #[tokio::test]
+    async fn a_retry_by_hand_reaches_a_ledger_that_is_full_of_what_waits_and_nothing_else_does() {
+        let (store, _folder) = open();
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into();
+        let endpoint = Endpoint::new(name("crm"), "http://127.0.0.1:1/".parse().unwrap(), &[secret], vec![], true).unwrap();
+        let endpoints = Endpoints::new(vec![endpoint]);
+        let mut ledger = Ledger::new([(name("crm"), true)]);
+        ledger.held_max = LOAD;
+        let mut feeds = Feeds::of(&endpoints, *store.places().borrow());
+        let events = |session, count: usize| (1..=count as u64).map(move |seq| gap_event(session, seq, &["crm"])).collect();
+        let (full, later) = (begin(&store, "CA1", "MZ1").await, begin(&store, "CA2", "MZ2").await);
+        store.commit(events(&full, LOAD)).await.unwrap();
+        feeds.read(&store, &mut ledger).await;
+        let first = ledger.poll_output().unwrap();
+        let again =
+            Settled::Stored { next: Next::Again { delay: Duration::from_hours(1), used: 5 }, sign: crate::outbox::Sign::Well };
+        ledger.handle_settled(first.id, again, clock::now());
+
+        store.commit(events(&later, LOAD + 1)).await.unwrap();
+        feeds.handle_news(false);
+        feeds.read(&store, &mut ledger).await;
+        assert_eq!((ledger.poll_output(), ledger.room(&name("crm"))), (None, 0));
+        store.commit(vec![Write::Retry(first.id)]).await.unwrap();
+        feeds.handle_news(false);
+        feeds.read(&store, &mut ledger).await;
+        let renewed = ledger.poll_output().unwrap();
+        assert_eq!((renewed.id, renewed.used, ledger.poll_output()), (first.id, 0, None));
+    }
 }

@@ -1,6 +1,6 @@
 //! Any interleaving of events, verdicts, retries, pauses and restarts, against a store that is a list.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
@@ -68,6 +68,7 @@ struct Stored {
     seq: u64,
     place: u64,
     state: State,
+    leased: bool,
     used: u32,
     at: Instant,
     /// It was done or parked once: the receiver has seen the jump, and it comes when it comes.
@@ -81,6 +82,7 @@ struct Bridge {
     place: u64,
     paused: bool,
     fed: u64,
+    searched: u64,
     world: World,
     under_way: Vec<Begin>,
     ordered: bool,
@@ -89,8 +91,17 @@ struct Bridge {
 impl Bridge {
     fn new(ordered: bool) -> Self {
         let world = World::new(&[("crm", ordered)]);
-        let mut bridge =
-            Self { rows: BTreeMap::new(), events: 0, place: 0, paused: false, fed: 0, world, under_way: Vec::new(), ordered };
+        let mut bridge = Self {
+            rows: BTreeMap::new(),
+            events: 0,
+            place: 0,
+            paused: false,
+            fed: 0,
+            searched: 0,
+            world,
+            under_way: Vec::new(),
+            ordered,
+        };
         bridge.restart();
         bridge
     }
@@ -100,8 +111,9 @@ impl Bridge {
         self.world = World::new(&[("crm", self.ordered)]);
         self.world.now = now;
         self.world.ledger.held_max = HELD;
-        self.fed = 0;
+        (self.fed, self.searched) = (0, self.place);
         self.under_way.clear();
+        self.rows.values_mut().for_each(|row| row.leased = false);
     }
 
     fn apply(&mut self, step: &Step) {
@@ -111,7 +123,10 @@ impl Bridge {
                 self.events += 1;
                 self.place += 1;
                 let (session, seq, place, at) = (*session, self.events, self.place, self.world.now);
-                self.rows.insert(seq, Stored { session, seq, place, state: State::Pending, used: 0, at, jumped: false });
+                self.rows.insert(
+                    seq,
+                    Stored { session, seq, place, state: State::Pending, leased: false, used: 0, at, jumped: false },
+                );
             }
             Step::End(_, _) if self.under_way.is_empty() => {}
             Step::End(at, end) => {
@@ -146,15 +161,13 @@ impl Bridge {
         for id in ids {
             let row = self.rows.get_mut(id).unwrap();
             row.jumped |= row.state != State::Pending;
-            (row.state, row.used, row.at) = (State::Pending, 0, self.world.now);
+            (row.state, row.leased, row.used, row.at) = (State::Pending, false, 0, self.world.now);
             let seq = first.entry(row.session).or_insert(row.seq);
             *seq = row.seq.min(*seq);
         }
         for (session, from) in first {
-            let leased: BTreeSet<u64> = self.under_way.iter().map(|begin| number(begin.id)).collect();
-            for (id, row) in &mut self.rows {
-                let moves = row.session == session && row.seq >= from && row.state == State::Pending;
-                if moves && (ids.contains(id) || !leased.contains(id)) {
+            for row in self.rows.values_mut() {
+                if row.session == session && row.seq >= from && row.state == State::Pending {
                     self.place += 1;
                     row.place = self.place;
                 }
@@ -181,6 +194,7 @@ impl Bridge {
         let Some(row) = self.rows.get_mut(&id) else {
             return self.world.ledger.handle_settled(begin.id, Settled::Gone, now);
         };
+        row.leased = false;
         match next {
             Next::Delivered => row.state = State::Done,
             Next::Parked => row.state = State::Parked,
@@ -204,18 +218,12 @@ impl Bridge {
         let paused = self.paused;
         self.world.ledger.handle_paused(|_| paused);
         while self.world.ledger.room(&name("crm")) >= LOAD {
-            let mut waiting: Vec<(&u64, &Stored)> =
-                self.rows.iter().filter(|(_, row)| row.state == State::Pending && row.place > self.fed).collect();
-            waiting.sort_by_key(|(_, row)| row.place);
-            waiting.truncate(LOAD);
-            if waiting.is_empty() {
-                break;
-            }
-            for (n, row) in waiting {
-                self.fed = row.place;
-                let due = Due { used: row.used, at: row.at, ..self.world.due(*n, &format!("s{}", row.session), row.seq) };
-                self.world.ledger.handle_pending(&name("crm"), due, self.world.now);
-            }
+            let Some(last) = self.read(self.fed, |_, _| true) else { break };
+            self.fed = last;
+        }
+        self.searched = self.searched.max(self.fed);
+        while let Some(last) = self.read(self.searched, Ledger::holds) {
+            self.searched = last;
         }
         let mut is_any_gone = false;
         while let Some(begin) = self.world.ledger.poll_output() {
@@ -227,9 +235,26 @@ impl Bridge {
                     continue;
                 }
             }
+            self.rows.get_mut(&number(begin.id)).unwrap().leased = true;
             self.under_way.push(begin);
         }
         is_any_gone
+    }
+
+    /// Reads on behind a place; answers how far.
+    fn read(&mut self, after: u64, may_have: impl Fn(&Ledger, &DeliveryId) -> bool) -> Option<u64> {
+        let is_waiting = |row: &Stored| row.state == State::Pending && !row.leased && row.place > after;
+        let mut waiting: Vec<(&u64, &Stored)> = self.rows.iter().filter(|(_, row)| is_waiting(row)).collect();
+        waiting.sort_by_key(|(_, row)| row.place);
+        waiting.truncate(LOAD);
+        let last = waiting.last().map(|(_, row)| row.place);
+        for (n, row) in waiting {
+            if may_have(&self.world.ledger, &id(*n)) {
+                let due = Due { used: row.used, at: row.at, ..self.world.due(*n, &format!("s{}", row.session), row.seq) };
+                self.world.ledger.handle_pending(&name("crm"), due, self.world.now);
+            }
+        }
+        last
     }
 
     fn check_begin(&self, begin: &Begin) {

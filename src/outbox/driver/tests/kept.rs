@@ -169,6 +169,24 @@ async fn any_retry_resumes_the_endpoints_that_it_touches_and_no_other() {
 }
 
 #[tokio::test]
+async fn the_time_of_a_pause_is_none_that_its_deliveries_were_due_for() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    commit(&store, &session, 1..=1).await;
+    let id = store.pending(&name("crm"), 0, 9).await.unwrap()[0].id;
+    let standing = Standing::Pending { attempts: 0, next_wall_ms: 7, reason: "endpoint paused: status 410".to_owned() };
+    let attempt = Attempt { wall_ms: 0, took: Duration::ZERO, outcome: Err(crate::webhook::Failure::Timeout) };
+    store.commit(vec![Write::Verdict { delivery: id, attempt, standing }]).await.unwrap();
+    let due_ms = async || store.outgoing(id).await.unwrap().unwrap().next_wall_ms;
+    store.commit(vec![Write::Resume(name("crm"))]).await.unwrap();
+    assert_eq!(due_ms().await, 7, "it was not paused");
+    store.commit(vec![Write::Pause { endpoint: name("crm"), wall_ms: 8, reason: "status 410".into() }]).await.unwrap();
+    let before_ms = clock::wall_ms();
+    store.commit(vec![Write::Resume(name("crm"))]).await.unwrap();
+    assert!(due_ms().await >= before_ms);
+}
+
+#[tokio::test]
 async fn five_failures_in_a_row_make_an_endpoint_ill_and_the_first_success_makes_it_well() {
     let (store, _folder) = open();
     let mut receiver = Receiver::start((0..8).map(|_| status(503)).collect()).await;
@@ -189,6 +207,33 @@ async fn five_failures_in_a_row_make_an_endpoint_ill_and_the_first_success_makes
 }
 
 #[tokio::test]
+async fn a_probe_that_is_refused_for_what_it_carries_waits_for_its_step_like_any_other_attempt() {
+    let (store, _folder) = open();
+    let mut receiver = Receiver::start((0..5).map(|_| status(503)).chain([status(400)]).collect()).await;
+    for n in 0..5 {
+        let session = begin(&store, "CA1", &format!("MZ{n}")).await;
+        commit(&store, &session, 1..=1).await;
+    }
+    let running = Running::start(&store, &receiver, "crm");
+    running.flows(Flow::Probing).await;
+    for _ in 0..5 {
+        receiver.next().await;
+    }
+    let probe = receiver.next().await;
+    running.flows(Flow::Open).await;
+    let again = loop {
+        let post = receiver.next().await;
+        if post.id == probe.id {
+            break post;
+        }
+    };
+    assert!(again.at - probe.at >= Duration::from_millis(800), "{:?}", again.at - probe.at);
+    running.stop().await;
+    let mut listed = store.deliveries(DeliveryFilter::default()).await.unwrap().items.into_iter();
+    assert!(listed.any(|delivery| delivery.attempts == 3 && delivery.reason.is_none()), "a 503, a 400, a 204");
+}
+
+#[tokio::test]
 async fn places_follow_seq_behind_a_retry_so_that_reading_never_turns_a_call_round() {
     let (store, _folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
@@ -203,4 +248,9 @@ async fn places_follow_seq_behind_a_retry_so_that_reading_never_turns_a_call_rou
     assert_eq!(seqs(pending), [1, 2, 3, 5], "what is leased is under way");
     let reread = store.pending(&name("crm"), 5, 9).await.unwrap();
     assert_eq!(seqs(reread), [2, 3, 5]);
+    let standing = Standing::Pending { attempts: 1, next_wall_ms: 0, reason: "timeout".to_owned() };
+    let attempt = Attempt { wall_ms: 0, took: Duration::ZERO, outcome: Err(crate::webhook::Failure::Timeout) };
+    store.commit(vec![Write::Verdict { delivery: ids[3], attempt, standing }]).await.unwrap();
+    let later = store.pending(&name("crm"), 0, 9).await.unwrap();
+    assert_eq!(seqs(later), [1, 2, 3, 4, 5], "nor is it turned round when it is under way no more");
 }
