@@ -4,6 +4,7 @@
 //! one COMMIT, so many calls share one sync; a full queue makes callers wait and never loses a write; reading never waits for
 //! writing; a disk that works again is noticed within `PROBE_EVERY`, whether or not anybody writes.
 
+mod again;
 mod retention;
 
 use std::{

@@ -165,14 +165,14 @@ fn body(connection: &Connection, keys: &Keyring, session: &SessionId, row: &Row<
 }
 
 const DELIVERY: &str = "SELECT d.id, d.session_id, s.call_sid, e.id, d.seq, e.kind, e.wall_ms, d.endpoint, d.state,
-     (SELECT coalesce(max(n), 0) FROM attempts WHERE delivery_id = d.id), d.next_wall_ms, d.reason
-     FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
+     (SELECT coalesce(max(n), 0) FROM attempts WHERE delivery_id = d.id), d.next_wall_ms, d.reason";
+const DELIVERIES: &str = "FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
      JOIN sessions s ON s.id = d.session_id";
 const MATCHING: &str = "WHERE (?1 IS NULL OR d.state = ?1) AND (?2 IS NULL OR d.endpoint = ?2)
      AND (?3 IS NULL OR s.call_sid = ?3 OR s.id = ?3) AND (?4 IS NULL OR e.wall_ms >= ?4) AND (?5 IS NULL OR e.wall_ms < ?5)";
 
 pub(super) fn deliveries(connection: &Connection, filter: &DeliveryFilter) -> Answer<Page<Delivery>> {
-    let sql = format!("{DELIVERY} {MATCHING} AND (?6 IS NULL OR d.id < ?6) ORDER BY d.id DESC LIMIT ?7");
+    let sql = format!("{DELIVERY} {DELIVERIES} {MATCHING} AND (?6 IS NULL OR d.id < ?6) ORDER BY d.id DESC LIMIT ?7");
     let (since, until) = (filter.since_wall_ms.map(int), filter.until_wall_ms.map(int));
     let limit = page_size(filter.limit) + 1;
     let bound = params![filter.state, filter.endpoint, filter.call_sid, since, until, filter.cursor, limit];
@@ -180,9 +180,9 @@ pub(super) fn deliveries(connection: &Connection, filter: &DeliveryFilter) -> An
     Ok(page(items, filter.limit, |delivery| delivery.id.to_string()))
 }
 
-/// Every delivery that a filter means, oldest first, whatever its page says.
+/// Every delivery that a filter means, each session's in the order of `seq`, whatever its page says.
 pub(super) fn matching(connection: &Connection, filter: &DeliveryFilter) -> Answer<Vec<DeliveryId>> {
-    let sql = format!("{DELIVERY} {MATCHING} ORDER BY d.place");
+    let sql = format!("SELECT d.id {DELIVERIES} {MATCHING} ORDER BY d.session_id, d.seq, d.id");
     let (since, until) = (filter.since_wall_ms.map(int), filter.until_wall_ms.map(int));
     let bound = params![filter.state, filter.endpoint, filter.call_sid, since, until];
     all(connection, &sql, bound, |row| saved::delivery(row, 0))
@@ -194,7 +194,7 @@ pub(super) fn delivery(
     id: DeliveryId,
 ) -> Answer<Option<(Delivery, Vec<StoredAttempt>)>> {
     let id = id.to_string();
-    let sql = format!("{DELIVERY} WHERE d.id = ?");
+    let sql = format!("{DELIVERY} {DELIVERIES} WHERE d.id = ?");
     let Some(delivery) = connection.prepare_cached(&sql)?.query_row([&id], delivery_row).optional()? else { return Ok(None) };
     let sql = "SELECT n, wall_ms, took_ms, status, failure, answer FROM attempts WHERE delivery_id = ? ORDER BY n";
     let attempts = all(connection, sql, [&id], |row| {

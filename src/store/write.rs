@@ -141,11 +141,11 @@ fn apply(connection: &Connection, keys: &Keyring, write: &Write, numbers: &mut N
         Write::Verdict { delivery, attempt, standing } => settle(connection, keys, *delivery, attempt, standing),
         Write::Park { delivery, reason } => queue::stand(connection, *delivery, &Standing::Parked { reason: reason.clone() }),
         Write::Retry(delivery) => {
-            committed.retried += queue::retry(connection, *delivery, numbers)?;
+            committed.retried += queue::retry(connection, &[*delivery], None, numbers)?;
             Ok(())
         }
-        Write::RetryAll(filter) => {
-            committed.retried += queue::retry_all(connection, filter, numbers)?;
+        Write::RetryThese { deliveries, state } => {
+            committed.retried += queue::retry(connection, deliveries, *state, numbers)?;
             Ok(())
         }
         Write::Lease { deliveries, until_wall_ms } => queue::lease(connection, deliveries, *until_wall_ms),
