@@ -38,8 +38,8 @@ pub(super) fn void_leases(connection: &Connection) -> Done {
     Ok(run(connection, sql, ()).map(drop)?)
 }
 
-/// What an attempt left a delivery at; its lease is over.
-pub(super) fn stand(connection: &Connection, delivery: DeliveryId, standing: &Standing) -> Done {
+/// What an attempt left a delivery at; its lease is over. One that is parked has no next time: there stands since when it is.
+pub(super) fn stand(connection: &Connection, delivery: DeliveryId, standing: &Standing, now_ms: u64) -> Done {
     let id = delivery.to_string();
     one(match standing {
         Standing::Delivered => run(
@@ -54,8 +54,8 @@ pub(super) fn stand(connection: &Connection, delivery: DeliveryId, standing: &St
         ),
         Standing::Parked { reason } => run(
             connection,
-            "UPDATE deliveries SET state = 'parked', lease_until_wall_ms = NULL, reason = ? WHERE id = ?",
-            params![reason, id],
+            "UPDATE deliveries SET state = 'parked', lease_until_wall_ms = NULL, next_wall_ms = ?, reason = ? WHERE id = ?",
+            params![int(now_ms), reason, id],
         ),
     })
 }
