@@ -25,9 +25,10 @@ pub(super) fn has_stream(connection: &Connection, dialect: &str, stream_sid: &st
     connection.prepare_cached("SELECT 1 FROM streams WHERE dialect = ?1 AND stream_sid = ?2")?.exists((dialect, stream_sid))
 }
 
+/// A peer chooses its `CallSid`, so one that is another session's id does not stand before that session.
 pub(super) fn call(connection: &Connection, sid: &str) -> Answer<Option<Session>> {
     let id: Option<String> = connection
-        .prepare_cached("SELECT id FROM sessions WHERE id = ?1 OR call_sid = ?1 ORDER BY id DESC LIMIT 1")?
+        .prepare_cached("SELECT id FROM sessions WHERE id = ?1 OR call_sid = ?1 ORDER BY id = ?1 DESC, id DESC LIMIT 1")?
         .query_row([sid], |row| row.get(0))
         .optional()?;
     id.map(|id| session(connection, &id)).transpose()

@@ -207,6 +207,28 @@ async fn verdicts_are_history_and_a_retry_comes_back_at_a_new_place() {
 }
 
 #[tokio::test]
+async fn a_session_is_found_by_its_id_also_where_a_later_call_took_that_for_its_name() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    let imposter = begin(&store, session.as_str(), "MZ2").await;
+    assert!(imposter.as_str() > session.as_str(), "it is the newer one");
+    assert_eq!(store.call(session.as_str()).await.unwrap().unwrap().start.id, session);
+}
+
+#[tokio::test]
+async fn a_long_question_holds_up_no_other_while_one_reader_is_free() {
+    let (store, _folder) = open();
+    let (free, held) = std::sync::mpsc::channel::<()>();
+    let long = store.clone();
+    let long = tokio::spawn(async move { long.ask(move |_| Ok(drop(held.recv()))).await });
+    for _ in 0..10 {
+        assert_eq!(tokio::time::timeout(Duration::from_secs(60), store.unfinished()).await.unwrap().unwrap(), []);
+    }
+    drop(free);
+    long.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn many_callers_at_once_are_all_answered_and_all_stored() {
     let (store, _folder) = open();
     let mut callers = tokio::task::JoinSet::new();
