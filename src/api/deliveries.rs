@@ -87,7 +87,8 @@ pub async fn one(State(bridge): State<Bridge>, Path(id): Path<String>) -> Result
 /// `POST /v1/deliveries/{id}/retry`: in whatever state it is.
 pub async fn retry(State(bridge): State<Bridge>, Path(id): Path<String>) -> Result<Response, Problem> {
     let id = DeliveryId::parse(&id).ok_or_else(unknown)?;
-    match send_again(&bridge, Write::Retry(id)).await? {
+    let committed = bridge.store().commit(vec![Write::Retry(id)]).await.map_err(|why| unwritable(&why))?;
+    match committed.retried {
         0 => Err(unknown()),
         sent => {
             tracing::info!(delivery = %id, "sending a delivery again, as asked");
@@ -102,14 +103,12 @@ pub async fn retry_all(State(bridge): State<Bridge>, request: Request) -> Result
         let status = turned.and_then(Turned::status).unwrap_or(StatusCode::BAD_REQUEST);
         Problem::new(status, "the body is too long, or did not come in time")
     })?;
-    let sent = send_again(&bridge, Write::RetryAll(filter_of_body(&body)?)).await?;
+    let (store, filter) = (bridge.store().clone(), filter_of_body(&body)?);
+    // On a task of its own, so that who asks and goes away leaves nothing half done.
+    let sending = bridge.tasks().spawn(async move { store.retry_all(filter).await });
+    let sent = sending.await.unwrap_or(Err(StoreError::Closed)).map_err(|why| unwritable(&why))?;
     tracing::info!(sent, "sending deliveries again, as asked");
     Ok(answered(sent))
-}
-
-async fn send_again(bridge: &Bridge, write: Write) -> Result<u64, Problem> {
-    let committed = bridge.store().commit(vec![write]).await.map_err(|why| unwritable(&why))?;
-    Ok(committed.retried)
 }
 
 fn answered(sent: u64) -> Response {

@@ -268,7 +268,7 @@ pub const KEYS: &[Key] = &[
 
     key("retention.calls", Kind::Span(HOUR, DECADE), "30 d", "How long an ended call is kept whose events were all delivered; then text, audio and deliveries are erased."),
     key("retention.attempts", Kind::Span(HOUR, DECADE), "30 d", "How long the record of a delivery's attempts is kept once it is delivered or parked."),
-    key("retention.parked", Kind::Span(HOUR, DECADE), "90 d", "How long a parked delivery is kept, from its event on; then the delivery goes, and with it what kept its call."),
+    key("retention.parked", Kind::Span(HOUR, DECADE), "90 d", "How long a delivery is kept once it is parked; then the delivery goes, and with it what kept its call."),
 
     key("disk.reserve", Kind::Bytes(0, LARGEST_RESERVE), "64 MiB", "Disk space taken ahead, as the file `reserve` in `data_dir`; given up when the disk is full, so that the events of live calls still land. `0 B`: none."),
     key("disk.min_free", Kind::Bytes(0, LARGEST_MIN_FREE), "256 MiB", "With less left on the disk of `data_dir` no new call is taken; live calls go on. `0 B`: not looked at."),

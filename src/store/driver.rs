@@ -4,14 +4,12 @@
 //! one COMMIT, so many calls share one sync; a full queue makes callers wait and never loses a write; reading never waits for
 //! writing; a disk that works again is noticed within `PROBE_EVERY`, whether or not anybody writes.
 
+mod again;
 mod retention;
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
 };
@@ -40,13 +38,13 @@ use crate::{
 const GROUP_MAX: usize = 256;
 /// The most units that wait to be written; then callers wait.
 const WRITES_MAX: usize = 4096;
-/// The most questions that wait for each reader; then callers wait.
-const READS_MAX: usize = 256;
+/// The most questions that wait for a reader; then callers wait.
+const READS_MAX: usize = 512;
 /// How often a database that failed is tried again while nobody writes.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// A check of the whole file that takes longer is told of, so that a slow start has its reason in the log.
 const SLOW_CHECK: Duration = Duration::from_secs(2);
-/// One long listing must not hold up the outbox, so there are two.
+/// One long listing must not hold up the outbox, so there are two, and whichever is free takes the next question.
 const READERS: usize = 2;
 
 type Question = Box<dyn FnOnce(&Connection) + Send>;
@@ -63,8 +61,7 @@ enum Request {
 #[derive(Clone)]
 pub struct Store {
     writer: mpsc::Sender<Request>,
-    readers: Arc<[mpsc::Sender<Question>]>,
-    turn: Arc<AtomicUsize>,
+    readers: mpsc::Sender<Question>,
     places: watch::Receiver<u64>,
     writable: watch::Receiver<bool>,
     keys: Arc<Keyring>,
@@ -93,14 +90,16 @@ impl Store {
         let place = write::last_place(&connection)?;
         let (announce, places) = watch::channel(place);
         let (writer, requests) = mpsc::channel(WRITES_MAX);
-        let readers = (0..READERS).map(|_| start_reader(path)).collect::<Result<_, _>>()?;
+        let (readers, questions) = mpsc::channel(READS_MAX);
+        let questions = Arc::new(Mutex::new(questions));
+        (0..READERS).try_for_each(|_| start_reader(path, Arc::clone(&questions)))?;
         let (tell, writable) = watch::channel(true);
         let numbers = write::Numbers::behind(place);
         let waiting = waiting()?;
         let ring = Arc::clone(&keys);
         let writer_thread = Writer { connection, requests, numbers, places: announce, writable: tell, waiting, keys: ring, fold };
         start("store-writer", move || writer_thread.run())?;
-        Ok(Self { writer, readers, turn: Arc::default(), places, writable, keys })
+        Ok(Self { writer, readers, places, writable, keys })
     }
 
     /// Stores a unit: all of it, or nothing and an error.
@@ -221,8 +220,7 @@ impl Store {
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let asked: Question = Box::new(move |connection| drop(answer.send(question(connection))));
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.readers.len();
-        self.readers[turn].send(asked).await.map_err(|_| StoreError::Closed)?;
+        self.readers.send(asked).await.map_err(|_| StoreError::Closed)?;
         Ok(answered.await.map_err(|_| StoreError::Closed)??)
     }
 }
@@ -326,17 +324,17 @@ impl Writer {
     }
 }
 
-fn start_reader(path: &Path) -> Result<mpsc::Sender<Question>, StoreError> {
+fn start_reader(path: &Path, questions: Arc<Mutex<mpsc::Receiver<Question>>>) -> Result<(), StoreError> {
     let connection = Connection::open(path)?;
     schema::prepare(&connection)?;
     connection.execute_batch("PRAGMA query_only = ON")?;
-    let (sender, mut questions) = mpsc::channel::<Question>(READS_MAX);
+    // Who waits for a question holds the lock, who answers one does not.
+    let next = move || questions.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
     start("store-reader", move || {
-        while let Some(question) = questions.blocking_recv() {
+        while let Some(question) = next() {
             question(&connection);
         }
-    })?;
-    Ok(sender)
+    })
 }
 
 fn waiting() -> Result<Runtime, StoreError> {

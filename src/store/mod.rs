@@ -133,8 +133,13 @@ pub enum Write {
     },
     /// Send it again from the schedule's start, whatever state it is in; its endpoint goes on if it was paused.
     Retry(DeliveryId),
-    /// The same for all that match; an endpoint that the filter names goes on in any case.
-    RetryAll(DeliveryFilter),
+    /// The same for each of these that is in `state`, if one is given; [`Store::retry_all`] makes them.
+    RetryThese {
+        /// Which, a session's in the order of `seq`.
+        deliveries: Vec<DeliveryId>,
+        /// What is not in it any more stays as it is.
+        state: Option<DeliveryState>,
+    },
     /// The endpoint wants nothing until [`Write::Resume`] or a retry: it stays paused over a restart.
     Pause {
         /// Its name in the settings.
@@ -227,7 +232,7 @@ pub enum Standing {
 /// What a committed unit brought about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// How many deliveries [`Write::Retry`] and [`Write::RetryAll`] set to pending.
+    /// How many deliveries [`Write::Retry`] and [`Write::RetryThese`] set to pending.
     pub retried: u64,
     /// How many rows [`Write::Trim`], [`Write::ForgetParked`] and [`Write::ForgetAttempts`] took.
     pub removed: u64,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 
 use super::{
-    DeliveryFilter, PausedEndpoint, PendingDelivery, Standing, StoreError, read, saved,
+    DeliveryState, PausedEndpoint, PendingDelivery, Standing, StoreError, read, saved,
     write::{Numbers, int, one, run},
 };
 use crate::{
@@ -38,8 +38,8 @@ pub(super) fn void_leases(connection: &Connection) -> Done {
     Ok(run(connection, sql, ()).map(drop)?)
 }
 
-/// What an attempt left a delivery at; its lease is over.
-pub(super) fn stand(connection: &Connection, delivery: DeliveryId, standing: &Standing) -> Done {
+/// What an attempt left a delivery at; its lease is over. One that is parked has no next time: there stands since when it is.
+pub(super) fn stand(connection: &Connection, delivery: DeliveryId, standing: &Standing, now_ms: u64) -> Done {
     let id = delivery.to_string();
     one(match standing {
         Standing::Delivered => run(
@@ -54,8 +54,8 @@ pub(super) fn stand(connection: &Connection, delivery: DeliveryId, standing: &St
         ),
         Standing::Parked { reason } => run(
             connection,
-            "UPDATE deliveries SET state = 'parked', lease_until_wall_ms = NULL, reason = ? WHERE id = ?",
-            params![reason, id],
+            "UPDATE deliveries SET state = 'parked', lease_until_wall_ms = NULL, next_wall_ms = ?, reason = ? WHERE id = ?",
+            params![int(now_ms), reason, id],
         ),
     })
 }
@@ -77,25 +77,18 @@ pub(super) fn resume(connection: &Connection, endpoint: &str, numbers: &mut Numb
     Ok(())
 }
 
-/// Sends one again from the schedule's start; answers how many there were.
-pub(super) fn retry(connection: &Connection, delivery: DeliveryId, numbers: &mut Numbers) -> Result<u64, StoreError> {
-    retry_these(connection, &[delivery], numbers)
-}
-
-/// The same for all that match. An endpoint that the filter names goes on even if nothing matches.
-pub(super) fn retry_all(connection: &Connection, filter: &DeliveryFilter, numbers: &mut Numbers) -> Result<u64, StoreError> {
-    if let Some(endpoint) = &filter.endpoint {
-        resume(connection, endpoint, numbers)?;
-    }
-    retry_these(connection, &read::matching(connection, filter)?, numbers)
-}
-
-fn retry_these(connection: &Connection, deliveries: &[DeliveryId], numbers: &mut Numbers) -> Result<u64, StoreError> {
-    let sql = "UPDATE deliveries SET state = 'pending', lease_until_wall_ms = NULL, attempts = 0, next_wall_ms = ?
-         WHERE id = ? RETURNING session_id, endpoint, seq";
+/// Sends these again from the schedule's start, of those in `state` if one is given; answers how many there were.
+pub(super) fn retry(
+    connection: &Connection,
+    deliveries: &[DeliveryId],
+    state: Option<DeliveryState>,
+    numbers: &mut Numbers,
+) -> Result<u64, StoreError> {
+    let sql = "UPDATE deliveries SET state = 'pending', lease_until_wall_ms = NULL, attempts = 0, next_wall_ms = ?1
+         WHERE id = ?2 AND (?3 IS NULL OR state = ?3) RETURNING session_id, endpoint, seq";
     let (mut retried, mut lanes) = (0, BTreeMap::<(String, String), i64>::new());
     for delivery in deliveries {
-        let bound = params![int(numbers.now_ms()), delivery.to_string()];
+        let bound = params![int(numbers.now_ms()), delivery.to_string(), state.map(DeliveryState::as_str)];
         for (session, endpoint, seq) in read::all(connection, sql, bound, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))? {
             retried += 1;
             let first = lanes.entry((session, endpoint)).or_insert(seq);

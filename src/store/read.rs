@@ -25,9 +25,10 @@ pub(super) fn has_stream(connection: &Connection, dialect: &str, stream_sid: &st
     connection.prepare_cached("SELECT 1 FROM streams WHERE dialect = ?1 AND stream_sid = ?2")?.exists((dialect, stream_sid))
 }
 
+/// A peer chooses its `CallSid`, so one that is another session's id does not stand before that session.
 pub(super) fn call(connection: &Connection, sid: &str) -> Answer<Option<Session>> {
     let id: Option<String> = connection
-        .prepare_cached("SELECT id FROM sessions WHERE id = ?1 OR call_sid = ?1 ORDER BY id DESC LIMIT 1")?
+        .prepare_cached("SELECT id FROM sessions WHERE id = ?1 OR call_sid = ?1 ORDER BY id = ?1 DESC, id DESC LIMIT 1")?
         .query_row([sid], |row| row.get(0))
         .optional()?;
     id.map(|id| session(connection, &id)).transpose()
@@ -165,14 +166,14 @@ fn body(connection: &Connection, keys: &Keyring, session: &SessionId, row: &Row<
 }
 
 const DELIVERY: &str = "SELECT d.id, d.session_id, s.call_sid, e.id, d.seq, e.kind, e.wall_ms, d.endpoint, d.state,
-     (SELECT coalesce(max(n), 0) FROM attempts WHERE delivery_id = d.id), d.next_wall_ms, d.reason
-     FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
+     (SELECT coalesce(max(n), 0) FROM attempts WHERE delivery_id = d.id), d.next_wall_ms, d.reason";
+const DELIVERIES: &str = "FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
      JOIN sessions s ON s.id = d.session_id";
 const MATCHING: &str = "WHERE (?1 IS NULL OR d.state = ?1) AND (?2 IS NULL OR d.endpoint = ?2)
      AND (?3 IS NULL OR s.call_sid = ?3 OR s.id = ?3) AND (?4 IS NULL OR e.wall_ms >= ?4) AND (?5 IS NULL OR e.wall_ms < ?5)";
 
 pub(super) fn deliveries(connection: &Connection, filter: &DeliveryFilter) -> Answer<Page<Delivery>> {
-    let sql = format!("{DELIVERY} {MATCHING} AND (?6 IS NULL OR d.id < ?6) ORDER BY d.id DESC LIMIT ?7");
+    let sql = format!("{DELIVERY} {DELIVERIES} {MATCHING} AND (?6 IS NULL OR d.id < ?6) ORDER BY d.id DESC LIMIT ?7");
     let (since, until) = (filter.since_wall_ms.map(int), filter.until_wall_ms.map(int));
     let limit = page_size(filter.limit) + 1;
     let bound = params![filter.state, filter.endpoint, filter.call_sid, since, until, filter.cursor, limit];
@@ -180,9 +181,9 @@ pub(super) fn deliveries(connection: &Connection, filter: &DeliveryFilter) -> An
     Ok(page(items, filter.limit, |delivery| delivery.id.to_string()))
 }
 
-/// Every delivery that a filter means, oldest first, whatever its page says.
+/// Every delivery that a filter means, each session's in the order of `seq`, whatever its page says.
 pub(super) fn matching(connection: &Connection, filter: &DeliveryFilter) -> Answer<Vec<DeliveryId>> {
-    let sql = format!("{DELIVERY} {MATCHING} ORDER BY d.place");
+    let sql = format!("SELECT d.id {DELIVERIES} {MATCHING} ORDER BY d.session_id, d.seq, d.id");
     let (since, until) = (filter.since_wall_ms.map(int), filter.until_wall_ms.map(int));
     let bound = params![filter.state, filter.endpoint, filter.call_sid, since, until];
     all(connection, &sql, bound, |row| saved::delivery(row, 0))
@@ -194,7 +195,7 @@ pub(super) fn delivery(
     id: DeliveryId,
 ) -> Answer<Option<(Delivery, Vec<StoredAttempt>)>> {
     let id = id.to_string();
-    let sql = format!("{DELIVERY} WHERE d.id = ?");
+    let sql = format!("{DELIVERY} {DELIVERIES} WHERE d.id = ?");
     let Some(delivery) = connection.prepare_cached(&sql)?.query_row([&id], delivery_row).optional()? else { return Ok(None) };
     let sql = "SELECT n, wall_ms, took_ms, status, failure, answer FROM attempts WHERE delivery_id = ? ORDER BY n";
     let attempts = all(connection, sql, [&id], |row| {
@@ -245,10 +246,11 @@ pub(super) fn outgoing(connection: &Connection, keys: &Keyring, id: DeliveryId) 
 }
 
 pub(super) fn backlogs(connection: &Connection) -> Answer<Vec<Backlog>> {
-    let sql =
-        "SELECT d.endpoint, sum(d.state <> 'parked'), sum(d.state = 'parked'), min(iif(d.state <> 'parked', e.wall_ms, NULL))
-         FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
-         WHERE d.state IN ('pending', 'leased', 'parked') GROUP BY d.endpoint ORDER BY d.endpoint";
+    // Each half has an index of its own; together they would read every delivery that ever was.
+    let sql = "SELECT endpoint, sum(waits), sum(NOT waits), min(wall_ms) FROM (
+         SELECT d.endpoint, 1 AS waits, e.wall_ms FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
+         WHERE d.state IN ('pending', 'leased') UNION ALL SELECT endpoint, 0, NULL FROM deliveries WHERE state = 'parked')
+         GROUP BY endpoint ORDER BY endpoint";
     all(connection, sql, (), |row| {
         let oldest: Option<i64> = row.get(3)?;
         Ok(Backlog {

@@ -34,11 +34,10 @@ pub(super) fn calls(connection: &Connection, before_wall_ms: u64, limit: u32) ->
     })
 }
 
-/// At most `limit` parked deliveries of events made before, of sessions that have ended.
+/// At most `limit` deliveries that were parked before, of sessions that have ended.
 pub(super) fn parked(connection: &Connection, before_wall_ms: u64, limit: u32) -> Answer<Vec<DeliveryId>> {
-    let sql = "SELECT d.id FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
-         JOIN sessions s ON s.id = d.session_id
-         WHERE d.state = 'parked' AND e.wall_ms < ? AND s.ended_wall_ms IS NOT NULL LIMIT ?";
+    let sql = "SELECT d.id FROM deliveries d JOIN sessions s ON s.id = d.session_id
+         WHERE d.state = 'parked' AND d.next_wall_ms < ? AND s.ended_wall_ms IS NOT NULL LIMIT ?";
     all(connection, sql, params![int(before_wall_ms), limit], |row| saved::delivery(row, 0))
 }
 

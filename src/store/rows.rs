@@ -214,7 +214,7 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// POSTs made, over all rounds.
     pub attempts: u32,
-    /// Not tried before this; milliseconds since 1970-01-01 UTC.
+    /// Not tried before this, and of a parked one since when it is; milliseconds since 1970-01-01 UTC.
     pub next_wall_ms: u64,
     /// Why the last attempt failed, or why it is parked.
     pub reason: Option<String>,

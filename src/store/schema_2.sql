@@ -37,7 +37,7 @@ CREATE TABLE deliveries_2 (
     place      INTEGER NOT NULL,               -- order in which the outbox takes notice; a retry by hand gets a new one
     state      TEXT NOT NULL CHECK (state IN ('pending', 'leased', 'delivered', 'parked')),
     attempts   INTEGER NOT NULL DEFAULT 0,     -- steps of the schedule used up
-    next_wall_ms INTEGER NOT NULL,             -- not before
+    next_wall_ms INTEGER NOT NULL,             -- not before; of a parked one: since when it is
     lease_until_wall_ms INTEGER,               -- while leased: after this the attempt counts as never made
     reason     TEXT,                           -- of the last failure, or why it is parked; our own words only
     FOREIGN KEY (session_id, seq) REFERENCES events (session_id, seq) ON DELETE CASCADE,

@@ -138,14 +138,18 @@ fn apply(connection: &Connection, keys: &Keyring, write: &Write, numbers: &mut N
         )),
         Write::Context { session, context } => keep_context(connection, keys, session, &context.to_string()),
         Write::Ended { session, end } => end_session(connection, session, end),
-        Write::Verdict { delivery, attempt, standing } => settle(connection, keys, *delivery, attempt, standing),
-        Write::Park { delivery, reason } => queue::stand(connection, *delivery, &Standing::Parked { reason: reason.clone() }),
+        Write::Verdict { delivery, attempt, standing } => {
+            settle(connection, keys, *delivery, (attempt, standing), numbers.now_ms())
+        }
+        Write::Park { delivery, reason } => {
+            queue::stand(connection, *delivery, &Standing::Parked { reason: reason.clone() }, numbers.now_ms())
+        }
         Write::Retry(delivery) => {
-            committed.retried += queue::retry(connection, *delivery, numbers)?;
+            committed.retried += queue::retry(connection, &[*delivery], None, numbers)?;
             Ok(())
         }
-        Write::RetryAll(filter) => {
-            committed.retried += queue::retry_all(connection, filter, numbers)?;
+        Write::RetryThese { deliveries, state } => {
+            committed.retried += queue::retry(connection, deliveries, *state, numbers)?;
             Ok(())
         }
         Write::Lease { deliveries, until_wall_ms } => queue::lease(connection, deliveries, *until_wall_ms),
@@ -249,7 +253,13 @@ fn add_segment(
     .map(drop)
 }
 
-fn settle(connection: &Connection, keys: &Keyring, delivery: DeliveryId, attempt: &Attempt, standing: &Standing) -> Done {
+fn settle(
+    connection: &Connection,
+    keys: &Keyring,
+    delivery: DeliveryId,
+    (attempt, standing): (&Attempt, &Standing),
+    now_ms: u64,
+) -> Done {
     let id = delivery.to_string();
     let of =
         "SELECT session_id, 1 + (SELECT coalesce(max(n), 0) FROM attempts WHERE delivery_id = ?1) FROM deliveries WHERE id = ?1";
@@ -269,7 +279,7 @@ fn settle(connection: &Connection, keys: &Keyring, delivery: DeliveryId, attempt
         params![id, n, int(attempt.wall_ms), took_ms, status, failure, answer],
     )
     .map_err(misfit)?;
-    queue::stand(connection, delivery, standing)
+    queue::stand(connection, delivery, standing, now_ms)
 }
 
 /// The last place that was given out before this process began.

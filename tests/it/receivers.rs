@@ -13,7 +13,7 @@ use std::{
 use futures_util::future::join_all;
 use pulse_bridge::{
     clock,
-    store::{DeliveryFilter, DeliveryState, Write},
+    store::{DeliveryFilter, DeliveryState},
 };
 use serde_json::Value;
 use tokio::{
@@ -185,7 +185,7 @@ async fn of_ill(stage: &Stage) -> Vec<(DeliveryState, Option<String>)> {
 async fn retry(stage: &Stage) {
     for state in ["leased", "pending", "parked"] {
         let filter = DeliveryFilter { endpoint: Some("ill".into()), state: Some(state.into()), ..DeliveryFilter::default() };
-        stage.bridge.store.commit(vec![Write::RetryAll(filter)]).await.unwrap();
+        stage.bridge.store.retry_all(filter).await.unwrap();
     }
 }
 

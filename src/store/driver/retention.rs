@@ -13,7 +13,7 @@ impl Store {
         self.ask(move |connection| retention::calls(connection, before_wall_ms, limit)).await
     }
 
-    /// At most `limit` parked deliveries of ended sessions whose events were made before this.
+    /// At most `limit` deliveries of ended sessions that were parked before this.
     pub async fn old_parked(&self, before_wall_ms: u64, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {
         self.ask(move |connection| retention::parked(connection, before_wall_ms, limit)).await
     }

@@ -207,23 +207,25 @@ async fn verdicts_are_history_and_a_retry_comes_back_at_a_new_place() {
 }
 
 #[tokio::test]
-async fn many_are_retried_by_what_they_have_in_common() {
+async fn a_session_is_found_by_its_id_also_where_a_later_call_took_that_for_its_name() {
     let (store, _folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
-    store.commit(vec![gap_event(&session, 1, &["crm", "audit"]), gap_event(&session, 2, &["crm"])]).await.unwrap();
-    for delivery in pending(&store, &["crm", "audit"]).await {
-        let parked = Standing::Parked { reason: "timeout".into() };
-        store.commit(vec![verdict(delivery, Err(Failure::Timeout), parked)]).await.unwrap();
+    let imposter = begin(&store, session.as_str(), "MZ2").await;
+    assert!(imposter.as_str() > session.as_str(), "it is the newer one");
+    assert_eq!(store.call(session.as_str()).await.unwrap().unwrap().start.id, session);
+}
+
+#[tokio::test]
+async fn a_long_question_holds_up_no_other_while_one_reader_is_free() {
+    let (store, _folder) = open();
+    let (free, held) = std::sync::mpsc::channel::<()>();
+    let long = store.clone();
+    let long = tokio::spawn(async move { long.ask(move |_| Ok(drop(held.recv()))).await });
+    for _ in 0..10 {
+        assert_eq!(tokio::time::timeout(Duration::from_secs(60), store.unfinished()).await.unwrap().unwrap(), []);
     }
-    let filter = DeliveryFilter { state: Some("parked".into()), endpoint: Some("crm".into()), ..DeliveryFilter::default() };
-    let listed = store.deliveries(filter.clone()).await.unwrap();
-    assert_eq!(listed.items.iter().map(|delivery| delivery.seq).collect::<Vec<_>>(), [2, 1]);
-    assert_eq!(store.commit(vec![Write::RetryAll(filter)]).await.unwrap().retried, 2);
-    let others = DeliveryFilter { call_sid: Some("CA1".into()), since_wall_ms: Some(6), ..DeliveryFilter::default() };
-    assert!(store.deliveries(others).await.unwrap().items.is_empty());
-    let backlogs = store.backlogs().await.unwrap();
-    assert_eq!((backlogs[0].endpoint.as_str(), backlogs[0].pending, backlogs[0].parked), ("audit", 0, 1));
-    assert_eq!((backlogs[1].pending, backlogs[1].oldest_wall_ms), (2, Some(5)));
+    drop(free);
+    long.await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -256,6 +258,7 @@ async fn the_file_is_synced_at_each_commit_and_for_its_owner_alone() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+mod again;
 mod at_rest;
 mod clear;
 mod failing;

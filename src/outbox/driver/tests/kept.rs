@@ -135,7 +135,7 @@ async fn a_paused_endpoint_stays_so_over_a_restart_and_queues_until_a_retry_by_h
     assert_eq!(store.backlogs().await.unwrap()[0].pending, 3);
     // A filter that matches nothing but names the endpoint is enough.
     let filter = DeliveryFilter { endpoint: Some("crm".into()), state: Some("parked".into()), ..DeliveryFilter::default() };
-    assert_eq!(store.commit(vec![Write::RetryAll(filter)]).await.unwrap().retried, 0);
+    assert_eq!(store.retry_all(filter).await.unwrap(), 0);
     for seq in 1..=3 {
         let post = receiver.next().await;
         assert!(String::from_utf8_lossy(&post.body).contains(&format!("\"seq\":{seq},")));
@@ -159,12 +159,9 @@ async fn any_retry_resumes_the_endpoints_that_it_touches_and_no_other() {
     assert_eq!(paused().await, ["audit", "third"]);
     store.commit(vec![Write::Resume(name("third"))]).await.unwrap();
     assert_eq!(paused().await, ["audit"]);
-    store
-        .commit(vec![Write::RetryAll(DeliveryFilter { state: Some("parked".into()), ..DeliveryFilter::default() })])
-        .await
-        .unwrap();
+    store.retry_all(DeliveryFilter { state: Some("parked".into()), ..DeliveryFilter::default() }).await.unwrap();
     assert_eq!(paused().await, ["audit"]);
-    store.commit(vec![Write::RetryAll(DeliveryFilter::default())]).await.unwrap();
+    store.retry_all(DeliveryFilter::default()).await.unwrap();
     assert!(paused().await.is_empty());
 }
 
