@@ -289,11 +289,14 @@ impl Call {
         self.proceed(now);
     }
 
-    /// The stored segments, merged, in answer to [`Output::Conclude`]; `wall_ms` is the time now, in milliseconds since 1970.
-    pub fn handle_transcript(&mut self, transcript: Vec<Line>, wall_ms: u64, transcript_url: String) {
+    /// The stored segments, merged, in answer to [`Output::Conclude`], and whether all that is stored could be read; `wall_ms` is the time
+    /// now, in milliseconds since 1970.
+    pub fn handle_transcript(&mut self, (transcript, are_all): (Vec<Line>, bool), wall_ms: u64, transcript_url: String) {
         let Phase::Concluding { reason } = self.phase else { return };
         let sums = self.tracks.sums(|track| self.facts.role(track).clone());
-        let end = announce::call_completed(reason, sums, self.next_seq, wall_ms, transcript, transcript_url);
+        let mut end = announce::call_completed(reason, sums, self.next_seq, wall_ms, transcript, transcript_url);
+        // A transcript without finals that were told is not complete, whatever became of the audio.
+        end.complete &= are_all;
         let ends = Some(Ending { reason, duration_ms: end.duration_ms, complete: end.complete });
         self.phase = Phase::Ended;
         self.store(Unit { ends, ..Unit::event(Data::CallCompleted(Box::new(end))) });

@@ -274,7 +274,7 @@ impl Desk {
                 Output::Covered(key, mark) => self.marks.push((key, mark)),
                 Output::Show(_) => {}
                 Output::Note(note) => self.notes.push(note),
-                Output::Conclude => self.call.handle_transcript(Vec::new(), 0, String::new()),
+                Output::Conclude => self.call.handle_transcript((Vec::new(), true), 0, String::new()),
             }
         }
     }

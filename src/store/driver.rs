@@ -175,8 +175,8 @@ impl Store {
         self.ask(move |connection| read::segments(connection, &keys, &session)).await
     }
 
-    /// The same without those that cannot be opened; the log says that there are some.
-    pub async fn segments_that_open(&self, session: &SessionId) -> Result<Vec<StoredSegment>, StoreError> {
+    /// The same without those that cannot be opened, and whether every final and gap of it can be; the log says how many cannot.
+    pub async fn segments_that_open(&self, session: &SessionId) -> Result<(Vec<StoredSegment>, bool), StoreError> {
         let (keys, session) = (Arc::clone(&self.keys), session.clone());
         self.ask(move |connection| read::segments_that_open(connection, &keys, &session)).await
     }

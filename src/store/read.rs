@@ -75,7 +75,7 @@ fn live_session(connection: &Connection, keys: &Keyring, id: &str) -> Answer<Liv
         streams: all(connection, streams, [id], |row| Ok((row.get(0)?, saved::named(row, 1)?, saved::uint(row, 2)?)))?,
         ends: ends(connection, id)?,
         next_seq: last.unsigned_abs() + 1,
-        segments: segments_that_open(connection, keys, &named)?,
+        segments: segments_that_open(connection, keys, &named)?.0,
         gaps: gaps(connection, keys, &named)?,
         placeholders: placeholders(connection, keys, &named)?,
     })
@@ -118,8 +118,19 @@ pub(super) fn segments(connection: &Connection, keys: &Keyring, session: &Sessio
     all(connection, SEGMENTS, [session.as_str()], |row| segment(connection, keys, session, row))
 }
 
-pub(super) fn segments_that_open(connection: &Connection, keys: &Keyring, session: &SessionId) -> Answer<Vec<StoredSegment>> {
-    those_that_open(connection, SEGMENTS, session, |row| segment(connection, keys, session, row))
+/// The segments that open, and whether nothing is missing: no other segment, and no gap that cannot be read.
+pub(super) fn segments_that_open(
+    connection: &Connection,
+    keys: &Keyring,
+    session: &SessionId,
+) -> Answer<(Vec<StoredSegment>, bool)> {
+    let segments = those_that_open(connection, SEGMENTS, session, |row| segment(connection, keys, session, row))?;
+    let gaps = gaps(connection, keys, session)?;
+    let sql = "SELECT (SELECT count(*) FROM segments WHERE session_id = ?1)
+         + (SELECT count(*) FROM events WHERE session_id = ?1 AND kind = 'transcript.gap')";
+    let stored: i64 = connection.prepare_cached(sql)?.query_row([session.as_str()], |row| row.get(0))?;
+    let are_all = stored.unsigned_abs() == (segments.len() + gaps.len()) as u64;
+    Ok((segments, are_all))
 }
 
 fn segment(connection: &Connection, keys: &Keyring, session: &SessionId, row: &Row<'_>) -> Answer<StoredSegment> {

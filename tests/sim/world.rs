@@ -238,7 +238,7 @@ impl<'a> World<'a> {
             Output::Show(_) | Output::Note(_) => {}
             Output::Conclude => {
                 let lines = std::mem::take(&mut self.lines);
-                self.call.handle_transcript(lines, 0, String::new());
+                self.call.handle_transcript((lines, true), 0, String::new());
             }
         }
     }

@@ -89,9 +89,9 @@ impl Session {
     pub(super) async fn conclude(&mut self, call: &mut Call) {
         let session = call.facts().session.clone();
         let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
-        let segments = loop {
+        let (segments, are_all) = loop {
             match self.desk.store.segments_that_open(&session).await {
-                Ok(segments) => break segments,
+                Ok(found) => break found,
                 Err(why) => {
                     tracing::error!(%why, "failed to read the segments of an ending call; trying again");
                     tokio::time::sleep(backoff.fail(clock::chance())).await;
@@ -99,6 +99,6 @@ impl Session {
             }
         };
         let lines = segments.into_iter().map(|segment| segment.line).collect();
-        call.handle_transcript(lines, clock::wall_ms(), self.desk.transcript_url.clone());
+        call.handle_transcript((lines, are_all), clock::wall_ms(), self.desk.transcript_url.clone());
     }
 }

@@ -24,6 +24,25 @@ fn a_call_whose_last_stream_had_ended_before_the_kill_ends_as_that_did_and_is_co
 }
 
 #[test]
+fn a_call_of_which_something_stored_cannot_be_read_is_not_complete() {
+    let now = crate::clock::now();
+    let resumed = Resumed { ended: Some(EndReason::Stop), ..resumed(vec![track(IN, heard(2_000))], Vec::new()) };
+    let mut call = Call::resumed(facts(), gate(), resumed, now);
+    let mut ends = None;
+    while let Some(output) = call.poll_output() {
+        match output {
+            Output::Conclude => call.handle_transcript((Vec::new(), false), 0, String::new()),
+            Output::Store(unit) => {
+                ends = unit.ends;
+                call.handle_stored(now);
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(ends.map(|end| (end.reason, end.complete)), Some((EndReason::Stop, false)));
+}
+
+#[test]
 fn what_is_known_to_be_lost_of_a_stream_that_had_ended_makes_the_call_incomplete() {
     let track = ResumedTrack { lost_ms: vec![(2_000, 2_600)], ..track(IN, heard(2_600)) };
     let desk = begin(Resumed { ended: Some(EndReason::Stop), ..resumed(vec![track], Vec::new()) });
