@@ -110,6 +110,15 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// How many sockets there is room for; says so if that is fewer than the calls need.
+fn room(max_calls: usize) -> Room {
+    let room = Room::of_this_process(max_calls);
+    if let Some(warning) = room.warning(max_calls) {
+        tracing::warn!("{warning}");
+    }
+    room
+}
+
 /// Starts a bridge on a bound listener.
 ///
 /// # Errors
@@ -165,10 +174,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let outbox = Outbox { store: store.clone(), endpoints, poster, observer, flow_observer };
     services.spawn(outbox.run(passing_in, signals.stopping.clone()));
     let drain = config.drain.deadline;
-    let room = Room::of_this_process(config.ingest.max_calls);
-    if let Some(warning) = room.warning(config.ingest.max_calls) {
-        tracing::warn!("{warning}");
-    }
+    let room = room(config.ingest.max_calls);
     metrics.expect_reasons(&refusals::all());
     let entrance = Entrance::new(room, Arc::clone(&metrics));
     let bridge = api::Bridge::new(api::Parts {

@@ -216,19 +216,6 @@ async fn a_session_is_found_by_its_id_also_where_a_later_call_took_that_for_its_
 }
 
 #[tokio::test]
-async fn a_long_question_holds_up_no_other_while_one_reader_is_free() {
-    let (store, _folder) = open();
-    let (free, held) = std::sync::mpsc::channel::<()>();
-    let long = store.clone();
-    let long = tokio::spawn(async move { long.ask(move |_| Ok(held.recv().is_err())).await });
-    for _ in 0..10 {
-        assert_eq!(tokio::time::timeout(Duration::from_secs(60), store.unfinished()).await.unwrap().unwrap(), []);
-    }
-    drop(free);
-    assert_eq!(long.await.unwrap(), Ok(true));
-}
-
-#[tokio::test]
 async fn many_callers_at_once_are_all_answered_and_all_stored() {
     let (store, _folder) = open();
     let mut callers = tokio::task::JoinSet::new();

@@ -19,3 +19,16 @@ async fn the_end_of_a_stream_is_read_back() {
     assert_eq!(only_live(&store).await.ends, [StreamEnd { stream: 0, at_ms: 12_340, reason: EndReason::Shutdown }]);
     assert_eq!(store.commit(vec![ended(1, EndReason::Stop)]).await, Err(StoreError::Misfit));
 }
+
+#[tokio::test]
+async fn a_long_question_holds_up_no_other_while_one_reader_is_free() {
+    let (store, _folder) = open();
+    let (free, held) = std::sync::mpsc::channel::<()>();
+    let long = store.clone();
+    let long = tokio::spawn(async move { long.ask(move |_| Ok(held.recv().is_err())).await });
+    for _ in 0..10 {
+        assert_eq!(tokio::time::timeout(Duration::from_mins(1), store.unfinished()).await.unwrap().unwrap(), []);
+    }
+    drop(free);
+    assert_eq!(long.await.unwrap(), Ok(true));
+}
