@@ -220,7 +220,7 @@ fn read_bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*size)
 }
 
-/// The shortest way to write a size that [`read_bytes`] reads back to the same.
+/// The shortest way to write a size that `read_bytes` reads back to the same.
 #[must_use]
 pub fn show_bytes(bytes: u64) -> String {
     let fits = SIZES.iter().find(|(_, size)| bytes >= *size && bytes.is_multiple_of(*size));
