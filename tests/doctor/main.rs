@@ -98,6 +98,11 @@ fn what_works_is_told_with_every_setting_and_exits_0() {
       redaction.hold                      6 s                                     default
       redaction.partials                  false                                   default
       redaction.menu_digits               false                                   default
+      retention.calls                     30 d                                    default
+      retention.attempts                  30 d                                    default
+      retention.parked                    90 d                                    default
+      disk.reserve                        64 MiB                                  default
+      disk.min_free                       256 MiB                                 default
       drain.deadline                      600 s                                   default
     ");
     let ping = received.blocking_recv().unwrap();
