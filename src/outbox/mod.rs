@@ -29,8 +29,8 @@ use crate::{
     webhook::DeliveryId,
 };
 
-/// The most attempts under way to one endpoint: enough for 1,000 events a second at 15 ms each, few enough for a small receiver.
-pub const AT_ONCE: usize = 16;
+/// The most attempts under way to one endpoint: enough for 1,000 events a second at 60 ms each, few enough for a small receiver.
+pub const AT_ONCE: usize = 64;
 /// The most deliveries of one endpoint in memory (about 200 bytes each); the rest waits in the store.
 pub const HELD_MAX: usize = 20_000;
 /// How long nothing begins after the store refused a lease or a verdict: a delivery may have arrived and is sent again, but not in a rush.

@@ -50,16 +50,17 @@ fn a_parked_head_lets_its_lane_go_on() {
 }
 
 #[test]
-fn an_endpoint_has_sixteen_at_once_and_a_slow_one_slows_no_other() {
+fn an_endpoint_has_so_many_at_once_and_a_slow_one_slows_no_other() {
     let mut world = World::new(&[("slow", true), ("fast", true)]);
-    for id in 0..40 {
+    let bound = AT_ONCE as u64;
+    for id in 0..bound + 24 {
         world.pending("slow", id, &format!("s{id}"), 1);
     }
-    assert_eq!(world.begun(), (0..16).collect::<Vec<_>>());
-    world.pending("fast", 100, "s1", 1);
-    assert_eq!(world.begun(), [100]);
+    assert_eq!(world.begun(), (0..bound).collect::<Vec<_>>());
+    world.pending("fast", 1_000, "s1", 1);
+    assert_eq!(world.begun(), [1_000]);
     world.settle(3, Next::Delivered);
-    assert_eq!(world.begun(), [16]);
+    assert_eq!(world.begun(), [bound]);
 }
 
 #[test]
