@@ -26,8 +26,6 @@ use crate::{
     webhook::DeliveryId,
 };
 
-/// The words for where a delivery stands.
-pub const STATES: [&str; 4] = ["pending", "leased", "delivered", "parked"];
 /// What may be filtered by, in lists and for sending again.
 const FIELDS: [&str; 5] = ["state", "endpoint", "call_sid", "since", "until"];
 
@@ -169,8 +167,10 @@ fn filter_of_body(body: &[u8]) -> Result<DeliveryFilter, Problem> {
 fn set(filter: &mut DeliveryFilter, field: &str, value: &str) -> Result<(), Problem> {
     let refused = |why: &str| Err(Problem::bad_request(why));
     match field {
-        "state" if STATES.contains(&value) => filter.state = Some(value.to_owned()),
-        "state" => return refused("state is pending, leased, delivered or parked"),
+        "state" => match DeliveryState::of(value) {
+            None => return refused("state is pending, leased, delivered or parked"),
+            known => filter.state = known,
+        },
         "endpoint" if !value.is_empty() => filter.endpoint = Some(value.to_owned()),
         "endpoint" => return refused("endpoint is the name of one; leave it out for all"),
         "call_sid" if !value.is_empty() => filter.call_sid = Some(value.to_owned()),
@@ -231,7 +231,7 @@ mod tests {
         let body = br#"{"state":"parked","endpoint":"crm","call_sid":"CA1","since":"1970-01-01T00:00:01.5Z","until":"1970-01-01T01:00:02+01:00"}"#;
         let filter = filter_of_body(body).unwrap();
         assert_eq!(
-            (filter.state.as_deref(), filter.endpoint.as_deref(), filter.call_sid.as_deref()),
+            (filter.state.map(DeliveryState::as_str), filter.endpoint.as_deref(), filter.call_sid.as_deref()),
             (Some("parked"), Some("crm"), Some("CA1"))
         );
         assert_eq!((filter.since_wall_ms, filter.until_wall_ms), (Some(1_500), Some(2_000)));
@@ -262,7 +262,10 @@ mod tests {
     #[test]
     fn a_query_adds_a_page_and_each_field_stands_once() {
         let filter = filter_of_query("state=leased&limit=7&endpoint=a%20b").unwrap();
-        assert_eq!((filter.state.as_deref(), filter.limit, filter.endpoint.as_deref()), (Some("leased"), 7, Some("a b")));
+        assert_eq!(
+            (filter.state.map(DeliveryState::as_str), filter.limit, filter.endpoint.as_deref()),
+            (Some("leased"), 7, Some("a b"))
+        );
         filter_of_query("").unwrap();
         for (query, expected) in [
             ("limit=0", "from 1 up"),

@@ -2,12 +2,13 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 use secrecy::SecretString;
 
 use crate::{
     receive,
     replay::{self, Pace},
+    store::DeliveryState,
 };
 
 /// Where settings come from.
@@ -270,7 +271,7 @@ pub enum DeliveriesAction {
 pub struct DeliveriesList {
     /// Only those that stand so
     #[arg(long, value_name = "STATE")]
-    pub state: Option<DeliveryWord>,
+    pub state: Option<DeliveryState>,
     /// Only those to this endpoint
     #[arg(long, value_name = "NAME")]
     pub endpoint: Option<String>,
@@ -291,29 +292,20 @@ impl Default for DeliveriesList {
     }
 }
 
-/// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DeliveryWord {
-    /// Waits for its next attempt.
-    Pending,
-    /// An attempt is under way.
-    Leased,
-    /// Answered with 2xx.
-    Delivered,
-    /// Given up until somebody asks for it again.
-    Parked,
-}
+/// The API's words.
+impl ValueEnum for DeliveryState {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
 
-impl DeliveryWord {
-    /// The API's word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Leased => "leased",
-            Self::Delivered => "delivered",
-            Self::Parked => "parked",
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Pending => "Waits for its next attempt",
+            Self::Leased => "An attempt is under way",
+            Self::Delivered => "Answered with 2xx",
+            Self::Parked => "Given up until somebody asks for it again",
+        };
+        Some(PossibleValue::new(self.as_str()).help(help))
     }
 }
 

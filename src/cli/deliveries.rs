@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::{
-    Deliveries, DeliveriesAction, DeliveriesList, DeliveryWord, Failure,
+    Deliveries, DeliveriesAction, DeliveriesList, Failure,
     asking::Asking,
     table::{safe, table},
 };
-use crate::{tools::print, webhook::DeliveryId};
+use crate::{store::DeliveryState, tools::print, webhook::DeliveryId};
 
 /// The most that one question asks for: the API's own bound.
 const PAGE: u32 = 500;
@@ -78,7 +78,7 @@ async fn list(bridge: &Asking, wanted: &DeliveriesList) -> Result<Value, Failure
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("limit", &left.min(PAGE).to_string());
         let filters = [
-            ("state", wanted.state.map(DeliveryWord::as_str)),
+            ("state", wanted.state.map(DeliveryState::as_str)),
             ("endpoint", wanted.endpoint.as_deref()),
             ("call_sid", wanted.call_sid.as_deref()),
             ("cursor", cursor.as_deref()),

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, types::Type};
 
 use super::{
-    Backlog, CallFilter, Delivery, DeliveryFilter, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, Session, StoreError,
-    StoredAttempt, StoredEvent, StoredSegment, StoredTrack, StreamEnd, saved,
+    Backlog, CallFilter, Delivery, DeliveryFilter, DeliveryState, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, Session,
+    StoreError, StoredAttempt, StoredEvent, StoredSegment, StoredTrack, StreamEnd, saved,
     sealed::{self, Keyring, Place},
     write::int,
 };
@@ -187,7 +187,8 @@ pub(super) fn deliveries(connection: &Connection, filter: &DeliveryFilter) -> An
     let sql = format!("{DELIVERY} {DELIVERIES} {MATCHING} AND (?6 IS NULL OR d.id < ?6) ORDER BY d.id DESC LIMIT ?7");
     let (since, until) = (filter.since_wall_ms.map(int), filter.until_wall_ms.map(int));
     let limit = page_size(filter.limit) + 1;
-    let bound = params![filter.state, filter.endpoint, filter.call_sid, since, until, filter.cursor, limit];
+    let bound =
+        params![filter.state.map(DeliveryState::as_str), filter.endpoint, filter.call_sid, since, until, filter.cursor, limit];
     let items = all(connection, &sql, bound, delivery_row)?;
     Ok(page(items, filter.limit, |delivery| delivery.id.to_string()))
 }
@@ -196,7 +197,7 @@ pub(super) fn deliveries(connection: &Connection, filter: &DeliveryFilter) -> An
 pub(super) fn matching(connection: &Connection, filter: &DeliveryFilter) -> Answer<Vec<DeliveryId>> {
     let sql = format!("SELECT d.id {DELIVERIES} {MATCHING} ORDER BY d.session_id, d.seq, d.id");
     let (since, until) = (filter.since_wall_ms.map(int), filter.until_wall_ms.map(int));
-    let bound = params![filter.state, filter.endpoint, filter.call_sid, since, until];
+    let bound = params![filter.state.map(DeliveryState::as_str), filter.endpoint, filter.call_sid, since, until];
     all(connection, &sql, bound, |row| saved::delivery(row, 0))
 }
 

@@ -161,8 +161,8 @@ impl PartialEq<&str> for DeliveryState {
 /// Which deliveries to list or retry.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryFilter {
-    /// The word of a [`DeliveryState`].
-    pub state: Option<String>,
+    /// That stand so.
+    pub state: Option<DeliveryState>,
     /// To this endpoint.
     pub endpoint: Option<String>,
     /// Of this call or session.

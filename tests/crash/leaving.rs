@@ -3,28 +3,12 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, path::Path, time::Duration};
 
-use pulse_bridge::clock;
-use rusqlite::Connection;
 use serde_json::Value;
-use ulid::Ulid;
 
-use crate::{child::PATIENCE, http, receiver::Receiver};
+use crate::{aged, child::PATIENCE, http, receiver::Receiver};
 
-/// A day more than calls are kept unless set otherwise.
-const LONG_AGO_MS: u64 = 31 * 86_400_000;
 /// How often the bridge is asked for what it does by itself.
 const ASK_EVERY: Duration = Duration::from_millis(50);
-/// Each table that names a session, by the column.
-const NAMED: [(&str, &str); 7] = [
-    ("sessions", "id"),
-    ("streams", "session_id"),
-    ("tracks", "session_id"),
-    ("events", "session_id"),
-    ("segments", "session_id"),
-    ("deliveries", "session_id"),
-    ("data_keys", "session_id"),
-];
-
 /// How far the going of a call was when the bridge ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Going {
@@ -67,19 +51,10 @@ impl Leaving {
         http::ask("DELETE", &address.to_string(), &self.path()).await.map(|(status, _)| status)
     }
 
-    /// Makes the call of a closed database as old as if it had been stored [`LONG_AGO_MS`] before.
+    /// Makes the call of a closed database older than calls are kept, and leaves it audio.
     pub(crate) fn make_old(&mut self, data: &Path) {
-        let old = format!("ses_{}", Ulid::from_parts(clock::wall_ms() - LONG_AGO_MS, clock::ulid().random()));
-        let connection = Connection::open(data.join("bridge.sqlite")).unwrap();
-        connection.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA secure_delete = ON").unwrap();
-        for (table, column) in NAMED {
-            let rename = format!("UPDATE {table} SET {column} = ?1 WHERE {column} = ?2");
-            connection.execute(&rename, [&old, &self.session]).unwrap();
-        }
-        let shift = format!("UPDATE sessions SET ended_wall_ms = ended_wall_ms - {LONG_AGO_MS} WHERE id = ?");
-        assert_eq!(connection.execute(&shift, [&old]), Ok(1));
-        leave_audio(data, &old);
-        self.session = old;
+        self.session = aged::make_old(&data.join("bridge.sqlite"), &self.session);
+        leave_audio(data, &self.session);
     }
 
     /// Asks the bridge that was started again; behind this the call is gone, if it was not before.

@@ -5,6 +5,7 @@
 //! logs every POST, and phones that speak at a phone's pace and do not come back when they are cut off. Everything is looked at from
 //! outside only. `docs/crashes.md` says how to run the long form and how to repeat a run by its seed.
 
+mod aged;
 mod bridge;
 mod cell;
 mod chance;

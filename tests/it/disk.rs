@@ -83,11 +83,7 @@ async fn a_nearly_full_disk_refuses_new_calls_and_live_ones_finish() {
     assert!(metrics.text().contains(r#"pulse_bridge_streams_refused_total{reason="disk_nearly_full"} 1"#));
     live.speak(&audio, half..frames(&audio)).await;
     live.end().await;
-    let mut events = vec![];
-    while events.last().is_none_or(|event: &Value| event["type"] != "call.completed") {
-        events.push(stage.next_event().await);
-    }
-    assert_whole(&events);
+    assert_whole(&stage.rest_of_events().await);
 
     drop(ballast);
     until_ready_is(&stage, true).await;
@@ -141,11 +137,7 @@ async fn a_full_disk_gets_the_reserve_so_that_a_live_call_is_stored_whole() {
     let ballast = Ballast::filling(&disk.0);
     live.speak(&audio, half..frames(&audio)).await;
     live.end().await;
-    let mut events = vec![];
-    while events.last().is_none_or(|event: &Value| event["type"] != "call.completed") {
-        events.push(stage.next_event().await);
-    }
-    assert_whole(&events);
+    assert_whole(&stage.rest_of_events().await);
     assert!(!data_dir.join("reserve").exists(), "it was needed");
     assert!(until_ready_is(&stage, false).await["disk"]["reason"].as_str().unwrap().contains("gave up its reserve"));
 

@@ -3,6 +3,8 @@
 //! One binary, so that it is linked once. Tests wait for events, never for time.
 
 mod add_ons;
+#[path = "../crash/aged.rs"]
+mod aged;
 mod api;
 mod asr;
 mod at_rest;

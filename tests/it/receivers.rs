@@ -183,8 +183,8 @@ async fn of_ill(stage: &Stage) -> Vec<(DeliveryState, Option<String>)> {
 
 /// Sends again what waits, as somebody would who knows that the receiver is back.
 async fn retry(stage: &Stage) {
-    for state in ["leased", "pending", "parked"] {
-        let filter = DeliveryFilter { endpoint: Some("ill".into()), state: Some(state.into()), ..DeliveryFilter::default() };
+    for state in [DeliveryState::Leased, DeliveryState::Pending, DeliveryState::Parked] {
+        let filter = DeliveryFilter { endpoint: Some("ill".into()), state: Some(state), ..DeliveryFilter::default() };
         stage.bridge.store.retry_all(filter).await.unwrap();
     }
 }

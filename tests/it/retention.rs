@@ -1,27 +1,13 @@
 //! What is old goes at the start, by itself.
 
 use pulse_bridge::{clock, store::Store};
-use rusqlite::Connection;
-use ulid::Ulid;
 
 use crate::{
+    aged::make_old,
     http::ask_at,
     phone::Phone,
     stage::{PATIENCE, Stage, until},
 };
-
-/// A day more than calls are kept unless set otherwise.
-const LONG_AGO_MS: u64 = 31 * 86_400_000;
-/// Each table that names a session, by the column.
-const NAMED: [(&str, &str); 7] = [
-    ("sessions", "id"),
-    ("streams", "session_id"),
-    ("tracks", "session_id"),
-    ("events", "session_id"),
-    ("segments", "session_id"),
-    ("deliveries", "session_id"),
-    ("data_keys", "session_id"),
-];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_ended_long_ago_is_gone_after_a_start_and_a_new_one_is_not() {
@@ -57,17 +43,4 @@ async fn a_call_that_ended_long_ago_is_gone_after_a_start_and_a_new_one_is_not()
 async fn until_delivered(store: &Store, calls: usize) {
     let delivered = async { while store.old_calls(clock::wall_ms() + 60_000, 9).await.unwrap().len() < calls {} };
     tokio::time::timeout(PATIENCE, delivered).await.expect("everything is delivered in time");
-}
-
-/// Makes a session of a closed database as old as if it had been stored [`LONG_AGO_MS`] before; gives the name it would have.
-fn make_old(path: &std::path::Path, session: &str) -> String {
-    let old = format!("ses_{}", Ulid::from_parts(clock::wall_ms() - LONG_AGO_MS, 0));
-    let connection = Connection::open(path).unwrap();
-    connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
-    for (table, column) in NAMED {
-        connection.execute(&format!("UPDATE {table} SET {column} = ?1 WHERE {column} = ?2"), [old.as_str(), session]).unwrap();
-    }
-    let shift = format!("UPDATE sessions SET ended_wall_ms = ended_wall_ms - {LONG_AGO_MS} WHERE id = ?");
-    assert_eq!(connection.execute(&shift, [old.as_str()]), Ok(1));
-    old
 }

@@ -16,8 +16,8 @@ use crate::{
     event::{Data, SpeechActivity},
     media::{CallSid, SessionId, Track},
     store::{
-        DeliveryFilter,
-        driver::tests::{begin, gap_event, masters, name, open, reopen},
+        DeliveryFilter, DeliveryState,
+        driver::tests::{Folder, begin, gap_event, masters, name, open, reopen},
     },
     webhook::{Endpoint, SigningKey, sign},
 };
@@ -38,7 +38,7 @@ async fn an_event_that_cannot_be_opened_is_parked_with_the_reason_and_the_rest_g
     let running = Running::start(&store, &receiver, "crm");
     assert_eq!(receiver.next().await.body, later[0], "what is stored since then is sent");
     running.stop().await;
-    let parked = DeliveryFilter { state: Some("parked".into()), ..DeliveryFilter::default() };
+    let parked = DeliveryFilter { state: Some(DeliveryState::Parked), ..DeliveryFilter::default() };
     let parked = store.deliveries(parked).await.unwrap().items.remove(0);
     assert_eq!(parked.reason.unwrap(), StoreError::NoKey("k1".into()).to_string());
     assert_eq!((parked.seq, parked.attempts), (1, 0));

@@ -1,7 +1,7 @@
 //! Deliveries sent again by the thousand, a little at a time.
 
 use super::{DeliveryFilter, Store, StoreError, Write, read};
-use crate::{media::EndpointName, store::DeliveryState};
+use crate::media::EndpointName;
 
 /// The most deliveries that one unit sends again: a few milliseconds of the writer's time, which the events of live calls wait for.
 pub(super) const AT_ONCE: usize = 250;
@@ -16,7 +16,7 @@ impl Store {
         if let Some(endpoint) = filter.endpoint.clone().and_then(|name| EndpointName::try_from(name).ok()) {
             self.commit(vec![Write::Resume(endpoint)]).await?;
         }
-        let state = filter.state.as_deref().and_then(DeliveryState::of);
+        let state = filter.state;
         let found = self.ask(move |connection| read::matching(connection, &filter)).await?;
         let mut retried = 0;
         for deliveries in found.chunks(AT_ONCE) {

@@ -3,7 +3,6 @@
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::store::{DeliveryFilter, DeliveryState};
 
 /// A receiver that says when a POST has come and answers when it is told to.
 struct Held {
@@ -30,6 +29,28 @@ impl Held {
     }
 }
 
+/// A call, the first of its events on its way to a receiver that holds its answer back.
+struct UnderWay {
+    store: Store,
+    folder: Folder,
+    receiver: Held,
+    running: Running,
+    session: SessionId,
+    first: oneshot::Sender<u16>,
+}
+
+impl UnderWay {
+    async fn of(events: u64) -> Self {
+        let (store, folder) = open();
+        let mut receiver = Held::start().await;
+        let running = Running::with(&store, &[("crm", &receiver.url)]);
+        let session = begin(&store, "CA1", "MZ1").await;
+        commit(&store, &session, 1..=events).await;
+        let first = receiver.next().await;
+        Self { store, folder, receiver, running, session, first }
+    }
+}
+
 async fn states(store: &Store) -> Vec<DeliveryState> {
     let mut listed = store.deliveries(DeliveryFilter::default()).await.unwrap().items;
     listed.reverse();
@@ -38,12 +59,7 @@ async fn states(store: &Store) -> Vec<DeliveryState> {
 
 #[tokio::test]
 async fn a_delivery_is_leased_while_its_post_is_under_way_and_no_longer() {
-    let (store, _folder) = open();
-    let mut receiver = Held::start().await;
-    let running = Running::with(&store, &[("crm", &receiver.url)]);
-    let session = begin(&store, "CA1", "MZ1").await;
-    commit(&store, &session, 1..=2).await;
-    let first = receiver.next().await;
+    let UnderWay { store, folder: _folder, mut receiver, running, first, .. } = UnderWay::of(2).await;
     assert_eq!(states(&store).await, [DeliveryState::Leased, DeliveryState::Pending]);
     let backlog = store.backlogs().await.unwrap().pop().unwrap();
     assert_eq!((backlog.pending, backlog.oldest_wall_ms.is_some()), (2, true), "what is under way is told of too");
@@ -57,12 +73,7 @@ async fn a_delivery_is_leased_while_its_post_is_under_way_and_no_longer() {
 
 #[tokio::test]
 async fn what_was_leased_when_the_program_ended_is_sent_again_after_the_start() {
-    let (store, folder) = open();
-    let mut receiver = Held::start().await;
-    let running = Running::with(&store, &[("crm", &receiver.url)]);
-    let session = begin(&store, "CA1", "MZ1").await;
-    commit(&store, &session, 1..=1).await;
-    let unanswered = receiver.next().await;
+    let UnderWay { store, folder, mut receiver, running, first: unanswered, .. } = UnderWay::of(1).await;
     running.task.abort();
     let _ = running.task.await;
     store.close().await;
@@ -78,12 +89,7 @@ async fn what_was_leased_when_the_program_ended_is_sent_again_after_the_start() 
 
 #[tokio::test]
 async fn a_delivery_that_is_erased_while_it_is_under_way_is_gone_and_stops_nobody() {
-    let (store, _folder) = open();
-    let mut receiver = Held::start().await;
-    let running = Running::with(&store, &[("crm", &receiver.url)]);
-    let session = begin(&store, "CA1", "MZ1").await;
-    commit(&store, &session, 1..=2).await;
-    let first = receiver.next().await;
+    let UnderWay { store, folder: _folder, mut receiver, running, session, first } = UnderWay::of(2).await;
     store.commit(vec![Write::Erase(session)]).await.unwrap();
     first.send(204).unwrap();
     let other = begin(&store, "CA2", "MZ2").await;
@@ -134,7 +140,7 @@ async fn a_paused_endpoint_stays_so_over_a_restart_and_queues_until_a_retry_by_h
     commit(&store, &session, 2..=3).await;
     assert_eq!(store.backlogs().await.unwrap()[0].pending, 3);
     // A filter that matches nothing but names the endpoint is enough.
-    let filter = DeliveryFilter { endpoint: Some("crm".into()), state: Some("parked".into()), ..DeliveryFilter::default() };
+    let filter = DeliveryFilter { endpoint: Some("crm".into()), state: Some(DeliveryState::Parked), ..DeliveryFilter::default() };
     assert_eq!(store.retry_all(filter).await.unwrap(), 0);
     for seq in 1..=3 {
         let post = receiver.next().await;
@@ -159,7 +165,7 @@ async fn any_retry_resumes_the_endpoints_that_it_touches_and_no_other() {
     assert_eq!(paused().await, ["audit", "third"]);
     store.commit(vec![Write::Resume(name("third"))]).await.unwrap();
     assert_eq!(paused().await, ["audit"]);
-    store.retry_all(DeliveryFilter { state: Some("parked".into()), ..DeliveryFilter::default() }).await.unwrap();
+    store.retry_all(DeliveryFilter { state: Some(DeliveryState::Parked), ..DeliveryFilter::default() }).await.unwrap();
     assert_eq!(paused().await, ["audit"]);
     store.retry_all(DeliveryFilter::default()).await.unwrap();
     assert!(paused().await.is_empty());

@@ -13,7 +13,7 @@ async fn more_than_one_unit_takes_are_all_sent_again_each_session_in_its_order()
     let park = |delivery| Write::Park { delivery, reason: "timeout".into() };
     store.commit(waiting.iter().rev().map(|pending| park(pending.id)).collect()).await.unwrap();
     assert!(store.pending(&name("crm"), 0, 1).await.unwrap().is_empty());
-    let parked = DeliveryFilter { state: Some("parked".into()), limit: 1, ..DeliveryFilter::default() };
+    let parked = DeliveryFilter { state: Some(DeliveryState::Parked), limit: 1, ..DeliveryFilter::default() };
     assert_eq!(store.retry_all(parked.clone()).await.unwrap(), count);
     let again = store.pending(&name("crm"), 0, usize::MAX).await.unwrap();
     assert!(again.iter().map(|pending| pending.seq).eq(1..=count), "reading by places gives them in the order of seq");
@@ -44,7 +44,7 @@ async fn many_are_retried_by_what_they_have_in_common() {
         let parked = Standing::Parked { reason: "timeout".into() };
         store.commit(vec![verdict(delivery, Err(Failure::Timeout), parked)]).await.unwrap();
     }
-    let filter = DeliveryFilter { state: Some("parked".into()), endpoint: Some("crm".into()), ..DeliveryFilter::default() };
+    let filter = DeliveryFilter { state: Some(DeliveryState::Parked), endpoint: Some("crm".into()), ..DeliveryFilter::default() };
     let listed = store.deliveries(filter.clone()).await.unwrap();
     assert_eq!(listed.items.iter().map(|delivery| delivery.seq).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(store.retry_all(filter).await.unwrap(), 2);
