@@ -281,15 +281,21 @@ async fn a_receiver_whose_port_is_closed_gets_all_when_it_opens() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it measures; docs/performance.md has its figures"]
 async fn what_an_ill_receiver_costs_the_one_beside_it() {
-    let manners =
-        [("well", Some(Manner::Well)), ("silent", Some(Manner::Silent)), ("resetting", Some(Manner::Resets)), ("closed", None)];
+    let manners = [
+        // The first run is the one that starts everything.
+        ("well, to warm up", Some(Manner::Well)),
+        ("well", Some(Manner::Well)),
+        ("silent", Some(Manner::Silent)),
+        ("resetting", Some(Manner::Resets)),
+        ("closed", None),
+    ];
     for (name, manner) in manners {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", port.local_addr().unwrap());
         let beside = manner.map(|manner| Receiver::on(port, manner));
         let mut well = Receiver::start(Manner::Well).await;
         let stage = stage_of(url, Some(well.url())).await;
-        let calls: Vec<String> = (0..CALLS).map(|call| format!("CA{name}{call}")).collect();
+        let calls: Vec<String> = (0..CALLS).map(|call| format!("CA{call}")).collect();
         // Each phone has one call after the other.
         join_all(calls.chunks(CALLS / PHONES).map(async |calls| {
             for call in calls {
