@@ -189,6 +189,17 @@ pub const fn ms_to_bytes(ms: u64) -> u64 {
     ms * BYTES_PER_MS
 }
 
+/// What one track of a stream received.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Audio received, in milliseconds.
+    pub received_ms: u64,
+    /// Silence filled in, in milliseconds.
+    pub filled_ms: u64,
+    /// Where it ended, on the call's clock in milliseconds.
+    pub end_ms: u64,
+}
+
 /// Audio that will never be transcribed, on the call's media clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {

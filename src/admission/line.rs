@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 
 use super::{Calls, Line, Opened, Refused};
 use crate::{
-    call::{Received, driver::Input},
+    call::driver::Input,
     clock,
     dialect::Dialect,
-    media::{Chunk, EndReason, Gap, GapReason, Offset, Track, bytes_to_ms, ms_to_bytes},
+    media::{Chunk, EndReason, Gap, GapReason, Offset, Received, Track, bytes_to_ms, ms_to_bytes},
     metrics::Metrics,
     registry::Entry,
     segment::TrackKey,

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::{
-    call::{Facts, Received, Resumed, ResumedTrack},
+    call::{Facts, Resumed, ResumedTrack},
     event::Speech,
-    media::{Offset, bytes_to_ms, ms_to_bytes},
+    media::{Offset, Received, bytes_to_ms, ms_to_bytes},
     pii::Unredacted,
     segment::TrackKey,
     spool::{Run, driver::Recovered},
-    store::{LiveSession, StoredSegment, StreamEnd},
+    store::{LiveSession, StoredSegment},
     transcript::Transcript,
     upstream::{KnownWord, Remains},
 };
@@ -29,17 +29,19 @@ pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Spee
         let left = spooled.iter().find(|left| left.key == track.key);
         let (end, end_ms) = left.and_then(end_of).unwrap_or_default();
         let (length, end_ms) = (end.max(track.mark), end_ms.max(track.mark_at_ms));
+        // A stream whose socket task died says where it ended and not how much came.
+        let told = track.received.filter(|told| told.received_ms + told.filled_ms > 0);
+        let tail = told.and_then(|told| lost_tail(told, bytes_to_ms(length.0)));
         ResumedTrack {
             key: track.key,
             mark: track.mark,
-            received: Received { received_ms: bytes_to_ms(length.0), filled_ms: 0, end_ms },
+            received: told.unwrap_or(Received { received_ms: bytes_to_ms(length.0), filled_ms: 0, end_ms }),
             segments: segments.get(&track.key).copied().unwrap_or(0),
             has_link: left.is_some_and(|left| left.readable.iter().any(|run| run.end() > track.mark)),
-            lost_ms: left.map(|left| lost(left, track.mark)).unwrap_or_default(),
+            lost_ms: left.map(|left| lost(left, track.mark)).into_iter().flatten().chain(tail).collect(),
         }
     });
-    let mut tracks: Vec<ResumedTrack> = tracks.collect();
-    live.ends.iter().for_each(|end| tell_lost_tail(&mut tracks, end));
+    let tracks: Vec<ResumedTrack> = tracks.collect();
     let newest = live.streams.iter().map(|(stream, ..)| *stream).max();
     let resumed = Resumed {
         ended: live.ends.iter().find(|end| Some(end.stream) == newest).map(|end| end.reason),
@@ -54,17 +56,11 @@ pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Spee
     (Facts::stored(live, speech), resumed)
 }
 
-/// A stream ended at a time that none of its tracks reaches: the spool has lost their last audio, or never had it.
-fn tell_lost_tail(tracks: &mut [ResumedTrack], end: &StreamEnd) {
-    let of_stream = || tracks.iter().filter(|track| track.key.stream == end.stream);
-    let reached = of_stream().map(|track| track.received.end_ms).max();
-    if reached.is_none_or(|reached| reached + ROUNDING_MS >= end.at_ms) {
-        return;
-    }
-    for track in tracks.iter_mut().filter(|track| track.key.stream == end.stream) {
-        track.lost_ms.push((track.received.end_ms, end.at_ms));
-        track.received.end_ms = end.at_ms;
-    }
+/// A track of which more came than there is: the spool has lost its last audio, or never had it. In milliseconds on the call's clock;
+/// `length_ms` is what there is, from the track's beginning.
+fn lost_tail(told: Received, length_ms: u64) -> Option<(u64, u64)> {
+    let missing_ms = (told.received_ms + told.filled_ms).saturating_sub(length_ms);
+    (missing_ms > ROUNDING_MS).then(|| (told.end_ms.saturating_sub(missing_ms), told.end_ms))
 }
 
 /// Where a track's spooled audio ends, readable or not: its offset, and the same on the call's clock in milliseconds.
@@ -146,12 +142,7 @@ impl SavedFinal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        event::Line,
-        media::{EndReason, Track},
-        pii::Redacted,
-        segment::Role,
-    };
+    use crate::{event::Line, media::Track, pii::Redacted, segment::Role};
 
     /// A track of seconds, each read or not.
     fn track(seconds: &[(u64, bool)]) -> Recovered {
@@ -179,23 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_audio_of_a_stream_is_lost_where_none_of_its_tracks_reaches_its_end() {
-        let resumed = |stream: u32, track: Track, end_ms: u64| ResumedTrack {
-            key: TrackKey { stream, track },
-            mark: Offset(0),
-            received: Received { received_ms: end_ms, filled_ms: 0, end_ms },
-            segments: 0,
-            has_link: false,
-            lost_ms: Vec::new(),
-        };
-        for (at_ms, expected) in
-            [(3_000, [vec![], vec![]]), (3_002, [vec![], vec![]]), (3_200, [vec![(2_900, 3_200)], vec![(3_000, 3_200)]])]
+    fn the_last_audio_of_a_track_is_lost_where_more_came_than_there_is() {
+        // It began 5 s into the call, and a tenth of a second of it was filled in.
+        let told = Received { received_ms: 2_900, filled_ms: 100, end_ms: 8_000 };
+        for (length_ms, expected) in
+            [(3_000, None), (2_998, None), (3_100, None), (2_800, Some((7_800, 8_000))), (0, Some((5_000, 8_000)))]
         {
-            let mut tracks =
-                [resumed(0, Track::Inbound, 2_900), resumed(0, Track::Outbound, 3_000), resumed(1, Track::Inbound, 100)];
-            tell_lost_tail(&mut tracks, &StreamEnd { stream: 0, at_ms, reason: EndReason::Stop });
-            assert_eq!([tracks[0].lost_ms.clone(), tracks[1].lost_ms.clone()], expected, "{at_ms}");
-            assert!(tracks[2].lost_ms.is_empty());
+            assert_eq!(lost_tail(told, length_ms), expected, "{length_ms}");
         }
     }
 

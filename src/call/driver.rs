@@ -12,12 +12,12 @@ use held::Held;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Call, Output, Received, Unit};
+use super::{Call, Output, Unit};
 use crate::{
     admission::{Health, Line, Opened, Refused, Tracks},
     clock,
     event::{Data, Event},
-    media::{EndReason, Gap, StreamSid, Track},
+    media::{EndReason, Gap, Received, StreamSid, Track},
     metrics::Metrics,
     outbox::driver::Passing,
     redact::Note,

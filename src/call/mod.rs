@@ -36,7 +36,7 @@ pub use unit::{Closing, Ending, Opening, Unit, context};
 
 use crate::{
     event::{Data, Line},
-    media::{EndReason, Gap, GapReason, Offset, StreamSid, Track},
+    media::{EndReason, Gap, GapReason, Offset, Received, StreamSid, Track},
     pii::Redacted,
     redact::{Gate, Note},
     registry::SessionState,
@@ -47,17 +47,6 @@ use crate::{
 
 /// How long a mark moved by silence alone may wait for a final to be stored with.
 const SILENT_MARK_EVERY: Duration = Duration::from_secs(5);
-
-/// What one track of a stream received.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Received {
-    /// Audio received, in milliseconds.
-    pub received_ms: u64,
-    /// Silence filled in, in milliseconds.
-    pub filled_ms: u64,
-    /// Where it ended, on the call's clock.
-    pub end_ms: u64,
-}
 
 /// What the driver is to do.
 #[derive(Debug)]
@@ -220,8 +209,8 @@ impl Call {
             self.tracks.received(TrackKey { stream, track: *track }, *received);
         }
         if !self.is_concluding() {
-            let at_ms = received.iter().map(|(_, received)| received.end_ms).max().unwrap_or(0);
-            self.store(Unit { closes: Some(Closing { stream, at_ms, reason }), ..Unit::default() });
+            let closes = Some(Closing { stream, reason, received: received.to_vec() });
+            self.store(Unit { closes, ..Unit::default() });
         }
         if let Phase::Live = self.phase {
             self.phase = match reason {

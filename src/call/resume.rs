@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::{Call, Facts, Phase, Received};
+use super::{Call, Facts, Phase};
 use crate::{
-    media::{EndReason, Gap, GapReason, Offset, Track},
+    media::{EndReason, Gap, GapReason, Offset, Received, Track},
     redact::Gate,
     segment::TrackKey,
     transcript::Transcript,

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Received, ResumedTrack,
+    ResumedTrack,
     coverage::{Coverage, Word},
 };
 use crate::{
     event::{Tally, TrackTotals},
-    media::{Gap, GapReason, Offset, Track, bytes_to_ms},
+    media::{Gap, GapReason, Offset, Received, Track, bytes_to_ms},
     segment::{Release, Role, TrackKey},
     upstream::Totals,
 };

@@ -3,7 +3,7 @@
 use super::Facts;
 use crate::{
     event::{Data, Event},
-    media::{EndReason, EndpointName, Offset, StreamSid, Track},
+    media::{EndReason, EndpointName, Offset, Received, StreamSid, Track},
     segment::{Release, TrackKey},
     spool::seal::WrappedKey,
     store::{Ended, NewSession, Write},
@@ -42,14 +42,14 @@ pub struct Opening {
 }
 
 /// How a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closing {
     /// Counts the session's streams from 0.
     pub stream: u32,
-    /// Where its audio ended, on the call's clock in milliseconds; 0 where none came.
-    pub at_ms: u64,
     /// Why.
     pub reason: EndReason,
+    /// What came of each of its tracks.
+    pub received: Vec<(Track, Received)>,
 }
 
 /// How a session ends.
@@ -104,11 +104,11 @@ impl Unit {
             key: *key,
             offset: *offset,
         }));
-        writes.extend(self.closes.map(|Closing { stream, at_ms, reason }| Write::StreamEnded {
+        writes.extend(self.closes.as_ref().map(|closing| Write::StreamEnded {
             session: session.clone(),
-            stream,
-            at_ms,
-            reason,
+            stream: closing.stream,
+            reason: closing.reason,
+            received: closing.received.clone(),
         }));
         writes.extend(self.ends.map(|end| Write::Ended {
             session: session.clone(),

@@ -23,7 +23,7 @@ pub use rows::*;
 
 use crate::{
     event::{Direction, Event, TranscriptText},
-    media::{CallSid, EndReason, EndpointName, Offset, SessionId, StreamSid},
+    media::{CallSid, EndReason, EndpointName, Offset, Received, SessionId, StreamSid, Track},
     segment::{Role, TrackKey},
     spool::seal::WrappedKey,
     webhook::{Attempt, DeliveryId},
@@ -62,10 +62,10 @@ pub enum Write {
         session: SessionId,
         /// Which; its number in the session.
         stream: u32,
-        /// Where its audio ended, on the call's clock in milliseconds; 0 where none came.
-        at_ms: u64,
         /// Why.
         reason: EndReason,
+        /// What came of each of its tracks.
+        received: Vec<(Track, Received)>,
     },
     /// An event with a delivery for each endpoint named; its `seq` must be the session's next.
     Event {

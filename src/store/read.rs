@@ -5,7 +5,10 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Params, Row, params, types::Type};
+use rusqlite::{
+    Connection, OptionalExtension, Params, Row, params,
+    types::{Type, ValueRef},
+};
 
 use super::{
     Backlog, CallFilter, Delivery, DeliveryFilter, DeliveryState, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, Session,
@@ -14,7 +17,7 @@ use super::{
     write::int,
 };
 use crate::{
-    media::{Gap, Offset, SessionId, Track, bytes_to_ms},
+    media::{Gap, Offset, Received, SessionId, Track, bytes_to_ms},
     segment::TrackKey,
     webhook::DeliveryId,
 };
@@ -82,11 +85,8 @@ fn live_session(connection: &Connection, keys: &Keyring, id: &str) -> Answer<Liv
 }
 
 fn ends(connection: &Connection, id: &str) -> Answer<Vec<StreamEnd>> {
-    let sql =
-        "SELECT stream, ended_at_ms, end_reason FROM streams WHERE session_id = ? AND ended_at_ms IS NOT NULL ORDER BY stream";
-    all(connection, sql, [id], |row| {
-        Ok(StreamEnd { stream: row.get(0)?, at_ms: saved::uint(row, 1)?, reason: saved::end_reason(row, 2)? })
-    })
+    let sql = "SELECT stream, end_reason FROM streams WHERE session_id = ? AND end_reason IS NOT NULL ORDER BY stream";
+    all(connection, sql, [id], |row| Ok(StreamEnd { stream: row.get(0)?, reason: saved::end_reason(row, 1)? }))
 }
 
 fn session(connection: &Connection, id: &str) -> Answer<Session> {
@@ -98,7 +98,7 @@ fn session(connection: &Connection, id: &str) -> Answer<Session> {
         .query_row([id], saved::session)?;
     session.tracks = all(
         connection,
-        "SELECT stream, track, role, mark_offset, at_ms FROM tracks JOIN streams USING (session_id, stream)
+        "SELECT stream, track, role, mark_offset, at_ms, received_ms, filled_ms, tracks.ended_at_ms FROM tracks JOIN streams USING (session_id, stream)
          WHERE session_id = ? ORDER BY stream, track",
         [id],
         |row| {
@@ -106,10 +106,18 @@ fn session(connection: &Connection, id: &str) -> Answer<Session> {
             let mark = Offset(saved::uint(row, 3)?);
             // At the earliest: a track may have begun behind its stream's first audio.
             let mark_at_ms = saved::uint(row, 4)? + bytes_to_ms(mark.0);
-            Ok(StoredTrack { key, role: saved::role(&row.get::<_, String>(2)?), mark, mark_at_ms })
+            Ok(StoredTrack { key, role: saved::role(&row.get::<_, String>(2)?), mark, mark_at_ms, received: received(row)? })
         },
     )?;
     Ok(session)
+}
+
+fn received(row: &Row<'_>) -> Answer<Option<Received>> {
+    if row.get_ref(5)? == ValueRef::Null {
+        return Ok(None);
+    }
+    let [received_ms, filled_ms, end_ms] = [saved::uint(row, 5)?, saved::uint(row, 6)?, saved::uint(row, 7)?];
+    Ok(Some(Received { received_ms, filled_ms, end_ms }))
 }
 
 const SEGMENTS: &str = "SELECT seq, stream, id, body FROM segments WHERE session_id = ? ORDER BY start_ms, seq";

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Ended, NewSession};
 use crate::{
     event::Line,
-    media::{CallSid, EndReason, EndpointName, Gap, Offset, SessionId, StreamSid, Track},
+    media::{CallSid, EndReason, EndpointName, Gap, Offset, Received, SessionId, StreamSid, Track},
     segment::{Role, TrackKey},
     webhook::DeliveryId,
 };
@@ -34,6 +34,8 @@ pub struct StoredTrack {
     pub mark: Offset,
     /// The same on the call's clock, in milliseconds, had the track begun with its stream and left nothing out: never too late.
     pub mark_at_ms: u64,
+    /// What came in all; `None` while its stream is open.
+    pub received: Option<Received>,
 }
 
 /// A session that has no end yet, with all that its `call.completed` needs.
@@ -60,8 +62,6 @@ pub struct LiveSession {
 pub struct StreamEnd {
     /// Its number in the session.
     pub stream: u32,
-    /// Where its audio ended, on the call's clock in milliseconds; 0 where none came.
-    pub at_ms: u64,
     /// Why.
     pub reason: EndReason,
 }

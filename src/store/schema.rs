@@ -16,10 +16,11 @@ const SQLITE_MIN: i32 = 3_051_003;
 /// How long a connection waits for another one's lock; there is one writer, so only a foreign process could make it wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Each step from one version of the tables to the next; `user_version` counts those taken.
-const MIGRATIONS: [Step; 3] = [
+const MIGRATIONS: [Step; 4] = [
     Step::Tables(include_str!("schema.sql"), |_, _| Ok(())),
     Step::Tables(include_str!("schema_2.sql"), seal_what_was_clear),
     Step::Rewrite,
+    Step::Tables(include_str!("schema_4.sql"), |_, _| Ok(())),
 ];
 
 /// The tables' newest version.

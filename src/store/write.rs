@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     event::{Event, TranscriptText},
-    media::{EndpointName, SessionId},
+    media::{EndReason, EndpointName, Received, SessionId, Track},
     webhook::{Attempt, DeliveryId},
 };
 
@@ -124,11 +124,7 @@ fn apply(connection: &Connection, keys: &Keyring, write: &Write, numbers: &mut N
         )
         .map_err(misfit)
         .map(drop),
-        Write::StreamEnded { session, stream, at_ms, reason } => one(run(
-            connection,
-            "UPDATE streams SET ended_at_ms = ?, end_reason = ? WHERE session_id = ? AND stream = ?",
-            params![int(*at_ms), reason.as_str(), session.as_str(), stream],
-        )),
+        Write::StreamEnded { session, stream, reason, received } => end_stream(connection, (session, *stream), *reason, received),
         Write::Event { event, endpoints } => add_event(connection, keys, event, endpoints, numbers),
         Write::Segment { session, stream, seq, text } => add_segment(connection, keys, session, (*stream, *seq), text),
         Write::Mark { session, key, offset } => one(run(
@@ -207,6 +203,29 @@ fn end_session(connection: &Connection, session: &SessionId, end: &Ended) -> Don
         "UPDATE sessions SET ended_wall_ms = ?, end_reason = ?, duration_ms = ?, complete = ? WHERE id = ? AND ended_wall_ms IS NULL",
         params![int(end.wall_ms), end.reason.as_str(), int(end.duration_ms), end.complete, session.as_str()],
     ))
+}
+
+fn end_stream(
+    connection: &Connection,
+    (session, stream): (&SessionId, u32),
+    reason: EndReason,
+    received: &[(Track, Received)],
+) -> Done {
+    let end_ms = received.iter().map(|(_, received)| received.end_ms).max().unwrap_or(0);
+    one(run(
+        connection,
+        "UPDATE streams SET ended_at_ms = ?, end_reason = ? WHERE session_id = ? AND stream = ?",
+        params![int(end_ms), reason.as_str(), session.as_str(), stream],
+    ))?;
+    for (track, Received { received_ms, filled_ms, end_ms }) in received {
+        // A track that was announced and never heard may have no row.
+        run(
+            connection,
+            "UPDATE tracks SET received_ms = ?, filled_ms = ?, ended_at_ms = ? WHERE session_id = ? AND stream = ? AND track = ?",
+            params![int(*received_ms), int(*filled_ms), int(*end_ms), session.as_str(), stream, track.as_str()],
+        )?;
+    }
+    Ok(())
 }
 
 fn add_event(connection: &Connection, keys: &Keyring, event: &Event, endpoints: &[EndpointName], numbers: &mut Numbers) -> Done {

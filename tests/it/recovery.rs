@@ -6,10 +6,10 @@ use pulse_bridge::{
     clock,
     emulate::Faults,
     keys::MasterKeys,
-    media::{Chunk, Offset, SessionId, Track},
-    segment::TrackKey,
+    media::{Chunk, EndReason, Offset, Received, SessionId, Track},
+    segment::{Role, TrackKey},
     spool::Spool,
-    store::Store,
+    store::{Store, Write},
 };
 use serde_json::Value;
 
@@ -161,4 +161,52 @@ async fn another_stream_of_a_call_that_was_killed_opens_a_session_of_its_own() {
     assert_eq!((&ends[&true], &ends[&false]), (&"crash".into(), &"stop".into()));
     drop(second);
     stage.end().await;
+}
+
+/// A call whose stream was over when the bridge was killed: a second came on each track, and of the agent's the disk has so much.
+async fn leave_ended(data_dir: &Path, agent_ms: u64) {
+    std::fs::create_dir_all(data_dir).unwrap();
+    let keys = Arc::new(MasterKeys::open_or_make(data_dir).unwrap());
+    let store = Store::open(&data_dir.join("bridge.sqlite"), Arc::clone(&keys)).unwrap();
+    let spool = Spool::open(&data_dir.join("spool")).unwrap();
+    let session = SessionId::new(&format!("ses_{}", clock::ulid())).unwrap();
+    let (data_key, wrapped) = keys.new_data_key(&session);
+    let agent = TrackKey { stream: 0, track: Track::Outbound };
+    let mut unit = live_call(&session, "CAended", wrapped);
+    unit.push(Write::Track { session: session.clone(), key: agent, role: Role::agent() });
+    let received = Received { received_ms: 900, filled_ms: 100, end_ms: 1_000 };
+    let received = vec![(Track::Inbound, received), (Track::Outbound, received)];
+    unit.push(Write::StreamEnded { session: session.clone(), stream: 0, reason: EndReason::Stop, received });
+    store.commit(unit).await.unwrap();
+    for (key, ms) in [(TrackKey { track: Track::Inbound, ..agent }, 1_000), (agent, agent_ms)] {
+        let audio = vec![0xFF; usize::try_from(ms * 8).unwrap()].into();
+        let track = spool.track(&session, key, &data_key);
+        track.append(&Chunk { offset: Offset(0), at_ms: 0, audio, received: clock::now() }).unwrap();
+    }
+    spool.flush().await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_track_whose_last_audio_the_disk_has_lost_says_so_though_the_other_one_is_whole() {
+    for (agent_ms, lost) in [(1_000, None), (700, Some((700, 1_000)))] {
+        let mut stage = Stage::new().await;
+        let data_dir = stage.data_dir.join("ended");
+        leave_ended(&data_dir, agent_ms).await;
+        let bridge = stage.another(&data_dir).await;
+        let events = stage.rest_of_events().await;
+        let gaps: Vec<_> = of_type(&events, "transcript.gap")
+            .iter()
+            .map(|gap| (gap["track"].clone(), gap["from_ms"].as_u64(), gap["to_ms"].as_u64()))
+            .collect();
+        let expected: Vec<_> = lost.iter().map(|(from, to)| ("outbound".into(), Some(*from), Some(*to))).collect();
+        assert_eq!(gaps, expected);
+        let completed = of_type(&events, "call.completed")[0];
+        assert_eq!((&completed["end_reason"], &completed["complete"]), (&"stop".into(), &lost.is_none().into()));
+        for track in completed["tracks"].as_array().unwrap() {
+            assert_eq!((&track["received_ms"], &track["filled_ms"]), (&900.into(), &100.into()), "{track:#}");
+        }
+        bridge.close().await;
+        stage.end().await;
+    }
 }

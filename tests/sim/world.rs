@@ -3,10 +3,10 @@
 use std::{collections::VecDeque, sync::atomic::Ordering};
 
 use pulse_bridge::{
-    call::{Call, Facts, Output, Received, Remembered, Unit},
+    call::{Call, Facts, Output, Remembered, Unit},
     dialect::{Format, Start},
     event::{Line, Speech},
-    media::{CallSid, Chunk, EndReason, Offset, SessionId, StreamSid},
+    media::{CallSid, Chunk, EndReason, Offset, Received, SessionId, StreamSid},
     redact::{Gate, GateSettings},
     segment::TrackKey,
 };

@@ -1,7 +1,7 @@
 //! Sessions that have no end yet.
 
 use super::*;
-use crate::store::StreamEnd;
+use crate::{media::Received, store::StreamEnd};
 
 /// The only one.
 pub(super) async fn only_live(store: &Store) -> LiveSession {
@@ -14,9 +14,16 @@ async fn the_end_of_a_stream_is_read_back() {
     let (store, _folder) = open();
     let session = begin(&store, "CA1", "MZ1").await;
     assert!(only_live(&store).await.ends.is_empty());
-    let ended = |stream, reason| Write::StreamEnded { session: session.clone(), stream, at_ms: 12_340, reason };
+    let came = Received { received_ms: 12_000, filled_ms: 40, end_ms: 12_340 };
+    let ended = |stream, reason| {
+        let received = vec![(Track::Inbound, came), (Track::Outbound, Received::default())];
+        Write::StreamEnded { session: session.clone(), stream, reason, received }
+    };
+    assert_eq!(only_live(&store).await.session.tracks[0].received, None);
     store.commit(vec![ended(0, EndReason::Shutdown)]).await.unwrap();
-    assert_eq!(only_live(&store).await.ends, [StreamEnd { stream: 0, at_ms: 12_340, reason: EndReason::Shutdown }]);
+    let live = only_live(&store).await;
+    assert_eq!(live.ends, [StreamEnd { stream: 0, reason: EndReason::Shutdown }]);
+    assert_eq!(live.session.tracks.iter().map(|track| track.received).collect::<Vec<_>>(), [Some(came)], "it has one track");
     assert_eq!(store.commit(vec![ended(1, EndReason::Stop)]).await, Err(StoreError::Misfit));
 }
 
