@@ -13,6 +13,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::{ExposeSecret, SecretString};
+use ulid::Ulid;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -74,12 +75,14 @@ impl MasterKeys {
     /// # Errors
     /// If the file cannot be read or made, or others can read it.
     pub fn open_or_make(data_dir: &Path) -> Result<Self, BadKey> {
+        let path = data_dir.join(KEY_FILE);
+        let failed = |error| BadKey::File(path.display().to_string(), error);
         if let Some(keys) = Self::open(data_dir)? {
+            remove_copies(data_dir).map_err(failed)?;
             return Ok(keys);
         }
-        let path = data_dir.join(KEY_FILE);
-        make(data_dir, &path).map_err(|error| BadKey::File(path.display().to_string(), error))?;
-        Self::open(data_dir)?.ok_or_else(|| BadKey::File(path.display().to_string(), io::ErrorKind::NotFound.into()))
+        make(data_dir, &path).map_err(failed)?;
+        Self::open(data_dir)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
     }
 
     /// Reads [`KEY_FILE`] in `data_dir`, if there is one.
@@ -172,10 +175,32 @@ fn make(data_dir: &Path, path: &Path) -> io::Result<()> {
     // A link does not replace: of two that start at once, both use the key of the first.
     let linked = fs::hard_link(&beside, path);
     crate::failpoint!("keys.made");
-    fs::remove_file(&beside)?;
+    remove(&beside)?;
     fs::File::open(data_dir)?.sync_all()?;
     match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Err(error) if !path.exists() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what a kill has left beside the key: a copy of it, or a key that was never used. One that is being made by another program at
+/// this moment may go too; that one takes the key that is there.
+fn remove_copies(data_dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(data_dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let made = name.to_str().and_then(|name| name.strip_prefix(KEY_FILE)?.strip_prefix('.'));
+        if made.is_some_and(|made| Ulid::from_string(made).is_ok()) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Somebody else may have been quicker.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
@@ -250,6 +275,12 @@ mod tests {
         let path = folder.0.join(KEY_FILE);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+        let [copy, other] = [clock::ulid().to_string(), "old".to_owned()].map(|end| folder.0.join(format!("{KEY_FILE}.{end}")));
+        for copy in [&copy, &other] {
+            fs::copy(&path, copy).unwrap();
+        }
+        MasterKeys::open_or_make(&folder.0).unwrap();
+        assert!(!copy.exists() && other.exists(), "what a kill left goes, what somebody else made stays");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(MasterKeys::open_or_make(&folder.0), Err(BadKey::Exposed(_))));
         assert!(matches!(MasterKeys::open_or_make(&folder.0.join("missing")), Err(BadKey::File(..))));
