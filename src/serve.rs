@@ -3,7 +3,14 @@
 //! Promises: no globals, so several bridges fit in one process; what an earlier run left is taken up from the start on, beside new
 //! calls; when told to stop, live calls go on until they end or the drain deadline is over, and nothing stored is lost.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs::{File, TryLockError},
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use tokio::{
@@ -44,6 +51,8 @@ use crate::{
     },
 };
 
+/// Locked in the data folder by the bridge that uses it.
+const LOCK_FILE: &str = "lock";
 /// Events that may wait for whoever watches; one that falls behind misses the oldest.
 const LIVE_EVENTS: usize = 1024;
 /// How often it is looked whether the last call has ended.
@@ -84,6 +93,8 @@ pub struct Running {
     sessions: TaskTracker,
     services: TaskTracker,
     drain: Duration,
+    /// Let go when all has stopped.
+    _lock: File,
 }
 
 /// The steps to the end.
@@ -105,9 +116,31 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for above in folder.ancestors().skip(1).take(missing) {
         let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-        std::fs::File::open(above)?.sync_all()?;
+        File::open(above)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Takes the data folder for this process alone, until it ends: a second bridge on it would end the calls of the first as if they were left
+/// from an earlier run.
+///
+/// # Errors
+/// Names the folder and what to do.
+fn lock(data_dir: &Path) -> Result<File> {
+    let path = data_dir.join(LOCK_FILE);
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = file.with_context(|| format!("failed to open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => anyhow::bail!(
+            "another pulse-bridge uses {}; stop it first, or give this one a folder of its own as data_dir (PULSE_BRIDGE_DATA_DIR)",
+            data_dir.display()
+        ),
+        Err(TryLockError::Error(why)) => {
+            tracing::warn!(%why, "this file system has no locks: see to it that one bridge alone uses data_dir");
+        }
+    }
+    Ok(file)
 }
 
 /// How many sockets there is room for; says so if that is fewer than the calls need.
@@ -127,6 +160,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let address = listener.local_addr().context("failed to read the listener's own address")?;
     let origins = origins(&config, address)?;
     make_folder(&config.data_dir).with_context(|| format!("failed to make the data folder {}", config.data_dir.display()))?;
+    let lock = lock(&config.data_dir)?;
     let keys = Arc::new(master_keys(&config).context("failed to load the master key")?);
     let store = Store::open(&config.data_dir.join("bridge.sqlite"), Arc::clone(&keys)).context("failed to open the database")?;
     let spool = Spool::open(&config.data_dir.join("spool")).context("failed to open the spool")?;
@@ -189,7 +223,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     });
     let (router, tasks, stopping) = (api::router(bridge), services.clone(), signals.stopping.clone());
     services.spawn(async move { accept::accept(entrance, listener, router, &tasks, stopping).await });
-    Ok(Running { address, calls, store, live, recovered, speech, signals, sessions, services, drain })
+    Ok(Running { address, calls, store, live, recovered, speech, signals, sessions, services, drain, _lock: lock })
 }
 
 impl Running {

@@ -210,3 +210,24 @@ async fn a_track_whose_last_audio_the_disk_has_lost_says_so_though_the_other_one
         stage.end().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_bridge_on_the_same_folder_is_refused_and_the_first_ones_calls_go_on() {
+    let mut stage = Stage::new().await;
+    let data_dir = stage.data_dir.join("shared");
+    let first = stage.another(&data_dir).await;
+    let mut phone = Phone::dial_at(first.address, "CAfirst", "/media/twilio").await.unwrap();
+    phone.start().await;
+    assert_eq!(stage.next_event().await["type"], "call.started");
+    let refused = stage.try_another(&data_dir).await.err().expect("it does not start").to_string();
+    assert!(refused.starts_with("another pulse-bridge uses ") && refused.contains("PULSE_BRIDGE_DATA_DIR"), "{refused}");
+    let audio = recording("mid-word");
+    phone.speak(&audio, 0..frames(&audio)).await;
+    phone.end().await;
+    let events = stage.rest_of_events().await;
+    assert_eq!(plain(&text_of(&events, "inbound")), plain(&spoken("mid-word")));
+    assert_eq!(of_type(&events, "call.completed")[0]["end_reason"], "stop");
+    first.close().await;
+    stage.another(&data_dir).await.close().await;
+    stage.end().await;
+}

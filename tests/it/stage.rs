@@ -109,13 +109,18 @@ impl Stage {
 
     /// A second bridge of the same settings on another data folder.
     pub(crate) async fn another(&self, data_dir: &std::path::Path) -> Running {
+        self.try_another(data_dir).await.unwrap()
+    }
+
+    /// The same where it may be refused.
+    pub(crate) async fn try_another(&self, data_dir: &std::path::Path) -> anyhow::Result<Running> {
         let data_dir = data_dir.display().to_string();
         let pairs = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let pairs: Vec<(&str, &str)> = pairs
             .filter(|(name, _)| *name != "PULSE_BRIDGE_DATA_DIR")
             .chain([("PULSE_BRIDGE_DATA_DIR", data_dir.as_str())])
             .collect();
-        serve::start(free_port().await, settings_for(None, &pairs).unwrap()).await.unwrap()
+        serve::start(free_port().await, settings_for(None, &pairs).unwrap()).await
     }
 
     /// The bridge's address with this path.
