@@ -39,3 +39,13 @@ async fn a_long_question_holds_up_no_other_while_one_reader_is_free() {
     drop(free);
     assert_eq!(long.await.unwrap(), Ok(true));
 }
+
+#[tokio::test]
+async fn an_event_that_goes_finds_its_segment_without_reading_all_of_the_sessions() {
+    let (_store, folder) = open();
+    let connection = rusqlite::Connection::open(folder.0.join("bridge.db")).unwrap();
+    // What the foreign key asks for each event.
+    let plan = "EXPLAIN QUERY PLAN SELECT 1 FROM segments WHERE session_id = ? AND seq = ?";
+    let plan: String = connection.query_row(plan, ("ses_1", 1), |row| row.get(3)).unwrap();
+    assert!(plan.contains("segments_by_event"), "{plan}");
+}
