@@ -20,6 +20,9 @@ use crate::clock;
 /// From so many files on, the whole file system is synced at once: a file each takes its time, and a thousand calls have two thousand.
 const EACH_MAX: usize = 16;
 
+/// A round that takes longer is told, once until one takes less than a tenth of it.
+const SLOW_ROUND: Duration = Duration::from_secs(1);
+
 /// A file with bytes that are not synced.
 pub(super) struct Unsynced {
     /// Whose newest it is; `None` for one that is written no more.
@@ -48,6 +51,7 @@ pub(super) struct Outcome {
     /// Whether writing works again, where that was tried.
     pub(super) probed: bool,
     pub(super) error: Option<io::Error>,
+    pub(super) took: Duration,
 }
 
 /// When rounds begin and who waits for their ends.
@@ -55,6 +59,8 @@ pub(super) struct Rounds {
     rounds: mpsc::Sender<Round>,
     ended: mpsc::Receiver<Outcome>,
     is_under_way: bool,
+    /// Whether a slow round was told of.
+    is_slow: bool,
     next: Instant,
     /// Those whom the round under way satisfies.
     waiting: Vec<oneshot::Sender<()>>,
@@ -77,7 +83,7 @@ impl Rounds {
         };
         thread::Builder::new().name("spool-syncer".into()).spawn(sync_all)?;
         let next = clock::now() + SYNC_EVERY;
-        Ok(Self { rounds, ended, is_under_way: false, next, waiting: Vec::new(), asking: Vec::new() })
+        Ok(Self { rounds, ended, is_under_way: false, is_slow: false, next, waiting: Vec::new(), asking: Vec::new() })
     }
 
     /// All that was written before is to be synced soon.
@@ -125,9 +131,18 @@ impl Rounds {
         }
     }
 
+    fn tell_slow(&mut self, took: Duration) {
+        if took > SLOW_ROUND && !self.is_slow {
+            let took_ms = took.as_millis();
+            tracing::warn!(took_ms, "the disk is slow to sync audio: a power cut now would cost more of it than 200 ms");
+        }
+        self.is_slow = took > if self.is_slow { SLOW_ROUND / 10 } else { SLOW_ROUND };
+    }
+
     /// Whoever asked may have gone away meanwhile.
     fn end(&mut self, files: &mut Files, outcome: Outcome) {
         self.is_under_way = false;
+        self.tell_slow(outcome.took);
         files.synced(outcome);
         for done in self.waiting.drain(..) {
             let _ = done.send(());
@@ -137,7 +152,7 @@ impl Rounds {
 
 impl Round {
     fn sync(self, disk: &Disk) -> Outcome {
-        let mut outcome = Outcome::default();
+        let (mut outcome, began) = (Outcome::default(), clock::now());
         if self.files.len() > EACH_MAX {
             if let Err(error) = disk.sync_everything(&self.folder, self.files.iter().map(|it| &*it.path)) {
                 outcome.unsynced = self.files.iter().filter_map(|it| it.track).collect();
@@ -157,6 +172,7 @@ impl Round {
         {
             (outcome.names_failed, outcome.error) = (true, Some(error));
         }
+        outcome.took = clock::now().duration_since(began);
         outcome.probed = self.probe && disk.probe(&self.folder).is_ok();
         outcome
     }
