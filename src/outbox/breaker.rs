@@ -41,7 +41,7 @@ enum Turn {
 
 enum State {
     Closed { failures: u32 },
-    Open { pause: Duration, turn: Turn },
+    Open { since: Instant, pause: Duration, turn: Turn },
 }
 
 /// One endpoint's breaker; closed at first.
@@ -66,11 +66,11 @@ impl Breaker {
         matches!(self.0, State::Open { turn: Turn::Ready, .. })
     }
 
-    /// A probe begins.
-    pub fn handle_probe(&mut self, id: DeliveryId) {
-        if let State::Open { turn, .. } = &mut self.0 {
-            *turn = Turn::Probing(id);
-        }
+    /// A probe begins; since when it has been open.
+    pub fn handle_probe(&mut self, id: DeliveryId) -> Option<Instant> {
+        let State::Open { since, turn, .. } = &mut self.0 else { return None };
+        *turn = Turn::Probing(id);
+        Some(*since)
     }
 
     /// An attempt came to an outcome.
@@ -79,17 +79,17 @@ impl Breaker {
             *self = Self::default();
             return;
         };
-        let pause = match &mut self.0 {
+        let (since, pause) = match &mut self.0 {
             State::Closed { failures } if *failures + 1 < OPENS_AFTER => {
                 *failures += 1;
                 return;
             }
-            State::Closed { .. } => PROBE_MIN,
-            State::Open { pause, turn: Turn::Probing(probe) } if *probe == id => PROBE_MAX.min(*pause * 2),
+            State::Closed { .. } => (now, PROBE_MIN),
+            State::Open { since, pause, turn: Turn::Probing(probe) } if *probe == id => (*since, PROBE_MAX.min(*pause * 2)),
             State::Open { .. } => return,
         };
         let rest = spread(pause, chance).max(asked.min(PROBE_MAX));
-        self.0 = State::Open { pause, turn: Turn::Resting(now + rest) };
+        self.0 = State::Open { since, pause, turn: Turn::Resting(now + rest) };
     }
 
     /// An attempt ended without telling anything of the endpoint: another may take the probe's turn.

@@ -79,12 +79,20 @@ pub struct Outbox<C> {
 /// Who may be told now of what is told once: [`AT_ONCE`] at a time to one endpoint, none to one that is paused or ill.
 struct Once(HashMap<EndpointName, Arc<Semaphore>>);
 
+/// What the ledger hears of.
+enum Ended {
+    /// An attempt.
+    Attempt(DeliveryId, Settled),
+    /// Somebody said 410 to what is told once; it is stored.
+    Paused,
+}
+
 /// What runs attempts and hears of their ends.
 #[derive(Clone)]
 struct Hands {
     attempts: TaskTracker,
     hurry: CancellationToken,
-    end: mpsc::Sender<(DeliveryId, Settled)>,
+    end: mpsc::Sender<Ended>,
 }
 
 impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
@@ -116,10 +124,13 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
                 () = clock::sleep_until(ledger.poll_timeout()) => ledger.handle_timeout(clock::now()),
                 () = clock::sleep_until(feeds.poll_timeout()) => {}
                 () = clock::sleep_until(deadline) => {}
-                Some((id, settled)) = ended.recv() => {
-                    ledger.handle_settled(id, settled, clock::now());
-                    feeds.handle_settled(settled);
-                }
+                Some(ended) = ended.recv() => match ended {
+                    Ended::Attempt(id, settled) => {
+                        ledger.handle_settled(id, settled, clock::now());
+                        feeds.handle_settled(settled);
+                    }
+                    Ended::Paused => feeds.handle_paused(),
+                },
                 changed = places.changed(), if is_open => match changed {
                     Ok(()) => feeds.handle_news(ledger.is_any_paused()),
                     Err(_) => is_open = false,
@@ -180,7 +191,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
             hands.spawn(async move {
                 let settled = if is_leased { outbox.attempt(&begin).await } else { Settled::Unstored };
                 // Nobody listens after a shutdown's deadline; the outcome is stored all the same.
-                let _ = end.send((begin.id, settled)).await;
+                let _ = end.send(Ended::Attempt(begin.id, settled)).await;
             });
         }
     }
@@ -206,8 +217,10 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         let wall_ms = clock::wall_ms();
         let verdict = verdict::judge(&attempt.outcome, wall_ms);
         // A probe that was refused for what it carried found its endpoint well, and is an attempt like any other.
-        let next = if begin.probe && verdict::is_ill(&attempt.outcome) {
-            let overdue = Duration::from_millis(attempt.wall_ms.saturating_sub(due_wall_ms));
+        let next = if let Some(since) = begin.probe.filter(|_| verdict::is_ill(&attempt.outcome)) {
+            // What it waited for before was something else: its turn, a bridge that was off, a pause.
+            let ill_for = clock::now().saturating_duration_since(since);
+            let overdue = Duration::from_millis(attempt.wall_ms.saturating_sub(due_wall_ms)).min(ill_for);
             schedule::after_probe(begin.used, verdict, overdue, clock::chance())
         } else {
             schedule::next(begin.used, verdict, clock::chance())
@@ -257,15 +270,28 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
                 (self.observer)(&Self::observed(&name, "dropped", passing.event.wall_ms));
                 continue;
             };
-            let (outbox, event) = (self.clone(), passing.event.clone());
+            let (outbox, event, end) = (self.clone(), passing.event.clone(), hands.end.clone());
             hands.spawn(async move {
                 let Some(endpoint) = outbox.endpoints.get(&name) else { return };
                 let attempt = outbox.poster.post(endpoint, &event.id.to_string(), event.body).await;
                 let verdict = verdict::judge(&attempt.outcome, clock::wall_ms());
+                if verdict == Verdict::Pause {
+                    outbox.pause(&name, &attempt).await;
+                    let _ = end.send(Ended::Paused).await;
+                }
                 let observed = Self::observed(&name, verdict::word(verdict, &attempt.outcome), event.wall_ms);
                 (outbox.observer)(&Observed { took: attempt.took, ..observed });
                 drop(permit);
             });
+        }
+    }
+
+    /// An endpoint wants nothing more, whatever it was that it said so to.
+    async fn pause(&self, endpoint: &EndpointName, attempt: &Attempt) {
+        let (wall_ms, reason) = (clock::wall_ms(), verdict::reason(&attempt.outcome));
+        let pause = Write::Pause { endpoint: endpoint.clone(), wall_ms, reason };
+        if let Err(error) = self.store.commit(vec![pause]).await {
+            tracing::warn!(%endpoint, %error, "failed to pause an endpoint that answered 410; it will say so again");
         }
     }
 

@@ -8,10 +8,12 @@
 //! needs no breaker: the lane's own schedule is slow enough, and is kept to the second.
 //!
 //! Promises: at most [`AT_ONCE`] attempts at a time to one endpoint and one to a lane; one endpoint never waits for another;
-//! at most [`HELD_MAX`] deliveries of an endpoint are held, as names without bodies. The caller drains
+//! at most [`HELD_MAX`] deliveries of an endpoint are held, as names without bodies; where they are more, lanes that wait for long make
+//! room for those that do not, and come back when they are due ([`Ledger::make_room`]). The caller drains
 //! [`Ledger::poll_output`] after each `handle_*`, leases what begins, stores what an attempt came to, and only then calls
 //! [`Ledger::handle_settled`].
 
+mod away;
 pub mod breaker;
 pub mod driver;
 pub mod schedule;
@@ -21,9 +23,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use away::LaneKey;
 pub use breaker::{Breaker, Sign};
 pub use schedule::Next;
 
+use self::away::Away;
 use crate::{
     media::{EndpointName, SessionId},
     webhook::DeliveryId,
@@ -45,6 +49,8 @@ pub struct Due {
     pub session: SessionId,
     /// The event's number.
     pub seq: u64,
+    /// Its place in the store; a retry by hand gives it a new one.
+    pub place: u64,
     /// Steps of the schedule used up.
     pub used: u32,
     /// Not before.
@@ -60,8 +66,8 @@ pub struct Begin {
     pub id: DeliveryId,
     /// Steps of the schedule used up before it.
     pub used: u32,
-    /// Whether it is a probe of an ill endpoint, which uses up none: see [`schedule::after_probe`].
-    pub probe: bool,
+    /// Whether it is a probe of an ill endpoint, which uses up none ([`schedule::after_probe`]); since when that is ill.
+    pub probe: Option<Instant>,
 }
 
 /// How an endpoint's deliveries go.
@@ -94,12 +100,6 @@ pub enum Settled {
 /// Counts lanes from 0; never used again.
 type LaneId = u64;
 
-#[derive(PartialEq, Eq, Hash, Clone)]
-enum LaneKey {
-    Session(SessionId),
-    Single(DeliveryId),
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LaneState {
     Waiting(Instant),
@@ -127,12 +127,20 @@ struct Row {
     lanes: HashMap<LaneKey, LaneId>,
     /// Lanes whose head is due; one that changed its mind is passed over when its turn comes.
     ready: VecDeque<LaneId>,
+    /// When waiting lanes are due.
+    timers: BTreeSet<(Instant, LaneId)>,
+    away: Away,
 }
 
 impl Row {
     /// Whether only probes may begin.
     fn is_guarded(&self) -> bool {
         self.breaker.is_open() && self.lanes.len() > 1
+    }
+
+    /// The lane that this delivery belongs to.
+    fn key(&self, id: DeliveryId, session: &SessionId) -> LaneKey {
+        if self.ordered { LaneKey::Session(session.clone()) } else { LaneKey::Single(id) }
     }
 
     fn may_begin(&self) -> bool {
@@ -145,7 +153,6 @@ pub struct Ledger {
     endpoints: Vec<Row>,
     lanes: HashMap<LaneId, Lane>,
     lane_of: HashMap<DeliveryId, LaneId>,
-    timers: BTreeSet<(Instant, LaneId)>,
     next_lane: LaneId,
     /// The store refused something: nothing begins before this.
     rest: Option<Instant>,
@@ -165,12 +172,13 @@ impl Ledger {
             breaker: Breaker::default(),
             lanes: HashMap::new(),
             ready: VecDeque::new(),
+            timers: BTreeSet::new(),
+            away: Away::default(),
         };
         Self {
             endpoints: endpoints.into_iter().map(row).collect(),
             lanes: HashMap::new(),
             lane_of: HashMap::new(),
-            timers: BTreeSet::new(),
             next_lane: 0,
             rest: None,
             held_max: HELD_MAX,
@@ -181,12 +189,6 @@ impl Ledger {
     #[must_use]
     pub fn room(&self, endpoint: &EndpointName) -> usize {
         self.row(endpoint).map_or(0, |row| self.held_max.saturating_sub(self.endpoints[row].held))
-    }
-
-    /// Whether this delivery was handed in and has not come to its end since.
-    #[must_use]
-    pub fn holds(&self, id: &DeliveryId) -> bool {
-        self.lane_of.contains_key(id)
     }
 
     /// How the endpoint's deliveries go.
@@ -216,7 +218,7 @@ impl Ledger {
         self.endpoints.iter_mut().for_each(|row| row.paused = is_paused(&row.name));
     }
 
-    /// A delivery is pending. One that is here already was asked for again by hand: it is due anew.
+    /// A delivery is pending. One that is here already, at another place, was asked for again by hand: it is due anew.
     ///
     /// # Panics
     /// If the ledger contradicts itself, which would be a bug in it.
@@ -225,7 +227,11 @@ impl Ledger {
         if let Some(&lane) = self.lane_of.get(&due.id) {
             return self.renew(lane, due, now);
         }
-        let key = if self.endpoints[row].ordered { LaneKey::Session(due.session.clone()) } else { LaneKey::Single(due.id) };
+        let key = self.endpoints[row].key(due.id, &due.session);
+        if self.endpoints[row].away.has(&key) {
+            // It comes with the rest of its lane.
+            return self.endpoints[row].away.ask(&key);
+        }
         let lane = self.lane(row, key, now);
         self.lane_of.insert(due.id, lane);
         self.endpoints[row].held += 1;
@@ -278,10 +284,13 @@ impl Ledger {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.rest = self.rest.filter(|rest| *rest > now);
-        self.endpoints.iter_mut().for_each(|row| row.breaker.handle_timeout(now));
-        while let Some(&(at, lane)) = self.timers.first().filter(|(at, _)| *at <= now) {
-            self.timers.remove(&(at, lane));
-            self.place(lane, now);
+        for row in 0..self.endpoints.len() {
+            self.endpoints[row].breaker.handle_timeout(now);
+            self.endpoints[row].away.handle_timeout(now);
+            while let Some(&(at, lane)) = self.endpoints[row].timers.first().filter(|(at, _)| *at <= now) {
+                self.endpoints[row].timers.remove(&(at, lane));
+                self.place(lane, now);
+            }
         }
     }
 
@@ -300,10 +309,7 @@ impl Ledger {
                 let head = lane.queue.values().next().expect("a ready lane has a head");
                 lane.state = LaneState::Trying(head.id);
                 row.trying += 1;
-                let probe = row.is_guarded();
-                if probe {
-                    row.breaker.handle_probe(head.id);
-                }
+                let probe = row.is_guarded().then(|| row.breaker.handle_probe(head.id)).flatten();
                 return Some(Begin { endpoint: row.name.clone(), id: head.id, used: head.used, probe });
             }
             None
@@ -313,8 +319,11 @@ impl Ledger {
     /// When [`Ledger::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let breakers = self.endpoints.iter().filter_map(|row| row.breaker.poll_timeout());
-        self.timers.first().map(|(at, _)| *at).into_iter().chain(breakers).chain(self.rest).min()
+        let of_row = |row: &Row| {
+            let lane = row.timers.first().map(|(at, _)| *at);
+            [lane, row.breaker.poll_timeout(), row.away.poll_timeout()]
+        };
+        self.endpoints.iter().flat_map(of_row).flatten().chain(self.rest).min()
     }
 
     fn row(&self, endpoint: &EndpointName) -> Option<usize> {
@@ -334,6 +343,9 @@ impl Ledger {
 
     fn renew(&mut self, lane_id: LaneId, due: Due, now: Instant) {
         let lane = self.lanes.get_mut(&lane_id).expect("a held delivery has a lane");
+        if lane.queue.get(&due.seq).is_some_and(|held| held.place == due.place) {
+            return;
+        }
         match lane.state {
             LaneState::Trying(id) if id == due.id => lane.again = Some(due),
             _ => drop(lane.queue.insert(due.seq, due)),
@@ -344,12 +356,12 @@ impl Ledger {
     /// Puts a lane where its head belongs: among the ready, behind a timer, or away if it has none.
     fn place(&mut self, id: LaneId, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let row = &mut self.endpoints[lane.endpoint];
         match lane.state {
             LaneState::Trying(_) => return,
-            LaneState::Waiting(at) => drop(self.timers.remove(&(at, id))),
+            LaneState::Waiting(at) => drop(row.timers.remove(&(at, id))),
             LaneState::Ready => {}
         }
-        let row = &mut self.endpoints[lane.endpoint];
         match lane.queue.values().next().map(|head| head.at) {
             None => {
                 row.lanes.remove(&lane.key);
@@ -357,7 +369,7 @@ impl Ledger {
             }
             Some(at) if at > now => {
                 lane.state = LaneState::Waiting(at);
-                self.timers.insert((at, id));
+                row.timers.insert((at, id));
             }
             Some(_) if lane.state == LaneState::Ready => {}
             Some(_) => {

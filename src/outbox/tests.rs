@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use ulid::Ulid;
 
 use super::*;
@@ -5,6 +7,7 @@ use crate::webhook::Verdict;
 
 mod ill;
 mod order;
+mod room;
 
 #[test]
 fn events_of_a_call_go_one_after_the_other_and_calls_side_by_side() {
@@ -174,16 +177,19 @@ fn what_is_due_later_waits_from_the_start() {
 struct World {
     ledger: Ledger,
     now: Instant,
+    /// Each time that something is handed in the store has given it a new place.
+    places: Cell<u64>,
 }
 
 impl World {
     fn new(endpoints: &[(&str, bool)]) -> Self {
         let ledger = Ledger::new(endpoints.iter().map(|(endpoint, ordered)| (name(endpoint), *ordered)));
-        Self { ledger, now: crate::clock::now() }
+        Self { ledger, now: crate::clock::now(), places: Cell::new(0) }
     }
 
     fn due(&self, n: u64, session: &str, seq: u64) -> Due {
-        Due { id: id(n), session: SessionId::new(session).unwrap(), seq, used: 0, at: self.now }
+        let place = self.places.replace(self.places.get() + 1);
+        Due { id: id(n), session: SessionId::new(session).unwrap(), seq, place, used: 0, at: self.now }
     }
 
     fn pending(&mut self, endpoint: &str, n: u64, session: &str, seq: u64) {

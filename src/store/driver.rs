@@ -31,6 +31,7 @@ use crate::{
     clock,
     keys::MasterKeys,
     media::{EndpointName, SessionId, StreamSid},
+    outbox::LaneKey,
     webhook::DeliveryId,
 };
 
@@ -196,6 +197,12 @@ impl Store {
     pub async fn pending(&self, endpoint: &EndpointName, after: u64, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
         let endpoint = endpoint.clone();
         self.ask(move |connection| queue::pending(connection, &endpoint, after, limit)).await
+    }
+
+    /// Everything pending of one lane to an endpoint, in order.
+    pub async fn pending_of(&self, endpoint: &EndpointName, lane: LaneKey) -> Result<Vec<PendingDelivery>, StoreError> {
+        let endpoint = endpoint.clone();
+        self.ask(move |connection| queue::pending_of(connection, &endpoint, &lane)).await
     }
 
     /// Endpoints that want nothing until somebody asks for a retry.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{
     DeliveryState, PausedEndpoint, PendingDelivery, Standing, StoreError, read, saved,
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     media::{EndpointName, SessionId},
+    outbox::LaneKey,
     webhook::DeliveryId,
 };
 
@@ -38,10 +39,11 @@ pub(super) fn void_leases(connection: &Connection) -> Done {
     Ok(run(connection, sql, ()).map(drop)?)
 }
 
-/// What an attempt left a delivery at; its lease is over. One that is parked has no next time: there stands since when it is.
+/// What an attempt left a delivery at; its lease is over. One that is parked has no next time: there stands since when it is. One that is
+/// pending without a lease was asked for again while the attempt was under way: a failure does not undo that.
 pub(super) fn stand(connection: &Connection, delivery: DeliveryId, standing: &Standing, now_ms: u64) -> Done {
     let id = delivery.to_string();
-    one(match standing {
+    let done = match standing {
         Standing::Delivered => run(
             connection,
             "UPDATE deliveries SET state = 'delivered', lease_until_wall_ms = NULL, reason = NULL WHERE id = ?",
@@ -49,15 +51,22 @@ pub(super) fn stand(connection: &Connection, delivery: DeliveryId, standing: &St
         ),
         Standing::Pending { attempts, next_wall_ms, reason } => run(
             connection,
-            "UPDATE deliveries SET state = 'pending', lease_until_wall_ms = NULL, attempts = ?, next_wall_ms = ?, reason = ? WHERE id = ?",
+            "UPDATE deliveries SET state = 'pending', lease_until_wall_ms = NULL, attempts = ?, next_wall_ms = ?, reason = ? WHERE id = ? AND state <> 'pending'",
             params![attempts, int(*next_wall_ms), reason, id],
         ),
         Standing::Parked { reason } => run(
             connection,
-            "UPDATE deliveries SET state = 'parked', lease_until_wall_ms = NULL, next_wall_ms = ?, reason = ? WHERE id = ?",
+            "UPDATE deliveries SET state = 'parked', lease_until_wall_ms = NULL, next_wall_ms = ?, reason = ? WHERE id = ? AND state <> 'pending'",
             params![int(now_ms), reason, id],
         ),
-    })
+    };
+    Ok(done.map(drop)?)
+}
+
+/// Sets a delivery aside that cannot be sent.
+pub(super) fn park(connection: &Connection, delivery: DeliveryId, reason: &str, now_ms: u64) -> Done {
+    let sql = "UPDATE deliveries SET state = 'parked', lease_until_wall_ms = NULL, next_wall_ms = ?, reason = ? WHERE id = ?";
+    one(run(connection, sql, params![int(now_ms), reason, delivery.to_string()]))
 }
 
 /// Pauses an endpoint; one that is paused already stays so since when it was.
@@ -66,15 +75,10 @@ pub(super) fn pause(connection: &Connection, endpoint: &EndpointName, wall_ms: u
     Ok(run(connection, sql, params![endpoint.as_str(), int(wall_ms), reason]).map(drop)?)
 }
 
-/// Lets an endpoint go on. It takes a place, because that is how the outbox hears of news. What waited for it is due from now on: the
-/// pause must not count as time that it was ill for.
+/// Lets an endpoint go on. It takes a place, because that is how the outbox hears of news.
 pub(super) fn resume(connection: &Connection, endpoint: &str, numbers: &mut Numbers) -> Done {
     numbers.place += 1;
-    if run(connection, "DELETE FROM endpoints WHERE name = ?", [endpoint])? > 0 {
-        let sql = "UPDATE deliveries SET next_wall_ms = ?1 WHERE endpoint = ?2 AND state IN ('pending', 'leased') AND next_wall_ms < ?1";
-        run(connection, sql, params![int(numbers.now_ms()), endpoint])?;
-    }
-    Ok(())
+    Ok(run(connection, "DELETE FROM endpoints WHERE name = ?", [endpoint]).map(drop)?)
 }
 
 /// Sends these again from the schedule's start, of those in `state` if one is given; answers how many there were.
@@ -124,15 +128,28 @@ pub(super) fn pending(
 ) -> Answer<Vec<PendingDelivery>> {
     let sql = "SELECT id, session_id, seq, place, attempts, next_wall_ms FROM deliveries
          WHERE endpoint = ? AND state IN ('pending', 'leased') AND state = 'pending' AND place > ? ORDER BY place LIMIT ?";
-    read::all(connection, sql, params![endpoint.as_str(), int(after), int(limit as u64)], |row| {
-        Ok(PendingDelivery {
-            id: saved::delivery(row, 0)?,
-            session: saved::named::<SessionId>(row, 1)?,
-            seq: saved::uint(row, 2)?,
-            place: saved::uint(row, 3)?,
-            attempts: row.get(4)?,
-            next_wall_ms: saved::uint(row, 5)?,
-        })
+    read::all(connection, sql, params![endpoint.as_str(), int(after), int(limit as u64)], pending_row)
+}
+
+/// Everything pending of one lane, in order.
+pub(super) fn pending_of(connection: &Connection, endpoint: &EndpointName, lane: &LaneKey) -> Answer<Vec<PendingDelivery>> {
+    let columns = "SELECT id, session_id, seq, place, attempts, next_wall_ms FROM deliveries";
+    let (of, name) = match lane {
+        LaneKey::Session(session) => ("session_id = ?", session.to_string()),
+        LaneKey::Single(delivery) => ("id = ?", delivery.to_string()),
+    };
+    let sql = format!("{columns} WHERE {of} AND endpoint = ? AND state = 'pending' ORDER BY seq");
+    read::all(connection, &sql, params![name, endpoint.as_str()], pending_row)
+}
+
+fn pending_row(row: &Row<'_>) -> Answer<PendingDelivery> {
+    Ok(PendingDelivery {
+        id: saved::delivery(row, 0)?,
+        session: saved::named::<SessionId>(row, 1)?,
+        seq: saved::uint(row, 2)?,
+        place: saved::uint(row, 3)?,
+        attempts: row.get(4)?,
+        next_wall_ms: saved::uint(row, 5)?,
     })
 }
 

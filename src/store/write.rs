@@ -137,9 +137,7 @@ fn apply(connection: &Connection, keys: &Keyring, write: &Write, numbers: &mut N
         Write::Verdict { delivery, attempt, standing } => {
             settle(connection, keys, *delivery, (attempt, standing), numbers.now_ms())
         }
-        Write::Park { delivery, reason } => {
-            queue::stand(connection, *delivery, &Standing::Parked { reason: reason.clone() }, numbers.now_ms())
-        }
+        Write::Park { delivery, reason } => queue::park(connection, *delivery, reason, numbers.now_ms()),
         Write::Retry(delivery) => {
             committed.retried += queue::retry(connection, &[*delivery], None, numbers)?;
             Ok(())

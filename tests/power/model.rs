@@ -177,7 +177,8 @@ impl SessionModel {
             Standing::Pending { reason, .. } => ("pending".into(), Some(reason.clone())),
         };
         let attempt = Attempt { wall_ms: WALL_MS, took: std::time::Duration::from_millis(3), outcome };
-        (vec![Write::Verdict { delivery, attempt, standing }], view)
+        let lease = Write::Lease { deliveries: vec![delivery], until_wall_ms: WALL_MS };
+        (vec![lease, Write::Verdict { delivery, attempt, standing }], view)
     }
 
     /// The session's last unit.

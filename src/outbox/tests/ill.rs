@@ -22,7 +22,7 @@ fn a_lonely_call_at_a_dead_endpoint_sees_exactly_the_contracts_delays_and_is_par
         }
         waits.push((world.now - began).as_secs_f64().round());
         began = world.now;
-        assert!(!output.probe);
+        assert_eq!(output.probe, None);
         world.fail(1, schedule::next(output.used, Verdict::Retry, u32::MAX / 2 + 1));
     }
     let expected: Vec<f64> = schedule::DELAYS.iter().map(Duration::as_secs_f64).collect();
@@ -47,12 +47,12 @@ fn an_ill_endpoint_gets_one_probe_at_a_time_and_its_deliveries_keep_their_steps(
     world.pending("audit", 1000, "s1", 1);
     assert_eq!(world.begun(), [1000], "the other endpoint goes on");
     assert!(world.ledger.poll_output().is_none());
-    let mut probed = Vec::new();
+    let (began, mut probed) = (world.now, Vec::new());
     for _ in 0..10 {
         world.now = world.ledger.poll_timeout().unwrap();
         world.ledger.handle_timeout(world.now);
         let probe = world.ledger.poll_output().unwrap();
-        assert!(probe.probe && probe.used == 0);
+        assert_eq!((probe.probe, probe.used), (Some(began), 0), "it has been ill since its fifth failure");
         assert!(world.ledger.poll_output().is_none(), "one at a time");
         let next = schedule::after_probe(probe.used, Verdict::Retry, Duration::ZERO, 0);
         world.fail(number(probe.id), next);
@@ -119,5 +119,5 @@ fn a_probe_that_is_gone_or_cannot_be_leased_does_not_stop_the_probing() {
         world.ledger.handle_settled(probe.id, settled, world.now);
     }
     world.pass(UNSTORED_REST.as_secs());
-    assert!(world.ledger.poll_output().is_some_and(|begin| begin.probe));
+    assert!(world.ledger.poll_output().is_some_and(|begin| begin.probe.is_some()));
 }

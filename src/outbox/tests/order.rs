@@ -180,8 +180,8 @@ impl Bridge {
         let id = number(begin.id);
         let now = self.world.now;
         let ill = |verdict| match begin.probe {
-            true => schedule::after_probe(begin.used, verdict, Duration::ZERO, 7),
-            false => schedule::next(begin.used, verdict, 7),
+            Some(_) => schedule::after_probe(begin.used, verdict, Duration::ZERO, 7),
+            None => schedule::next(begin.used, verdict, 7),
         };
         let next = match end {
             End::Delivered => Next::Delivered,
@@ -194,8 +194,10 @@ impl Bridge {
         let Some(row) = self.rows.get_mut(&id) else {
             return self.world.ledger.handle_settled(begin.id, Settled::Gone, now);
         };
-        row.leased = false;
+        let is_asked_again = !std::mem::replace(&mut row.leased, false);
         match next {
+            // A failure does not undo a retry that was asked for meanwhile.
+            Next::Again { .. } | Next::Parked | Next::Held { .. } if is_asked_again => {}
             Next::Delivered => row.state = State::Done,
             Next::Parked => row.state = State::Parked,
             Next::Again { delay, used } => (row.state, row.at, row.used) = (State::Pending, now + delay, used),
@@ -217,14 +219,27 @@ impl Bridge {
     fn feed_once(&mut self) -> bool {
         let paused = self.paused;
         self.world.ledger.handle_paused(|_| paused);
-        while self.world.ledger.room(&name("crm")) >= LOAD {
+        let crm = name("crm");
+        self.read_back();
+        loop {
+            if self.rows.values().any(|row| row.state == State::Pending && row.place > self.fed) {
+                self.world.ledger.make_room(&crm, LOAD, self.world.now);
+            }
+            if self.world.ledger.room(&crm) < LOAD {
+                break;
+            }
             let Some(last) = self.read(self.fed, |_, _| true) else { break };
             self.fed = last;
         }
         self.searched = self.searched.max(self.fed);
-        while let Some(last) = self.read(self.searched, Ledger::holds) {
+        while let Some(last) = self.read(self.searched, |ledger, due| ledger.knows(&crm, due.id, &due.session)) {
             self.searched = last;
         }
+        self.read_back();
+        assert!(
+            self.world.ledger.poll_back(&crm).is_none() || self.world.ledger.room(&crm) < LOAD,
+            "what is asked for comes at once"
+        );
         let mut is_any_gone = false;
         while let Some(begin) = self.world.ledger.poll_output() {
             match self.rows.get(&number(begin.id)) {
@@ -241,16 +256,36 @@ impl Bridge {
         is_any_gone
     }
 
+    /// Lanes that were put away and are due, each whole.
+    fn read_back(&mut self) {
+        let crm = name("crm");
+        while let Some(lane) = self.world.ledger.poll_back(&crm).cloned() {
+            self.world.ledger.make_room(&crm, LOAD, self.world.now);
+            if self.world.ledger.room(&crm) < LOAD {
+                return;
+            }
+            let dues = self.rows.iter().map(|(n, row)| (row, self.due(*n, row)));
+            let is_of = |due: &Due| lane == LaneKey::Session(due.session.clone()) || lane == LaneKey::Single(due.id);
+            let of_lane = dues.filter(|(row, due)| row.state == State::Pending && !row.leased && is_of(due));
+            let of_lane = of_lane.map(|(_, due)| due).collect();
+            self.world.ledger.handle_back(&crm, &lane, of_lane, self.world.now);
+        }
+    }
+
+    fn due(&self, n: u64, row: &Stored) -> Due {
+        Due { used: row.used, at: row.at, place: row.place, ..self.world.due(n, &format!("s{}", row.session), row.seq) }
+    }
+
     /// Reads on behind a place; answers how far.
-    fn read(&mut self, after: u64, may_have: impl Fn(&Ledger, &DeliveryId) -> bool) -> Option<u64> {
+    fn read(&mut self, after: u64, may_have: impl Fn(&Ledger, &Due) -> bool) -> Option<u64> {
         let is_waiting = |row: &Stored| row.state == State::Pending && !row.leased && row.place > after;
         let mut waiting: Vec<(&u64, &Stored)> = self.rows.iter().filter(|(_, row)| is_waiting(row)).collect();
         waiting.sort_by_key(|(_, row)| row.place);
         waiting.truncate(LOAD);
         let last = waiting.last().map(|(_, row)| row.place);
         for (n, row) in waiting {
-            if may_have(&self.world.ledger, &id(*n)) {
-                let due = Due { used: row.used, at: row.at, ..self.world.due(*n, &format!("s{}", row.session), row.seq) };
+            let due = self.due(*n, row);
+            if may_have(&self.world.ledger, &due) {
                 self.world.ledger.handle_pending(&name("crm"), due, self.world.now);
             }
         }

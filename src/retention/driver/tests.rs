@@ -42,7 +42,8 @@ async fn call(store: &Store, call: &str, standing: Option<Standing>) -> (Session
 async fn settle(store: &Store, delivery: DeliveryId, standing: Standing) {
     let outcome = Ok(Answer { status: 200, retry_after: None, kept: "thanks".into() });
     let attempt = Attempt { wall_ms: clock::wall_ms(), took: Duration::from_millis(3), outcome };
-    store.commit(vec![Write::Verdict { delivery, attempt, standing }]).await.unwrap();
+    let lease = Write::Lease { deliveries: vec![delivery], until_wall_ms: 0 };
+    store.commit(vec![lease, Write::Verdict { delivery, attempt, standing }]).await.unwrap();
 }
 
 fn parked() -> Standing {

@@ -182,9 +182,9 @@ async fn verdicts_are_history_and_a_retry_comes_back_at_a_new_place() {
     let made = pending(&store, &["crm", "audit"]).await;
     let failed = Standing::Pending { attempts: 1, next_wall_ms: 77, reason: "status 500".into() };
     let kept = Ok(Answer { status: 500, retry_after: None, kept: vec![0xFF, 0x00] });
-    store.commit(vec![verdict(made[0], kept, failed)]).await.unwrap();
+    store.commit(verdict(made[0], kept, failed)).await.unwrap();
     let parked = Standing::Parked { reason: "timeout".into() };
-    store.commit(vec![verdict(made[0], Err(Failure::Timeout), parked)]).await.unwrap();
+    store.commit(verdict(made[0], Err(Failure::Timeout), parked)).await.unwrap();
 
     let (delivery, attempts) = store.delivery(made[0]).await.unwrap().unwrap();
     assert_eq!((delivery.state.as_str(), delivery.attempts, delivery.reason.as_deref()), ("parked", 2, Some("timeout")));
@@ -200,7 +200,7 @@ async fn verdicts_are_history_and_a_retry_comes_back_at_a_new_place() {
     assert_eq!((again[0].id, again[0].attempts), (made[0], 0));
     assert!(store.outgoing(made[0]).await.unwrap().is_some());
     let taken = Ok(Answer { status: 200, retry_after: None, kept: Vec::new() });
-    store.commit(vec![verdict(made[0], taken, Standing::Delivered)]).await.unwrap();
+    store.commit(verdict(made[0], taken, Standing::Delivered)).await.unwrap();
     let listed = store.deliveries(DeliveryFilter::default()).await.unwrap();
     let tried: Vec<_> = listed.items.iter().map(|delivery| (delivery.id == made[0], delivery.attempts)).collect();
     assert!(tried.contains(&(true, 3)) && tried.contains(&(false, 0)), "over all rounds, the last one too: {tried:?}");
@@ -385,7 +385,9 @@ fn segment(session: &SessionId, seq: u64, id: &str, start_ms: u64) -> Write {
     Write::Segment { session: session.clone(), stream: 0, seq, text: Box::new(text) }
 }
 
-fn verdict(delivery: DeliveryId, outcome: Result<Answer, Failure>, standing: Standing) -> Write {
+/// An attempt from its lease to its end.
+fn verdict(delivery: DeliveryId, outcome: Result<Answer, Failure>, standing: Standing) -> Vec<Write> {
     let attempt = Attempt { wall_ms: 50, took: Duration::from_millis(3), outcome };
-    Write::Verdict { delivery, attempt, standing }
+    let lease = Write::Lease { deliveries: vec![delivery], until_wall_ms: 0 };
+    vec![lease, Write::Verdict { delivery, attempt, standing }]
 }

@@ -172,21 +172,25 @@ async fn any_retry_resumes_the_endpoints_that_it_touches_and_no_other() {
 }
 
 #[tokio::test]
-async fn the_time_of_a_pause_is_none_that_its_deliveries_were_due_for() {
-    let (store, _folder) = open();
-    let session = begin(&store, "CA1", "MZ1").await;
-    commit(&store, &session, 1..=1).await;
-    let id = store.pending(&name("crm"), 0, 9).await.unwrap()[0].id;
-    let standing = Standing::Pending { attempts: 0, next_wall_ms: 7, reason: "endpoint paused: status 410".to_owned() };
-    let attempt = Attempt { wall_ms: 0, took: Duration::ZERO, outcome: Err(crate::webhook::Failure::Timeout) };
-    store.commit(vec![Write::Verdict { delivery: id, attempt, standing }]).await.unwrap();
-    let due_ms = async || store.outgoing(id).await.unwrap().unwrap().next_wall_ms;
-    store.commit(vec![Write::Resume(name("crm"))]).await.unwrap();
-    assert_eq!(due_ms().await, 7, "it was not paused");
-    store.commit(vec![Write::Pause { endpoint: name("crm"), wall_ms: 8, reason: "status 410".into() }]).await.unwrap();
-    let before_ms = clock::wall_ms();
-    store.commit(vec![Write::Resume(name("crm"))]).await.unwrap();
-    assert!(due_ms().await >= before_ms);
+async fn a_retry_that_is_asked_for_while_the_last_attempt_is_under_way_is_not_undone_by_its_failure() {
+    let gave_up = Standing::Parked { reason: "gave up".to_owned() };
+    let again = Standing::Pending { attempts: 5, next_wall_ms: 1 << 50, reason: "timeout".to_owned() };
+    for (standing, expected) in
+        [(gave_up, DeliveryState::Pending), (again, DeliveryState::Pending), (Standing::Delivered, DeliveryState::Delivered)]
+    {
+        let (store, _folder) = open();
+        let session = begin(&store, "CA1", "MZ1").await;
+        commit(&store, &session, 1..=1).await;
+        let id = store.pending(&name("crm"), 0, 9).await.unwrap()[0].id;
+        store.commit(vec![Write::Lease { deliveries: vec![id], until_wall_ms: 9 }]).await.unwrap();
+        store.commit(vec![Write::Retry(id)]).await.unwrap();
+        let attempt = Attempt { wall_ms: 0, took: Duration::ZERO, outcome: Err(crate::webhook::Failure::Timeout) };
+        store.commit(vec![Write::Verdict { delivery: id, attempt, standing }]).await.unwrap();
+        assert_eq!(states(&store).await, [expected]);
+        let waiting: Vec<u32> = store.pending(&name("crm"), 0, 9).await.unwrap().iter().map(|it| it.attempts).collect();
+        assert_eq!(waiting, if expected == DeliveryState::Pending { vec![0] } else { vec![] }, "from the schedule's start");
+        assert_eq!(store.delivery(id).await.unwrap().unwrap().1.len(), 1, "the attempt is in its history");
+    }
 }
 
 #[tokio::test]
@@ -256,4 +260,17 @@ async fn places_follow_seq_behind_a_retry_so_that_reading_never_turns_a_call_rou
     store.commit(vec![Write::Verdict { delivery: ids[3], attempt, standing }]).await.unwrap();
     let later = store.pending(&name("crm"), 0, 9).await.unwrap();
     assert_eq!(seqs(later), [1, 2, 3, 4, 5], "nor is it turned round when it is under way no more");
+}
+
+#[tokio::test]
+async fn gone_pauses_an_endpoint_though_it_was_told_of_something_that_is_told_once() {
+    let (store, _folder) = open();
+    let receiver = Receiver::start(vec![status(410)]).await;
+    let running = Running::start(&store, &receiver, "crm");
+    running.tell(&["crm"]).await;
+    running.flows(Flow::Paused).await;
+    running.tell(&["crm"]).await;
+    running.verdicts("dropped").await;
+    assert_eq!(store.paused().await.unwrap().len(), 1, "over a restart too");
+    running.stop().await;
 }

@@ -28,8 +28,8 @@ async fn what_has_left_the_filters_state_meanwhile_is_not_sent_again() {
     let deliveries = pending(&store, &["crm", "audit"]).await;
     let taken = Ok(Answer { status: 200, retry_after: None, kept: Vec::new() });
     let parked = Standing::Parked { reason: "timeout".into() };
-    store.commit(vec![verdict(deliveries[0], taken, Standing::Delivered)]).await.unwrap();
-    store.commit(vec![verdict(deliveries[1], Err(Failure::Timeout), parked)]).await.unwrap();
+    store.commit(verdict(deliveries[0], taken, Standing::Delivered)).await.unwrap();
+    store.commit(verdict(deliveries[1], Err(Failure::Timeout), parked)).await.unwrap();
     let again = Write::RetryThese { deliveries: deliveries.clone(), state: Some(DeliveryState::Parked) };
     assert_eq!(store.commit(vec![again]).await.unwrap().retried, 1);
     assert_eq!(store.delivery(deliveries[0]).await.unwrap().unwrap().0.state, "delivered");
@@ -42,7 +42,7 @@ async fn many_are_retried_by_what_they_have_in_common() {
     store.commit(vec![gap_event(&session, 1, &["crm", "audit"]), gap_event(&session, 2, &["crm"])]).await.unwrap();
     for delivery in pending(&store, &["crm", "audit"]).await {
         let parked = Standing::Parked { reason: "timeout".into() };
-        store.commit(vec![verdict(delivery, Err(Failure::Timeout), parked)]).await.unwrap();
+        store.commit(verdict(delivery, Err(Failure::Timeout), parked)).await.unwrap();
     }
     let filter = DeliveryFilter { state: Some(DeliveryState::Parked), endpoint: Some("crm".into()), ..DeliveryFilter::default() };
     let listed = store.deliveries(filter.clone()).await.unwrap();

@@ -183,7 +183,7 @@ async fn planted(store: &Store) -> (SessionId, bytes::Bytes) {
     let context = Write::Context { session: session.clone(), context: serde_json::json!({"keywords": WORDS[2]}) };
     store.commit(vec![event, said, context]).await.unwrap();
     let kept = Ok(Answer { status: 200, retry_after: None, kept: WORDS[3].into() });
-    store.commit(vec![verdict(pending(store, &["crm"]).await[0], kept, Standing::Delivered)]).await.unwrap();
+    store.commit(verdict(pending(store, &["crm"]).await[0], kept, Standing::Delivered)).await.unwrap();
     (session, body)
 }
 
