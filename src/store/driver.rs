@@ -25,7 +25,7 @@ mod upkeep;
 use self::upkeep::Fold;
 use super::{
     Backlog, CallFilter, Committed, Delivery, DeliveryFilter, LiveSession, Outgoing, Page, PausedEndpoint, PendingDelivery,
-    Session, StoreError, StoredAttempt, StoredEvent, StoredSegment, Write, queue, read, schema, sealed::Keyring, write,
+    Session, StoreError, StoredAttempt, StoredEvent, StoredSegment, Write, listing, queue, read, schema, sealed::Keyring, write,
 };
 use crate::{
     clock,
@@ -183,7 +183,7 @@ impl Store {
 
     /// Deliveries, newest first.
     pub async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<Delivery>, StoreError> {
-        self.ask(move |connection| read::deliveries(connection, &filter)).await
+        self.ask(move |connection| listing::deliveries(connection, &filter)).await
     }
 
     /// One delivery with its attempts.
@@ -211,7 +211,7 @@ impl Store {
 
     /// What waits for each endpoint that anything waits for.
     pub async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
-        self.ask(read::backlogs).await
+        self.ask(listing::backlogs).await
     }
 
     async fn ask<T: Send + 'static>(
