@@ -113,9 +113,15 @@ fn disk(bridge: &Bridge) -> Part {
 
 /// Calls of an earlier run do not end readiness: new ones are taken beside them.
 fn recovery(bridge: &Bridge) -> Part {
-    match bridge.calls().left_to_recover() {
-        0 => Part { state: "ready", reason: "no call of an earlier run is left to be ended".to_owned() },
-        left => Part { state: "recovering", reason: format!("calls of an earlier run that are still to be ended: {left}") },
+    let (left, unended) = (bridge.calls().left_to_recover(), bridge.calls().left_for_the_next_start());
+    let coming = (left > 0).then(|| format!("calls of an earlier run that are still to be ended: {left}"));
+    let reasons: Vec<String> = unended.iter().map(|(why, count)| format!("{count} ({})", why.as_str())).collect();
+    let kept = format!("calls that are left for the next start to end: {}; erase one, or see the log", reasons.join(", "));
+    let reason = coming.into_iter().chain((!unended.is_empty()).then_some(kept)).collect::<Vec<_>>().join("; ");
+    match (left, unended.len()) {
+        (0, 0) => Part { state: "ready", reason: "no call of an earlier run is left to be ended".to_owned() },
+        (0, _) => Part { state: "failing", reason },
+        _ => Part { state: "recovering", reason },
     }
 }
 
