@@ -9,7 +9,11 @@ mod spread;
 mod upstream;
 
 use std::{
-    sync::atomic::{AtomicI64, AtomicU64},
+    collections::BTreeSet,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64},
+    },
     time::{Duration, Instant},
 };
 
@@ -78,6 +82,8 @@ pub struct Metrics {
     pending: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
     parked: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
     oldest: Family<EndpointLabels, Gauge<f64, AtomicU64>>,
+    /// Whose backlogs have been told: those that the settings and the store have named in this run.
+    told: Mutex<BTreeSet<String>>,
     endpoint_up: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
 }
 
@@ -116,6 +122,7 @@ impl Default for Metrics {
             pending: Family::default(),
             parked: Family::default(),
             oldest: Family::default(),
+            told: Mutex::default(),
             endpoint_up: Family::default(),
         };
         metrics.register();
@@ -309,6 +316,12 @@ impl Metrics {
         self.pending.get_or_create(&labels).set(i64::try_from(pending).unwrap_or(i64::MAX));
         self.parked.get_or_create(&labels).set(i64::try_from(parked).unwrap_or(i64::MAX));
         self.oldest.get_or_create(&labels).set(oldest.as_secs_f64());
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(labels.endpoint);
+    }
+
+    /// The endpoints of which [`Metrics::outbox`] has told: one that is gone by now is to be told of as empty, or it would seem to wait for ever.
+    pub fn outbox_told(&self) -> BTreeSet<String> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod health;
 mod line;
+mod off_line;
 mod quota;
 mod recovery;
 mod refused;
@@ -20,6 +21,7 @@ use std::{
 
 pub use health::Health;
 pub use line::{Admission, Door, Tracks};
+pub use off_line::{InHand, Unended};
 pub use refused::Refused;
 use secrecy::{ExposeSecret, SecretString};
 use steer::Tuning;
@@ -139,6 +141,7 @@ struct Inner {
     expected: Mutex<HashMap<CallSid, (Instant, Remembered)>>,
     /// Sessions of an earlier run that have no end yet.
     left: Arc<AtomicUsize>,
+    off_line: Arc<off_line::OffLine>,
 }
 
 /// The door to all sessions.
@@ -150,7 +153,8 @@ impl Calls {
     pub fn new(parts: Parts) -> Self {
         let registry = Registry::new(parts.max_calls);
         let (tokens, expected) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { parts, registry, health: Arc::default(), tokens, expected, left: Arc::default() }))
+        let (left, off_line) = (Arc::default(), Arc::default());
+        Self(Arc::new(Inner { parts, registry, health: Arc::default(), tokens, expected, left, off_line }))
     }
 
     /// Who is on the line now.
@@ -171,11 +175,6 @@ impl Calls {
     /// How the disk stands.
     pub fn space(&self) -> Standing {
         self.0.parts.space.standing()
-    }
-
-    /// Deletes a session's spooled audio; it must not be on the line any more.
-    pub async fn forget_audio(&self, session: &SessionId) {
-        self.0.parts.spool.remove(session).await;
     }
 
     /// Why audio is not safe from a crash now; `None` where it is. Calls are taken all the same.

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Calls, resume, session::GATE_PURPOSE};
+use super::{Calls, InHand, Unended, resume, session::GATE_PURPOSE};
 use crate::{
     call::Call,
     clock,
@@ -46,6 +46,12 @@ impl Drop for Place {
             tracing::info!("recovery is over: the calls of an earlier run have ended, or the log says why one has not");
         }
     }
+}
+
+/// A session that is being brought back: nobody else does, or erases it, until it has ended or is left for the next start.
+pub(super) struct Returning {
+    _hand: InHand,
+    _place: Option<Place>,
 }
 
 impl Calls {
@@ -101,11 +107,16 @@ impl Calls {
 
     /// Brings one back, if it has no end.
     pub(super) async fn bring_back(&self, session: &SessionId, place: Option<Place>) {
+        let Some(hand) = self.take_in_hand(session) else {
+            tracing::warn!(%session, "a session that is to be ended is being erased; if that fails, the next start will end it");
+            return;
+        };
         match self.0.parts.store.live(session).await {
-            Ok(Some(live)) => self.end_by_links(live, place).await,
+            Ok(Some(live)) => self.end_by_links(live, Returning { _hand: hand, _place: place }).await,
             Ok(None) => {}
             Err(why) => {
                 tracing::error!(%session, %why, "failed to read a session that is to be ended; the next start will end it");
+                self.leave(session, Unended::StoreUnread);
             }
         }
     }
@@ -123,12 +134,13 @@ impl Calls {
             Err(why) => {
                 // Ending the session now would delete what may be readable later.
                 tracing::error!(%session, %why, "failed to read the spooled audio of a call that was live; the next start will try again");
+                self.leave(session, Unended::AudioUnread);
                 None
             }
         }
     }
 
-    async fn end_by_links(&self, live: LiveSession, place: Option<Place>) {
+    async fn end_by_links(&self, live: LiveSession, returning: Returning) {
         let parts = &self.0.parts;
         let session = live.session.start.id.clone();
         let Some((key, spooled)) = self.spooled(&session, &live.session.start.key).await else { return };
@@ -147,7 +159,7 @@ impl Calls {
             let open = self.open_track(&line, left.key, turn, Some((left, remains)));
             desk.tracks.add(left.key, open.commands.downgrade(), open.spool);
         }
-        self.run(call, desk, None, mail, place);
+        self.run(call, desk, None, mail, Some(returning));
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
-use super::{Admission, Calls, Line, Opened, Refused, Tracks, line::OpenTrack, recovery::Place};
+use super::{Admission, Calls, Line, Opened, Refused, Tracks, Unended, line::OpenTrack, recovery::Returning};
 use crate::{
     call::{
         Call, Facts,
@@ -73,9 +73,9 @@ impl Calls {
         (line, Mail { inputs: inputs_in, reports: reports_in, first })
     }
 
-    /// Runs a session's task; if it dies of a bug of ours, the session is ended from what is stored. A place among those of an earlier
-    /// run is given back when that is done.
-    pub(super) fn run(&self, call: Call, desk: Desk, seat: Option<Seat<Line>>, mail: Mail, place: Option<Place>) {
+    /// Runs a session's task; if it dies of a bug of ours, the session is ended from what is stored. One that was brought back is
+    /// let go of when that is done.
+    pub(super) fn run(&self, call: Call, desk: Desk, seat: Option<Seat<Line>>, mail: Mail, back: Option<Returning>) {
         let (calls, session) = (self.clone(), call.facts().session.clone());
         let span = tracing::info_span!("session", session = %session, call = %call.facts().call_sid);
         let (shutdown, is_second_life) = (self.0.parts.shutdown.clone(), seat.is_none());
@@ -87,13 +87,14 @@ impl Calls {
                 Ok(Err(NotStored::Left)) => tracing::warn!(%session, "the bridge stops before a call's audio is transcribed; the next start does the rest"),
                 Ok(Err(NotStored::Later)) | Err(_) if is_second_life => {
                     tracing::error!(%session, "a session could not be ended; the next start will end it");
+                    calls.leave(&session, Unended::NotStored);
                 }
                 Ok(Err(NotStored::Later)) | Err(_) => {
                     tracing::error!(%session, "a session's task died; ending the session from what is stored");
                     Box::pin(calls.bring_back(&session, None)).await;
                 }
             }
-            drop(place);
+            drop(back);
         });
     }
 

@@ -18,7 +18,7 @@ use ulid::Ulid;
 
 use super::{Bridge, deliveries::unwritable, problem::Problem};
 use crate::{
-    admission::Line,
+    admission::{InHand, Line},
     event::rfc3339,
     media::{CallSid, SessionId},
     registry::{Entry, SessionState},
@@ -133,19 +133,28 @@ pub async fn one(State(bridge): State<Bridge>, Path(sid): Path<String>) -> Resul
 }
 
 /// `DELETE /v1/calls/{sid}`: text, events, deliveries and attempts with their key in one commit, then the audio; a kill between the two is
-/// made good by the next start. A delivery under way ends as if it had never been.
+/// made good by the next start. A delivery under way ends as if it had never been. A session that has no end may be erased too, unless it
+/// is on the line or being brought back.
 pub async fn erase(State(bridge): State<Bridge>, Path(sid): Path<String>) -> Result<StatusCode, Problem> {
     let session = find(&bridge, &sid).await?;
-    if session.ended.is_none() {
-        return Err(Problem::new(StatusCode::CONFLICT, "the call is live; end it first, then erase it"));
-    }
     let id = session.start.id;
+    let hand = if session.ended.is_none() { Some(in_hand(&bridge, &id)?) } else { None };
     crate::failpoint!("erase.before");
     bridge.store().commit(vec![Write::Erase(id.clone())]).await.map_err(|why| unwritable(&why))?;
     crate::failpoint!("erase.after");
-    bridge.calls().forget_audio(&id).await;
+    bridge.calls().forget(&id).await;
+    drop(hand);
     tracing::info!(session = %id, "a call was erased, as asked");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A session without an end, so that nobody ends it while it is erased.
+fn in_hand(bridge: &Bridge, session: &SessionId) -> Result<InHand, Problem> {
+    let why = match entry(bridge, session) {
+        Some(_) => "the call is live; end it first, then erase it",
+        None => "the call is being brought back after a crash or restart; erase it once it has ended",
+    };
+    bridge.calls().take_in_hand(session).ok_or_else(|| Problem::new(StatusCode::CONFLICT, why))
 }
 
 /// `GET /v1/calls/{sid}/events?after_seq=N`: the repair path, one body a line.

@@ -16,6 +16,7 @@ use crate::{
     clock,
     config::{self, Config},
     event,
+    metrics::Metrics,
     store::Backlog,
     upstream::Fill,
 };
@@ -112,9 +113,15 @@ fn disk(bridge: &Bridge) -> Part {
 
 /// Calls of an earlier run do not end readiness: new ones are taken beside them.
 fn recovery(bridge: &Bridge) -> Part {
-    match bridge.calls().left_to_recover() {
-        0 => Part { state: "ready", reason: "no call of an earlier run is left to be ended".to_owned() },
-        left => Part { state: "recovering", reason: format!("calls of an earlier run that are still to be ended: {left}") },
+    let (left, unended) = (bridge.calls().left_to_recover(), bridge.calls().left_for_the_next_start());
+    let coming = (left > 0).then(|| format!("calls of an earlier run that are still to be ended: {left}"));
+    let reasons: Vec<String> = unended.iter().map(|(why, count)| format!("{count} ({})", why.as_str())).collect();
+    let kept = format!("calls that are left for the next start to end: {}; erase one, or see the log", reasons.join(", "));
+    let reason = coming.into_iter().chain((!unended.is_empty()).then_some(kept)).collect::<Vec<_>>().join("; ");
+    match (left, unended.len()) {
+        (0, 0) => Part { state: "ready", reason: "no call of an earlier run is left to be ended".to_owned() },
+        (0, _) => Part { state: "failing", reason },
+        _ => Part { state: "recovering", reason },
     }
 }
 
@@ -185,7 +192,10 @@ fn calls_reason(bridge: &Bridge, refuses: Option<Refused>) -> String {
 /// `GET /metrics`.
 pub async fn metrics(State(bridge): State<Bridge>) -> impl IntoResponse {
     match bridge.store().backlogs().await {
-        Ok(backlogs) => show_outbox(&bridge, &backlogs),
+        Ok(backlogs) => {
+            let set = bridge.config().webhook.endpoints.iter().map(|endpoint| endpoint.name.as_str());
+            show_outbox(bridge.metrics(), set, &backlogs);
+        }
         Err(why) => tracing::error!(%why, "failed to count what waits in the outbox"),
     }
     let entrance = bridge.entrance();
@@ -193,15 +203,16 @@ pub async fn metrics(State(bridge): State<Bridge>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, OPEN_METRICS)], bridge.metrics().render())
 }
 
-fn show_outbox(bridge: &Bridge, backlogs: &[Backlog]) {
-    let set = bridge.config().webhook.endpoints.iter().map(|endpoint| endpoint.name.as_str());
-    let gone = backlogs.iter().map(|backlog| backlog.endpoint.as_str());
+fn show_outbox<'a>(metrics: &Metrics, set: impl Iterator<Item = &'a str>, backlogs: &[Backlog]) {
+    let mut names = metrics.outbox_told();
+    names.extend(set.map(str::to_owned));
+    names.extend(backlogs.iter().map(|backlog| backlog.endpoint.clone()));
     let now = clock::wall_ms();
-    for name in set.chain(gone) {
-        let backlog = backlogs.iter().find(|backlog| backlog.endpoint == name);
+    for name in &names {
+        let backlog = backlogs.iter().find(|backlog| backlog.endpoint == *name);
         let (pending, parked) = backlog.map_or((0, 0), |backlog| (backlog.pending, backlog.parked));
         let oldest_ms = backlog.and_then(|backlog| backlog.oldest_wall_ms).map_or(0, |oldest| now.saturating_sub(oldest));
-        bridge.metrics().outbox(name, pending, parked, Duration::from_millis(oldest_ms));
+        metrics.outbox(name, pending, parked, Duration::from_millis(oldest_ms));
     }
 }
 
@@ -210,4 +221,27 @@ pub async fn schema(Path(file): Path<String>) -> Result<impl IntoResponse, Probl
     let schema = file.strip_suffix(".json").and_then(event::schema);
     let schema = schema.ok_or_else(|| Problem::not_found("there is no event type of this name"))?;
     Ok(([(header::CONTENT_TYPE, "application/schema+json")], schema))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_is_gone_with_its_deliveries_is_told_of_as_empty() {
+        let metrics = Metrics::default();
+        let gone = Backlog { endpoint: "gone".into(), pending: 3, parked: 2, oldest_wall_ms: Some(1) };
+        show_outbox(&metrics, ["crm"].into_iter(), &[gone]);
+        let shows = |line: &str| metrics.render().lines().any(|shown| shown == format!("pulse_bridge_outbox_{line}"));
+        assert!(
+            shows("pending{endpoint=\"gone\"} 3") && shows("parked{endpoint=\"gone\"} 2") && shows("pending{endpoint=\"crm\"} 0")
+        );
+        show_outbox(&metrics, ["crm"].into_iter(), &[]);
+        assert!(shows("pending{endpoint=\"gone\"} 0") && shows("parked{endpoint=\"gone\"} 0"), "{}", metrics.render());
+        assert!(
+            shows("oldest_seconds{endpoint=\"gone\"} 0.0") || shows("oldest_seconds{endpoint=\"gone\"} 0"),
+            "{}",
+            metrics.render()
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! A running bridge, asked over its API.
 //!
-//! Promises: every question ends within [`ASK_DEADLINE`]; an answer is read up to [`MAX_ANSWER_BYTES`]; the token goes nowhere but into
+//! Promises: every question ends within [`ASK_DEADLINE`], but for one that makes the bridge work, within [`WORK_DEADLINE`]; an answer is read up to [`MAX_ANSWER_BYTES`]; the token goes nowhere but into
 //! the header, and what the other side says is made safe before it is shown.
 
 use std::{sync::Arc, time::Duration};
@@ -23,6 +23,8 @@ use crate::{
 
 /// Connecting, asking and reading together.
 const ASK_DEADLINE: Duration = Duration::from_secs(15);
+/// The same for sending a backlog again, which the bridge does a little at a time beside its calls: some hundred thousand deliveries.
+const WORK_DEADLINE: Duration = Duration::from_mins(10);
 /// The most that is read of an answer: a page of 500 deliveries is a few hundred kilobytes.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
 /// The most of a refusal's text that is shown.
@@ -68,19 +70,24 @@ impl Asking {
 
     /// `GET`.
     pub(super) async fn get(&self, path: &str) -> Result<Value, Refused> {
-        self.ask(Method::GET, path, Bytes::new()).await
+        self.ask(Method::GET, path, Bytes::new(), ASK_DEADLINE).await
     }
 
-    /// `POST`, with a JSON body if there is one.
-    pub(super) async fn post(&self, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
-        self.ask(Method::POST, path, body.map(|body| body.to_string().into()).unwrap_or_default()).await
+    /// `POST` without a body.
+    pub(super) async fn post(&self, path: &str) -> Result<Value, Refused> {
+        self.ask(Method::POST, path, Bytes::new(), ASK_DEADLINE).await
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Value, Refused> {
+    /// `POST` with a JSON body, of what may take the bridge minutes.
+    pub(super) async fn work(&self, path: &str, body: &Value) -> Result<Value, Refused> {
+        self.ask(Method::POST, path, body.to_string().into(), WORK_DEADLINE).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Bytes, deadline: Duration) -> Result<Value, Refused> {
         let origin = &self.origin;
-        let answered = tokio::time::timeout(ASK_DEADLINE, self.send(method, path, body)).await;
+        let answered = tokio::time::timeout(deadline, self.send(method, path, body)).await;
         let unanswered = |why| Refused { status: None, why };
-        let late = || anyhow!("{origin} did not answer within {} s", ASK_DEADLINE.as_secs());
+        let late = || anyhow!("{origin} did not answer within {} s; it may go on all the same", deadline.as_secs());
         let (status, body) = answered.unwrap_or_else(|_| Err(late())).map_err(unanswered)?;
         if !(200..300).contains(&status) {
             return Err(Refused { status: Some(status), why: self.refusal(status, &body) });

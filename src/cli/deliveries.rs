@@ -45,7 +45,7 @@ pub async fn run(arguments: Deliveries) -> Result<(), Failure> {
         }
         DeliveriesAction::Retry { parked: true, endpoint, .. } => {
             let filter = json!({ "state": "parked", "endpoint": endpoint });
-            let sent = bridge.post("/v1/deliveries/retry", Some(&filter)).await?;
+            let sent = bridge.work("/v1/deliveries/retry", &filter).await?;
             Ok(say(is_json, &sent, |sent| format!("{} sent again\n", sent["sent"]))?)
         }
         DeliveriesAction::Retry { ids, .. } => retry(&bridge, &ids, is_json).await,
@@ -97,7 +97,7 @@ async fn list(bridge: &Asking, wanted: &DeliveriesList) -> Result<Value, Failure
 async fn retry(bridge: &Asking, ids: &[String], is_json: bool) -> Result<(), Failure> {
     let (mut sent, mut failed) = (Vec::new(), Vec::new());
     for id in ids {
-        match bridge.post(&format!("/v1/deliveries/{id}/retry"), None).await {
+        match bridge.post(&format!("/v1/deliveries/{id}/retry")).await {
             Ok(_) => sent.push(id),
             // One that is not there says nothing about the next; anything else would go on failing.
             Err(refused) if refused.status == Some(404) => failed.push((id, format!("{:#}", refused.why))),

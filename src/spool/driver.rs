@@ -1,7 +1,8 @@
 //! The spool's writer thread, the one that syncs beside it, and looking through its files after a restart.
 //!
 //! Promises: [`SpoolTrack::append`] never waits, and says when it could not take the audio; what was taken is handed to the
-//! system at once and synced every [`SYNC_EVERY`]; a file is deleted when all of it is covered; reading back cuts torn tails.
+//! system at once, whatever is read of earlier sessions meanwhile, and synced every [`SYNC_EVERY`]; a file is deleted when all of it is
+//! covered; reading back cuts torn tails.
 
 mod disk;
 mod files;
@@ -14,7 +15,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
@@ -22,12 +23,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use self::{
     disk::Disk,
     files::Files,
-    recover::{names, recover},
+    recover::{look, names},
     sync::Rounds,
 };
 pub use self::{
@@ -105,6 +106,11 @@ struct Inner {
     controls: Mutex<Vec<Control>>,
     counters: Arc<Counters>,
     next_track: AtomicU64,
+    disk: Disk,
+    /// Every track of this run that anybody has still: a handle, a chunk on its way, the writer.
+    tracks: Mutex<Vec<(SessionId, Weak<Shared>)>>,
+    /// See [`recover::AT_ONCE`].
+    looking: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -150,11 +156,17 @@ impl Spool {
         disk.make_folder(folder)?;
         let (commands, received) = mpsc::channel();
         let counters = Arc::new(Counters::default());
-        let controls = Mutex::default();
         let folder = folder.to_owned();
-        let inner =
-            Inner { folder: folder.clone(), commands, controls, counters: counters.clone(), next_track: AtomicU64::new(0) };
-        let spool = Arc::new(inner);
+        let spool = Arc::new(Inner {
+            folder: folder.clone(),
+            commands,
+            controls: Mutex::default(),
+            counters: counters.clone(),
+            next_track: AtomicU64::new(0),
+            disk: disk.clone(),
+            tracks: Mutex::default(),
+            looking: Arc::new(Semaphore::new(recover::AT_ONCE)),
+        });
         let (weak, awake) = (Arc::downgrade(&spool), Arc::downgrade(&spool));
         let take_controls = move || weak.upgrade().map(|inner| std::mem::take(&mut *inner.controls())).unwrap_or_default();
         let rounds = Rounds::start(disk.clone(), move || {
@@ -189,7 +201,12 @@ impl Spool {
             end: AtomicU64::new(0),
             files: Mutex::new(files),
         };
-        SpoolTrack { spool: self.clone(), shared: Arc::new(shared) }
+        let shared = Arc::new(shared);
+        let mut tracks = self.0.tracks();
+        tracks.retain(|(_, track)| track.strong_count() > 0);
+        tracks.push((session.clone(), Arc::downgrade(&shared)));
+        drop(tracks);
+        SpoolTrack { spool: self.clone(), shared }
     }
 
     /// Chunks that could not be taken, since the start.
@@ -230,21 +247,15 @@ impl Spool {
         let folder = self.0.folder.clone();
         blocking(move || Ok(names(&folder)?.into_iter().map(|name| name.session).collect())).await
     }
-
-    /// Looks what there is of a session's audio, cutting torn tails: all that was appended before, whether in this run or an earlier one.
-    ///
-    /// # Errors
-    /// If a file cannot be read.
-    pub async fn recover(&self, session: &SessionId, data_key: &DataKey) -> io::Result<Vec<Recovered>> {
-        let (done, wait) = oneshot::channel();
-        let recovered = self.control(Control::Recover(session.clone(), data_key.clone(), done), wait).await;
-        recovered.unwrap_or_else(|| Err(io::Error::other("the spool's writer is gone")))
-    }
 }
 
 impl Inner {
     fn controls(&self) -> MutexGuard<'_, Vec<Control>> {
         self.controls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tracks(&self) -> MutexGuard<'_, Vec<(SessionId, Weak<Shared>)>> {
+        self.tracks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -350,7 +361,7 @@ fn answer(control: Control, rounds: &mut Rounds, files: &mut Files) {
     match control {
         Control::Flush(done) => rounds.ask(done),
         // Read by the one who writes, so that no frame of a stream that is still open is half there.
-        Control::Recover(session, data_key, done) => drop(done.send(recover(files.disk(), files.folder(), &session, &data_key))),
+        Control::Recover(session, data_key, done) => drop(done.send(look(files.disk(), files.folder(), &session, &data_key))),
         Control::Remove(session, done) => {
             files.remove(&session);
             let _ = done.send(());

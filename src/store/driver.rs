@@ -1,8 +1,8 @@
-//! The threads of the store: one that writes, two that read.
+//! The threads of the store: one that writes, two that read for the API, one that reads for what cannot wait.
 //!
 //! Promises: [`Store::commit`] answers only after the unit is on stable storage; whatever is queued up meanwhile goes into
 //! one COMMIT, so many calls share one sync; a full queue makes callers wait and never loses a write; reading never waits for
-//! writing; a disk that works again is noticed within `PROBE_EVERY`, whether or not anybody writes.
+//! writing, and the outbox, the admission of streams and recovery never wait for what the API reads; a disk that works again is noticed within `PROBE_EVERY`, whether or not anybody writes.
 
 mod again;
 mod retention;
@@ -25,7 +25,7 @@ mod upkeep;
 use self::upkeep::Fold;
 use super::{
     Backlog, CallFilter, Committed, Delivery, DeliveryFilter, LiveSession, Outgoing, Page, PausedEndpoint, PendingDelivery,
-    Session, StoreError, StoredAttempt, StoredEvent, StoredSegment, Write, queue, read, schema, sealed::Keyring, write,
+    Session, StoreError, StoredAttempt, StoredEvent, StoredSegment, Write, listing, queue, read, schema, sealed::Keyring, write,
 };
 use crate::{
     clock,
@@ -39,14 +39,16 @@ use crate::{
 const GROUP_MAX: usize = 256;
 /// The most units that wait to be written; then callers wait.
 const WRITES_MAX: usize = 4096;
-/// The most questions that wait for a reader; then callers wait.
+/// The most questions of each kind that wait for a reader; then callers wait.
 const READS_MAX: usize = 512;
 /// How often a database that failed is tried again while nobody writes.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// A check of the whole file that takes longer is told of, so that a slow start has its reason in the log.
 const SLOW_CHECK: Duration = Duration::from_secs(2);
-/// One long listing must not hold up the outbox, so there are two, and whichever is free takes the next question.
+/// One long listing must not hold up every other, so the API has two, and whichever is free takes the next question.
 const READERS: usize = 2;
+/// Beside those, for deliveries, streams that come, and the ending of an earlier run's calls: these questions are short, or few.
+const PROMPT_READERS: usize = 1;
 
 type Question = Box<dyn FnOnce(&Connection) + Send>;
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -63,6 +65,8 @@ enum Request {
 pub struct Store {
     writer: mpsc::Sender<Request>,
     readers: mpsc::Sender<Question>,
+    /// The way to those of [`PROMPT_READERS`].
+    prompt: mpsc::Sender<Question>,
     places: watch::Receiver<u64>,
     writable: watch::Receiver<bool>,
     keys: Arc<Keyring>,
@@ -91,16 +95,14 @@ impl Store {
         let place = write::last_place(&connection)?;
         let (announce, places) = watch::channel(place);
         let (writer, requests) = mpsc::channel(WRITES_MAX);
-        let (readers, questions) = mpsc::channel(READS_MAX);
-        let questions = Arc::new(Mutex::new(questions));
-        (0..READERS).try_for_each(|_| start_reader(path, Arc::clone(&questions)))?;
+        let (readers, prompt) = (start_readers(path, READERS)?, start_readers(path, PROMPT_READERS)?);
         let (tell, writable) = watch::channel(true);
         let numbers = write::Numbers::behind(place);
         let waiting = waiting()?;
         let ring = Arc::clone(&keys);
         let writer_thread = Writer { connection, requests, numbers, places: announce, writable: tell, waiting, keys: ring, fold };
         start("store-writer", move || writer_thread.run())?;
-        Ok(Self { writer, readers, places, writable, keys })
+        Ok(Self { writer, readers, prompt, places, writable, keys })
     }
 
     /// Stores a unit: all of it, or nothing and an error.
@@ -125,7 +127,7 @@ impl Store {
     /// Whether a stream of this name was ever there.
     pub async fn has_stream(&self, dialect: &'static str, stream_sid: &StreamSid) -> Result<bool, StoreError> {
         let stream_sid = stream_sid.clone();
-        self.ask(move |connection| read::has_stream(connection, dialect, stream_sid.as_str())).await
+        self.ask_prompt(move |connection| read::has_stream(connection, dialect, stream_sid.as_str())).await
     }
 
     /// The last place in the outbox that is on stable storage: changes when there is something new to deliver.
@@ -144,13 +146,13 @@ impl Store {
 
     /// Sessions without an end, oldest first.
     pub async fn unfinished(&self) -> Result<Vec<SessionId>, StoreError> {
-        self.ask(read::unfinished).await
+        self.ask_prompt(read::unfinished).await
     }
 
     /// A session that has no end yet, with all that its end needs; `None` where there is none of this name.
     pub async fn live(&self, session: &SessionId) -> Result<Option<LiveSession>, StoreError> {
         let (session, keys) = (session.clone(), Arc::clone(&self.keys));
-        self.ask(move |connection| read::live(connection, &keys, session.as_str())).await
+        self.ask_prompt(move |connection| read::live(connection, &keys, session.as_str())).await
     }
 
     /// Sessions, newest first.
@@ -184,7 +186,7 @@ impl Store {
 
     /// Deliveries, newest first.
     pub async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<Delivery>, StoreError> {
-        self.ask(move |connection| read::deliveries(connection, &filter)).await
+        self.ask(move |connection| listing::deliveries(connection, &filter)).await
     }
 
     /// One delivery with its attempts.
@@ -196,7 +198,7 @@ impl Store {
     /// At most `limit` pending deliveries to an endpoint behind a place, in the order of places.
     pub async fn pending(&self, endpoint: &EndpointName, after: u64, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
         let endpoint = endpoint.clone();
-        self.ask(move |connection| queue::pending(connection, &endpoint, after, limit)).await
+        self.ask_prompt(move |connection| queue::pending(connection, &endpoint, after, limit)).await
     }
 
     /// Everything pending of one lane to an endpoint, in order.
@@ -207,29 +209,44 @@ impl Store {
 
     /// Endpoints that want nothing until somebody asks for a retry.
     pub async fn paused(&self) -> Result<Vec<PausedEndpoint>, StoreError> {
-        self.ask(queue::paused).await
+        self.ask_prompt(queue::paused).await
     }
 
     /// What a delivery posts; `None` if it is not to be sent any more.
     pub async fn outgoing(&self, id: DeliveryId) -> Result<Option<Outgoing>, StoreError> {
         let keys = Arc::clone(&self.keys);
-        self.ask(move |connection| read::outgoing(connection, &keys, id)).await
+        self.ask_prompt(move |connection| read::outgoing(connection, &keys, id)).await
     }
 
     /// What waits for each endpoint that anything waits for.
     pub async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
-        self.ask(read::backlogs).await
+        self.ask(listing::backlogs).await
     }
 
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let asked: Question = Box::new(move |connection| drop(answer.send(question(connection))));
-        self.readers.send(asked).await.map_err(|_| StoreError::Closed)?;
-        Ok(answered.await.map_err(|_| StoreError::Closed)??)
+        ask(&self.readers, question).await
     }
+
+    /// As [`Store::ask`], of what must not wait for the API.
+    async fn ask_prompt<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        ask(&self.prompt, question).await
+    }
+}
+
+async fn ask<T: Send + 'static>(
+    readers: &mpsc::Sender<Question>,
+    question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (answer, answered) = oneshot::channel();
+    let asked: Question = Box::new(move |connection| drop(answer.send(question(connection))));
+    readers.send(asked).await.map_err(|_| StoreError::Closed)?;
+    Ok(answered.await.map_err(|_| StoreError::Closed)??)
 }
 
 /// The writing thread.
@@ -329,6 +346,14 @@ impl Writer {
             _ => {}
         }
     }
+}
+
+/// Starts so many with one queue.
+fn start_readers(path: &Path, count: usize) -> Result<mpsc::Sender<Question>, StoreError> {
+    let (readers, questions) = mpsc::channel(READS_MAX);
+    let questions = Arc::new(Mutex::new(questions));
+    (0..count).try_for_each(|_| start_reader(path, Arc::clone(&questions)))?;
+    Ok(readers)
 }
 
 fn start_reader(path: &Path, questions: Arc<Mutex<mpsc::Receiver<Question>>>) -> Result<(), StoreError> {

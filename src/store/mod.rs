@@ -6,6 +6,7 @@
 
 pub mod driver;
 mod inspect;
+mod listing;
 mod queue;
 mod read;
 mod retention;

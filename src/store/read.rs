@@ -11,8 +11,8 @@ use rusqlite::{
 };
 
 use super::{
-    Backlog, CallFilter, Delivery, DeliveryFilter, DeliveryState, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, Session,
-    StoreError, StoredAttempt, StoredEvent, StoredSegment, StoredTrack, StreamEnd, saved,
+    CallFilter, Delivery, LiveSession, Outgoing, PAGE_DEFAULT, PAGE_MAX, Page, Session, StoreError, StoredAttempt, StoredEvent,
+    StoredSegment, StoredTrack, StreamEnd, saved,
     sealed::{self, Keyring, Place},
     write::int,
 };
@@ -184,30 +184,10 @@ fn body(connection: &Connection, keys: &Keyring, session: &SessionId, row: &Row<
     Ok((seq, keys.open(connection, session, Place::Event(session, seq), row.get_ref(1)?.as_blob()?)?))
 }
 
-const DELIVERY: &str = "SELECT d.id, d.session_id, s.call_sid, e.id, d.seq, e.kind, e.wall_ms, d.endpoint, d.state,
-     (SELECT coalesce(max(n), 0) FROM attempts WHERE delivery_id = d.id), d.next_wall_ms, d.reason";
-const DELIVERIES: &str = "FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
-     JOIN sessions s ON s.id = d.session_id";
-const MATCHING: &str = "WHERE (?1 IS NULL OR d.state = ?1) AND (?2 IS NULL OR d.endpoint = ?2)
-     AND (?3 IS NULL OR s.call_sid = ?3 OR s.id = ?3) AND (?4 IS NULL OR e.wall_ms >= ?4) AND (?5 IS NULL OR e.wall_ms < ?5)";
-
-pub(super) fn deliveries(connection: &Connection, filter: &DeliveryFilter) -> Answer<Page<Delivery>> {
-    let sql = format!("{DELIVERY} {DELIVERIES} {MATCHING} AND (?6 IS NULL OR d.id < ?6) ORDER BY d.id DESC LIMIT ?7");
-    let (since, until) = (filter.since_wall_ms.map(int), filter.until_wall_ms.map(int));
-    let limit = page_size(filter.limit) + 1;
-    let bound =
-        params![filter.state.map(DeliveryState::as_str), filter.endpoint, filter.call_sid, since, until, filter.cursor, limit];
-    let items = all(connection, &sql, bound, delivery_row)?;
-    Ok(page(items, filter.limit, |delivery| delivery.id.to_string()))
-}
-
-/// Every delivery that a filter means, each session's in the order of `seq`, whatever its page says.
-pub(super) fn matching(connection: &Connection, filter: &DeliveryFilter) -> Answer<Vec<DeliveryId>> {
-    let sql = format!("SELECT d.id {DELIVERIES} {MATCHING} ORDER BY d.session_id, d.seq, d.id");
-    let (since, until) = (filter.since_wall_ms.map(int), filter.until_wall_ms.map(int));
-    let bound = params![filter.state.map(DeliveryState::as_str), filter.endpoint, filter.call_sid, since, until];
-    all(connection, &sql, bound, |row| saved::delivery(row, 0))
-}
+/// What [`delivery_row`] reads.
+pub(super) const DELIVERY: &str = "SELECT d.id, d.session_id, s.call_sid, e.id, d.seq, e.kind, e.wall_ms, d.endpoint, d.state,
+     (SELECT coalesce(max(n), 0) FROM attempts WHERE delivery_id = d.id), d.next_wall_ms, d.reason
+     FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq JOIN sessions s ON s.id = d.session_id";
 
 pub(super) fn delivery(
     connection: &Connection,
@@ -215,7 +195,7 @@ pub(super) fn delivery(
     id: DeliveryId,
 ) -> Answer<Option<(Delivery, Vec<StoredAttempt>)>> {
     let id = id.to_string();
-    let sql = format!("{DELIVERY} {DELIVERIES} WHERE d.id = ?");
+    let sql = format!("{DELIVERY} WHERE d.id = ?");
     let Some(delivery) = connection.prepare_cached(&sql)?.query_row([&id], delivery_row).optional()? else { return Ok(None) };
     let sql = "SELECT n, wall_ms, took_ms, status, failure, answer FROM attempts WHERE delivery_id = ? ORDER BY n";
     let attempts = all(connection, sql, [&id], |row| {
@@ -235,7 +215,7 @@ pub(super) fn delivery(
     Ok(Some((delivery, attempts)))
 }
 
-fn delivery_row(row: &Row<'_>) -> Answer<Delivery> {
+pub(super) fn delivery_row(row: &Row<'_>) -> Answer<Delivery> {
     Ok(Delivery {
         id: saved::delivery(row, 0)?,
         session: saved::named(row, 1)?,
@@ -263,23 +243,6 @@ pub(super) fn outgoing(connection: &Connection, keys: &Keyring, id: DeliveryId) 
             Ok(Outgoing { event_id: row.get(2)?, event_wall_ms: saved::uint(row, 3)?, body: body.into(), next_wall_ms: saved::uint(row, 5)? })
         })
         .optional()
-}
-
-pub(super) fn backlogs(connection: &Connection) -> Answer<Vec<Backlog>> {
-    // Each half has an index of its own; together they would read every delivery that ever was.
-    let sql = "SELECT endpoint, sum(waits), sum(NOT waits), min(wall_ms) FROM (
-         SELECT d.endpoint, 1 AS waits, e.wall_ms FROM deliveries d JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
-         WHERE d.state IN ('pending', 'leased') UNION ALL SELECT endpoint, 0, NULL FROM deliveries WHERE state = 'parked')
-         GROUP BY endpoint ORDER BY endpoint";
-    all(connection, sql, (), |row| {
-        let oldest: Option<i64> = row.get(3)?;
-        Ok(Backlog {
-            endpoint: row.get(0)?,
-            pending: saved::uint(row, 1)?,
-            parked: saved::uint(row, 2)?,
-            oldest_wall_ms: oldest.map(i64::unsigned_abs),
-        })
-    })
 }
 
 pub(super) fn all<T>(
@@ -311,12 +274,12 @@ fn those_that_open<T>(
     Ok(found)
 }
 
-fn page_size(limit: u32) -> u32 {
+pub(super) fn page_size(limit: u32) -> u32 {
     if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) }
 }
 
 /// Cuts what was read with one item too many.
-fn page<T>(mut items: Vec<T>, limit: u32, name: impl Fn(&T) -> String) -> Page<T> {
+pub(super) fn page<T>(mut items: Vec<T>, limit: u32, name: impl Fn(&T) -> String) -> Page<T> {
     let size = page_size(limit) as usize;
     let more = items.len() > size;
     items.truncate(size);

@@ -26,9 +26,10 @@ pub(super) const TABLES: [Table; 2] = [Table::Sessions, Table::DataKeys];
 impl Table {
     const fn select(self) -> &'static str {
         match self {
-            Self::Sessions => "SELECT id, 0, data_key FROM sessions WHERE key_id = ? ORDER BY id LIMIT ? OFFSET ?",
+            Self::Sessions => "SELECT id, 0, data_key FROM sessions WHERE key_id = ? AND (id, 0) > (?, ?) ORDER BY id LIMIT ?",
             Self::DataKeys => {
-                "SELECT session_id, n, sealed FROM data_keys WHERE key_id = ? ORDER BY session_id, n LIMIT ? OFFSET ?"
+                "SELECT session_id, n, sealed FROM data_keys WHERE key_id = ? AND (session_id, n) > (?, ?)
+                 ORDER BY session_id, n LIMIT ?"
             }
         }
     }
@@ -46,14 +47,14 @@ pub(super) struct Step {
     table: Table,
     older: String,
     done: u64,
-    /// Those that did not unwrap stay where they are, and are passed over.
-    kept: u64,
+    /// The last one seen: what did not unwrap stays where it is, and is not seen again.
+    last: (String, u8),
     is_over: bool,
 }
 
 impl Step {
     pub(super) fn new(table: Table, older: &str) -> Self {
-        Self { table, older: older.to_owned(), done: 0, kept: 0, is_over: false }
+        Self { table, older: older.to_owned(), done: 0, last: (String::new(), 0), is_over: false }
     }
 
     pub(super) const fn is_over(&self) -> bool {
@@ -70,16 +71,14 @@ impl Step {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found: Vec<(SessionId, u8, Vec<u8>)> = transaction
             .prepare_cached(self.table.select())?
-            .query_map(params![self.older, AT_ONCE, super::write::int(self.kept)], |row| {
+            .query_map(params![self.older, self.last.0, self.last.1, AT_ONCE], |row| {
                 Ok((saved::named(row, 0)?, row.get(1)?, row.get(2)?))
             })?
             .collect::<rusqlite::Result<_>>()?;
         self.is_over = found.is_empty();
         for (session, n, sealed) in found {
-            let Some(anew) = masters.rewrap(&session, &WrappedKey { key_id: self.older.clone(), sealed }) else {
-                self.kept += 1;
-                continue;
-            };
+            self.last = (session.as_str().to_owned(), n);
+            let Some(anew) = masters.rewrap(&session, &WrappedKey { key_id: self.older.clone(), sealed }) else { continue };
             let moved = params![anew.key_id, anew.sealed, session.as_str(), n];
             transaction.prepare_cached(self.table.update())?.execute(moved)?;
             self.done += 1;

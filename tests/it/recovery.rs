@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use hyper::Method;
 use pulse_bridge::{
     clock,
     emulate::Faults,
     keys::MasterKeys,
     media::{Chunk, EndReason, Offset, Received, SessionId, Track},
     segment::{Role, TrackKey},
-    spool::Spool,
+    spool::{FileName, Spool},
     store::{Store, Write},
 };
 use serde_json::Value;
@@ -17,7 +18,7 @@ use crate::{
     http,
     phone::{Phone, assert_whole, frames, plain, recording, spoken},
     restart::{Binary, live_call, take},
-    stage::{Plan, Stage, assert_unbroken, of_type, text_of, until},
+    stage::{Plan, Stage, assert_unbroken, faults, of_type, text_of, until},
 };
 
 /// More than may be brought back at once.
@@ -26,7 +27,8 @@ const MANY: usize = 500;
 const AT_ONCE: usize = 25;
 
 /// Calls of one track that a bridge left on the line, each with a little audio.
-async fn leave_calls(data_dir: &Path, count: usize) {
+async fn leave_calls(data_dir: &Path, count: usize) -> Vec<SessionId> {
+    let mut left = Vec::new();
     std::fs::create_dir_all(data_dir).unwrap();
     let keys = Arc::new(MasterKeys::open_or_make(data_dir).unwrap());
     let store = Store::open(&data_dir.join("bridge.sqlite"), Arc::clone(&keys)).unwrap();
@@ -37,9 +39,11 @@ async fn leave_calls(data_dir: &Path, count: usize) {
         store.commit(live_call(&session, &format!("CAleft{n}"), wrapped)).await.unwrap();
         let track = spool.track(&session, TrackKey { stream: 0, track: Track::Inbound }, &key);
         track.append(&Chunk { offset: Offset(0), at_ms: 0, audio: vec![0xFF; 4_800].into(), received: clock::now() }).unwrap();
+        left.push(session);
     }
     spool.flush().await;
     store.close().await;
+    left
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,6 +104,48 @@ async fn new_calls_are_taken_while_earlier_ones_wait_for_a_service_that_is_away(
     }
     assert_whole(&events["CAmeanwhile"]);
     until(|| later.calls.left_to_recover() == 0).await;
+    later.close().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_no_start_can_end_is_told_of_and_may_be_erased() {
+    let stage = Stage::new().await;
+    let data_dir = stage.data_dir.join("unread");
+    let session = leave_calls(&data_dir, 1).await.pop().unwrap();
+    let track = TrackKey { stream: 0, track: Track::Inbound };
+    // A folder in a file's place is the one thing that even root fails to read.
+    let name = FileName { session: session.clone(), track, first: Offset(u64::MAX) }.render().unwrap();
+    std::fs::create_dir(data_dir.join("spool").join(name)).unwrap();
+    let later = stage.another(&data_dir).await;
+    until(|| later.calls.left_to_recover() == 0).await;
+    let ask = async |method: Method, path: &str| http::ask_url(&format!("http://{}{path}", later.address), method, &[], "").await;
+    let ready = ask(Method::GET, "/readyz").await.json();
+    assert_eq!((&ready["ready"], &ready["recovery"]["state"]), (&true.into(), &"failing".into()), "{ready:#}");
+    let reason = ready["recovery"]["reason"].as_str().unwrap();
+    assert!(reason.contains("next start to end: 1 (its spooled audio cannot be read)"), "{reason}");
+    assert_eq!(ask(Method::DELETE, "/v1/calls/CAleft0").await.status, 204);
+    ask(Method::GET, &format!("/v1/calls/{session}")).await.problem(404);
+    assert_eq!(ask(Method::GET, "/readyz").await.json()["recovery"]["state"], "ready");
+    assert_eq!(std::fs::read_dir(data_dir.join("spool")).unwrap().count(), 1, "the folder alone is left");
+    later.close().await;
+    assert!(stage.end_with_events().await.is_empty(), "nothing was told of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_being_brought_back_is_not_erased_before_its_end() {
+    let stall = faults(r#"{"attempts":[0],"kind":"stall","after_bytes":100}"#);
+    let mut stage = Stage::with(Plan { faults: stall, ..Plan::default() }).await;
+    let data_dir = stage.data_dir.join("returning");
+    leave_calls(&data_dir, 1).await;
+    let later = stage.another(&data_dir).await;
+    let url = format!("http://{}/v1/calls/CAleft0", later.address);
+    until(|| !stage.heard_of("CAleft0").is_empty()).await;
+    let refused = http::ask_url(&url, Method::DELETE, &[], "").await.problem(409);
+    assert!(refused.contains("being brought back"), "{refused}");
+    while stage.next_event().await["type"] != "call.completed" {}
+    until(|| later.calls.left_to_recover() == 0).await;
+    assert_eq!(http::ask_url(&url, Method::DELETE, &[], "").await.status, 204);
     later.close().await;
     stage.end().await;
 }

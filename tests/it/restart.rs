@@ -105,6 +105,9 @@ async fn audio_that_cannot_be_read_is_kept_for_a_start_that_can() {
 
     let second = stage.another(&data_dir).await;
     assert_eq!(second.recovered, 1);
+    until(|| second.calls.left_to_recover() == 0).await;
+    let ready = ask_url(&format!("http://{}/readyz", second.address), Method::GET, &[], "").await.json();
+    assert_eq!((&ready["ready"], &ready["recovery"]["state"]), (&true.into(), &"failing".into()), "{ready:#}");
     second.close().await;
     assert_eq!(files_in(&data_dir.join("spool")), spooled);
 

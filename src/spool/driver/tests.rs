@@ -289,3 +289,41 @@ async fn a_slow_sync_keeps_no_audio_from_the_system_and_a_flush_waits_for_a_sync
     first.await.unwrap();
     second.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_long_look_through_an_earlier_session_holds_up_no_audio_of_another() {
+    let (spool, folder, earlier, key) = open();
+    let track = spool.track(&earlier, INBOUND, &key);
+    (0..3).for_each(|n| track.append(&chunk(n)).unwrap());
+    spool.flush().await;
+    drop((track, spool));
+    let torn = fs::OpenOptions::new().write(true).open(paths(&folder).pop().unwrap()).unwrap();
+    torn.set_len(torn.metadata().unwrap().len() - 7).unwrap();
+
+    // The cutting of the torn tail waits for as long as this is not dropped.
+    let (free, held) = mpsc::channel::<()>();
+    let (held, (cuts, mut cut)) = (Mutex::new(held), tokio::sync::mpsc::unbounded_channel());
+    let witness = move |_: &Path, change: Change<'_>| {
+        if matches!(change, Change::Cut(_)) {
+            cuts.send(()).unwrap();
+            let _ = held.lock().unwrap().recv();
+        }
+    };
+    let spool = Spool::open_watched(&folder.0, Arc::new(witness)).unwrap();
+    let looking = tokio::spawn({
+        let (spool, earlier, key) = (spool.clone(), earlier.clone(), key.clone());
+        async move { spool.recover(&earlier, &key).await }
+    });
+    cut.recv().await.unwrap();
+    let live = SessionId::new(&format!("ses_{}", clock::ulid())).unwrap();
+    let track = spool.track(&live, INBOUND, &key);
+    track.append(&chunk(0)).unwrap();
+    let written = async {
+        spool.flush().await;
+        assert_eq!(spool.recover(&live, &key).await.unwrap()[0].readable[0].length, 480);
+    };
+    tokio::time::timeout(Duration::from_mins(1), written).await.expect("it is written meanwhile");
+    assert!(!looking.is_finished());
+    drop(free);
+    assert_eq!(looking.await.unwrap().unwrap()[0].readable[0].length, 960);
+}

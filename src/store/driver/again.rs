@@ -1,6 +1,6 @@
 //! Deliveries sent again by the thousand, a little at a time.
 
-use super::{DeliveryFilter, Store, StoreError, Write, read};
+use super::{DeliveryFilter, Store, StoreError, Write, listing};
 use crate::media::EndpointName;
 
 /// The most deliveries that one unit sends again: a few milliseconds of the writer's time, which the events of live calls wait for.
@@ -17,7 +17,7 @@ impl Store {
             self.commit(vec![Write::Resume(endpoint)]).await?;
         }
         let state = filter.state;
-        let found = self.ask(move |connection| read::matching(connection, &filter)).await?;
+        let found = self.ask(move |connection| listing::matching(connection, &filter)).await?;
         let mut retried = 0;
         for deliveries in found.chunks(AT_ONCE) {
             retried += self.commit(vec![Write::RetryThese { deliveries: deliveries.to_vec(), state }]).await?.retried;

@@ -1,6 +1,7 @@
 //! What lies on the disk, byte by byte, and who can read it.
 
 use super::*;
+use crate::store::rewrap;
 
 /// Said, typed, set or answered in [`planted`].
 const WORDS: [&str; 4] = ["mangosteen", "rambutan", "jackfruit", "tamarillo"];
@@ -136,6 +137,19 @@ async fn a_data_key_that_does_not_unwrap_holds_up_no_other() {
     other.execute("UPDATE sessions SET data_key = x'00' WHERE id < ?", [session_id(66).as_str()]).unwrap();
     store.close().await;
     assert_eq!(reopen(&folder, "k2,k1").rewrap().await.unwrap(), 4);
+}
+
+#[tokio::test]
+async fn a_data_key_that_is_erased_between_two_steps_hides_no_other() {
+    let (store, folder) = open();
+    store.commit((0..70).map(|n| new_session(&session_id(n), "CA1")).collect()).await.unwrap();
+    let mut other = Connection::open(folder.0.join("bridge.db")).unwrap();
+    other.execute("UPDATE sessions SET data_key = x'00' WHERE id < ?", [session_id(66).as_str()]).unwrap();
+    let both = masters("k2,k1");
+    let step = rewrap::Step::new(rewrap::Table::Sessions, "k1").take(&mut other, &both).unwrap();
+    store.commit((0..10).map(|n| Write::Erase(session_id(n))).collect()).await.unwrap();
+    let step = step.take(&mut other, &both).unwrap();
+    assert_eq!((step.done(), step.take(&mut other, &both).unwrap().is_over()), (4, true));
 }
 
 #[tokio::test]
