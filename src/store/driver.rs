@@ -1,4 +1,4 @@
-//! The threads of the store: one that writes, two that read for the API, one that reads for what cannot wait.
+//! The threads of the store: one that writes, two that read for the API, two for what cannot wait.
 //!
 //! Promises: [`Store::commit`] answers only after the unit is on stable storage; whatever is queued up meanwhile goes into
 //! one COMMIT, so many calls share one sync; a full queue makes callers wait and never loses a write; reading never waits for
@@ -47,8 +47,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 const SLOW_CHECK: Duration = Duration::from_secs(2);
 /// One long listing must not hold up every other, so the API has two, and whichever is free takes the next question.
 const READERS: usize = 2;
-/// Beside those, for deliveries, streams that come, and the ending of an earlier run's calls: these questions are short, or few.
-const PROMPT_READERS: usize = 1;
+/// Beside those, for deliveries, streams that come, and the ending of an earlier run's calls: these questions are short but for a long call that is to be ended.
+const PROMPT_READERS: usize = 2;
 
 type Question = Box<dyn FnOnce(&Connection) + Send>;
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -204,7 +204,7 @@ impl Store {
     /// Everything pending of one lane to an endpoint, in order.
     pub async fn pending_of(&self, endpoint: &EndpointName, lane: LaneKey) -> Result<Vec<PendingDelivery>, StoreError> {
         let endpoint = endpoint.clone();
-        self.ask(move |connection| queue::pending_of(connection, &endpoint, &lane)).await
+        self.ask_prompt(move |connection| queue::pending_of(connection, &endpoint, &lane)).await
     }
 
     /// Endpoints that want nothing until somebody asks for a retry.
