@@ -42,6 +42,10 @@ impl Away {
         self.lanes.contains_key(lane)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.lanes.len() >= AWAY_MAX
     }

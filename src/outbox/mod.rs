@@ -135,7 +135,7 @@ struct Row {
 impl Row {
     /// Whether only probes may begin.
     fn is_guarded(&self) -> bool {
-        self.breaker.is_open() && self.lanes.len() > 1
+        self.breaker.is_open() && (self.lanes.len() > 1 || !self.away.is_empty())
     }
 
     /// The lane that this delivery belongs to.
