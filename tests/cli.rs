@@ -251,7 +251,8 @@ fn a_reader_that_went_away_does_not_stop_the_bridge() {
 
 #[test]
 fn a_reader_that_went_away_does_not_stop_the_speech_service() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    // An address that no other test uses, since the port is given back before the program takes it.
+    let address = TcpListener::bind("127.77.0.1:0").unwrap().local_addr().unwrap().to_string();
     let mut child = unread(&["emulate", "--listen", &address]).stderr(Stdio::null()).spawn().unwrap();
     let mut asked = loop {
         assert_eq!(child.try_wait().unwrap(), None, "it runs");
