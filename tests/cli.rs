@@ -159,7 +159,7 @@ fn the_health_check_asks_readyz_of_the_listen_address() {
         let told = if expected == 0 { stdout(&asked) } else { stderr(&asked) };
         assert!(told.contains("{\"part\":\"word\"}"), "{told}");
     }
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let nobody = TcpListener::bind("127.77.0.1:0").unwrap().local_addr().unwrap().to_string();
     let asked = bridge(&["doctor", "--ready"], &[("PULSE_BRIDGE_LISTEN", &nobody)]);
     assert_eq!(code(&asked), 1);
     assert!(one_line(&asked).ends_with("is the bridge running?: Connection refused (os error 111)"), "{}", stderr(&asked));

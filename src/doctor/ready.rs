@@ -86,7 +86,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_there_is_not_ready() {
-        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let address = TcpListener::bind("127.77.0.1:0").await.unwrap().local_addr().unwrap();
         let why = ready(address).await.unwrap_err().to_string();
         assert_eq!(why, format!("cannot ask {address}; is the bridge running?"));
     }

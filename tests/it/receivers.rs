@@ -253,7 +253,7 @@ async fn a_huge_answer_is_taken_by_its_status_and_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_whose_port_is_closed_gets_all_when_it_opens() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind("127.77.0.1:0").await.unwrap().local_addr().unwrap();
     let mut stage = stage(format!("http://{closed}/hook")).await;
     for call in ["CAone", "CAtwo"] {
         good_call(&stage, call).await;

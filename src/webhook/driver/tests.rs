@@ -59,7 +59,7 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
 
 #[tokio::test]
 async fn what_is_not_there_breaks_off_or_is_no_http_is_told_apart() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind("127.77.0.1:0").await.unwrap().local_addr().unwrap();
     let outcome = |url: String| async move { poster().post(&endpoint(&url), "evt_1", Bytes::new()).await.outcome };
     assert_eq!(outcome(format!("http://{closed}/")).await, Err(Failure::Unreachable));
     assert_eq!(outcome(raw(b"", false).await).await, Err(Failure::Reset));
