@@ -16,6 +16,7 @@ pub mod disk;
 pub mod doctor;
 mod draw;
 pub mod emulate;
+pub mod engine;
 pub mod event;
 pub mod failpoint;
 pub mod fixture;
