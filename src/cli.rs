@@ -98,7 +98,6 @@ impl Command {
             Self::Engine(_) => Some("the engine command"),
             Self::Calls(_) => Some("the calls command"),
             Self::Redact(_) => Some("the redact command"),
-            Self::Emulate(Emulate { engine: Some(EngineName::Local), .. }) => Some("emulate --engine local"),
             Self::Replay(replay) if replay.dialect != "twilio" => Some("replay --dialect with anything but twilio"),
             _ => None,
         }

@@ -3,7 +3,7 @@
 //! Promises: the start line names the real address, so port 0 can be asked for; the first signal ends a command cleanly, the
 //! second at once.
 
-use std::{io::Write, net::SocketAddr, path::Path};
+use std::{io::Write, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -22,7 +22,11 @@ use crate::{
     clock,
     config::{self, Config},
     doctor::{self, Report},
-    emulate::{self, Emulator},
+    emulate::{self, Emulator, Speech},
+    engine::driver::{
+        install::{Progress, Say},
+        start,
+    },
     receive,
     replay::{self, Expect, Expectations, faults::Faults},
     serve::{self, Running},
@@ -90,7 +94,11 @@ fn stopped_at_once() -> anyhow::Error {
 /// A script or plan that cannot be read; what could not be started.
 pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
     let given = emulate::Arguments { script: arguments.script, faults: arguments.faults };
-    let emulator = Emulator::of_arguments(&given).map_err(Failure::usage)?;
+    let mut emulator = Emulator::of_arguments(&given).map_err(Failure::usage)?;
+    if arguments.engine.is_some() {
+        let config = config::driver::read(None)?;
+        emulator.speech = Speech::Recognised(start::start(&config.data_dir, config.engine.model, told()).await?);
+    }
     let listener = bind(arguments.listen)?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
     let signals = StopSignals::new()?;
@@ -101,6 +109,15 @@ pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let serving = emulate::serve(listener, emulator, shutdown.clone());
     until_told(async { serving.await.context("the speech service broke") }, shutdown, signals).await
+}
+
+/// Says on stderr how the engine's files come here.
+fn told() -> Say {
+    Arc::new(|progress| {
+        if let Progress::Says(line) = progress {
+            eprintln!("{line}");
+        }
+    })
 }
 
 /// `receive`.

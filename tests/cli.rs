@@ -54,7 +54,7 @@ fn what_a_tool_is_given_and_cannot_use_exits_2_before_anything_starts() {
 
 #[test]
 fn what_this_version_does_not_have_exits_2_and_says_so() {
-    for arguments in [&["engine", "install"][..], &["calls"], &["redact"], &["emulate", "--engine", "local"]] {
+    for arguments in [&["engine", "install"][..], &["calls"], &["redact"]] {
         let refused = bridge(arguments, &[]);
         assert_eq!(code(&refused), 2, "{arguments:?}");
         let line = stderr(&refused);
@@ -291,7 +291,7 @@ fn demo(name: &str, apart_ms: u64) -> (Command, PathBuf) {
     std::fs::create_dir_all(place.join("fixtures/short")).unwrap();
     std::fs::write(place.join("fixtures/short/messages.jsonl"), log.join("\n")).unwrap();
     let mut command = Command::new(program());
-    command.args(["demo", "--fixture", "short"]).current_dir(place).env_clear().env("TMPDIR", &temporary);
+    command.args(["demo", "--scripted", "--fixture", "short"]).current_dir(place).env_clear().env("TMPDIR", &temporary);
     (command, temporary)
 }
 

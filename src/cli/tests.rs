@@ -64,7 +64,6 @@ fn what_is_not_in_this_version_is_known_by_name() {
         "calls",
         "calls export CA1 --format vcon --url http://h --json",
         "redact --explain",
-        "emulate --engine local",
         "replay x --dialect telnyx",
     ];
     for words in later {

@@ -8,13 +8,13 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Config, ConfigError, Disk, Drain, EndpointConfig, Ingest, Log, LogFormat, Redaction, Retention, Spool, Twilio, Upstream,
-    Webhook, WhenFull, check,
+    Config, ConfigError, Disk, Drain, EndpointConfig, Engine, Ingest, Log, LogFormat, Redaction, Retention, Spool, Twilio,
+    Upstream, Webhook, WhenFull, check,
     load::Settings,
     table::{self, KEYS},
     value::{self, Raw, Value},
 };
-use crate::{audio::PhoneForm, media::EndpointName, upstream::Protocol};
+use crate::{audio::PhoneForm, engine::files::Model, media::EndpointName, upstream::Protocol};
 
 /// Name of the endpoint that `webhook.url` makes.
 const DEFAULT_ENDPOINT: &str = "default";
@@ -48,6 +48,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
         },
         upstream: Upstream {
             url: from.url("upstream.url"),
+            is_local: from.word("upstream.url").as_deref() == Some(table::LOCAL),
             batch_url: from.url("upstream.batch_url"),
             batch_format: from.choice("upstream.batch_format", PhoneForm::named),
             batch_per_minute: from.count("upstream.batch_per_minute"),
@@ -69,6 +70,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
                 _ => Vec::new(),
             },
         },
+        engine: Engine { model: from.choice("engine.model", Model::named), eou_timeout_ms: from.int("engine.eou_timeout_ms") },
         spool: Spool { per_track: from.span("spool.per_track") },
         webhook: Webhook { endpoints: endpoints(&settings)? },
         redaction: Redaction {

@@ -25,7 +25,7 @@ pub use self::{
     reference::reference,
     value::{mask, masked, show_bytes, show_url},
 };
-use crate::{audio::PhoneForm, media::EndpointName, upstream::Protocol};
+use crate::{audio::PhoneForm, engine::files::Model, media::EndpointName, upstream::Protocol};
 
 /// Everything that can be set. Field names are those of the settings file.
 #[derive(Clone)]
@@ -46,6 +46,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// `[upstream]`.
     pub upstream: Upstream,
+    /// `[engine]`.
+    pub engine: Engine,
     /// `[spool]`.
     pub spool: Spool,
     /// `[webhook]`.
@@ -96,6 +98,8 @@ pub struct Ingest {
 pub struct Upstream {
     /// The address set by the operator; see [`Upstream::speech_url`] for the one to use.
     pub url: Option<Url>,
+    /// The operator wrote `local`: the built-in engine, key or not.
+    pub is_local: bool,
     /// The batch address set by the operator; see [`Upstream::batch_address`] for the one to use.
     pub batch_url: Option<Url>,
     /// Form of the files that are sent there.
@@ -157,6 +161,15 @@ impl WhenFull {
             _ => None,
         }
     }
+}
+
+/// `[engine]`: the built-in speech engine.
+#[derive(Clone)]
+pub struct Engine {
+    /// Which model recognises.
+    pub model: Model,
+    /// Quiet that ends an utterance, 100 to 10,000 ms, where `upstream.eou_timeout_ms` says nothing.
+    pub eou_timeout_ms: u64,
 }
 
 /// `[spool]`.

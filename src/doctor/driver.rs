@@ -62,7 +62,7 @@ async fn speech(config: &Config, dialler: Arc<Dialler>) -> (Check, Option<Option
     let Some(url) = config.upstream.speech_url() else { return (speech::absent(), None) };
     let protocol = config.upstream.protocol;
     let facts = |outcome| speech::Facts { protocol, address: short(&url), key: key_of(config), chosen: chosen(config), outcome };
-    let asked = match serve::upstream(config, dialler, Arc::default()) {
+    let asked = match serve::upstream(config, &config.upstream, dialler, Arc::default()) {
         Ok(upstream) => probe(&upstream, &format!("doctor.{}", ulid()), now() + LIMIT).await,
         Err(why) => return (speech::judge(&facts(speech::Outcome::Unasked(format!("{why:#}"))), LIMIT), None),
     };

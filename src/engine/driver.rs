@@ -5,6 +5,7 @@
 
 pub mod install;
 pub mod moonshine;
+pub mod start;
 
 use std::{
     collections::VecDeque,

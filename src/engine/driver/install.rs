@@ -82,3 +82,11 @@ pub fn is_there(engine: &Path, part: Part) -> Result<Manifest, String> {
         None => Ok(manifest),
     }
 }
+
+/// Finds the engine.
+///
+/// # Errors
+/// What is missing.
+pub fn ensure(data_dir: &Path, model: Model, _say: &Say) -> Result<Files, Missing> {
+    find(data_dir, model)
+}
