@@ -5,6 +5,7 @@
 
 pub mod install;
 pub mod moonshine;
+mod runtime;
 
 use std::{
     collections::VecDeque,
