@@ -8,13 +8,13 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Config, ConfigError, Disk, Drain, EndpointConfig, Ingest, Log, LogFormat, Redaction, Retention, Spool, Twilio, Upstream,
-    Webhook, WhenFull, check,
+    Config, ConfigError, Disk, Drain, EndpointConfig, Engine, Ingest, Log, LogFormat, Redaction, Retention, Spool, Twilio,
+    Upstream, Webhook, WhenFull, check,
     load::Settings,
     table::{self, KEYS},
     value::{self, Raw, Value},
 };
-use crate::{audio::PhoneForm, media::EndpointName, upstream::Protocol};
+use crate::{audio::PhoneForm, engine::files::Model, media::EndpointName, upstream::Protocol};
 
 /// Name of the endpoint that `webhook.url` makes.
 const DEFAULT_ENDPOINT: &str = "default";
@@ -81,6 +81,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             attempts: from.span("retention.attempts"),
             parked: from.span("retention.parked"),
         },
+        engine: Engine { model: from.choice("engine.model", Model::named) },
         disk: Disk { reserve: from.bytes("disk.reserve"), min_free: from.bytes("disk.min_free") },
         drain: Drain { deadline: from.span("drain.deadline") },
         log: Log { format: from.word("log.format").map(|word| if word == "json" { LogFormat::Json } else { LogFormat::Pretty }) },

@@ -25,7 +25,7 @@ pub use self::{
     reference::reference,
     value::{mask, masked, show_bytes, show_url},
 };
-use crate::{audio::PhoneForm, media::EndpointName, upstream::Protocol};
+use crate::{audio::PhoneForm, engine::files::Model, media::EndpointName, upstream::Protocol};
 
 /// Everything that can be set. Field names are those of the settings file.
 #[derive(Clone)]
@@ -54,6 +54,8 @@ pub struct Config {
     pub redaction: Redaction,
     /// `[retention]`.
     pub retention: Retention,
+    /// `[engine]`.
+    pub engine: Engine,
     /// `[disk]`.
     pub disk: Disk,
     /// `[drain]`.
@@ -208,6 +210,13 @@ pub struct Retention {
     pub attempts: Duration,
     /// Parked deliveries, from their event.
     pub parked: Duration,
+}
+
+/// `[engine]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Engine {
+    /// The built-in engine's model.
+    pub model: Model,
 }
 
 /// `[disk]`, in bytes.

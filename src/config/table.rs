@@ -253,7 +253,7 @@ pub const KEYS: &[Key] = &[
 
     key("spool.per_track", Kind::Span(SPOOL.0, SPOOL.1), "1 h", "Audio without a final that is kept on disk for each track of a call; past it the oldest is given up and told as a gap."),
 
-    key("engine.model", Kind::Choice(&["fast", "accurate"]), "fast", "Model of the built-in speech engine.").later(),
+    key("engine.model", Kind::Choice(&["fast", "accurate"]), "fast", "Model of the built-in speech engine: `accurate` has fewer words wrong and costs more than twice the work."),
     key("engine.eou_timeout_ms", Kind::Int(100, 10_000), "600", "Silence that ends an utterance where the built-in engine is used.").later(),
     key("audiohook.api_key", Kind::Secret, "", "Key that an AudioHook client must name.").later(),
     key("audiohook.secret", Kind::Secret, "", "Secret that an AudioHook client must have signed with.").later(),

@@ -244,6 +244,7 @@ fn numbers_stay_in_their_bounds() {
         ("DISK_RESERVE", ["0 B", "64GiB"], ["65 GiB", "64 MB"]),
         ("DISK_MIN_FREE", ["1 TiB", "1536 KiB"], ["256", "-1 B"]),
         ("RETENTION_PARKED", ["1 h", "3652 d"], ["59 min", "forever"]),
+        ("ENGINE_MODEL", ["fast", "accurate"], ["large", "Fast"]),
         ("LOG_FORMAT", ["json", "pretty"], ["text", "JSON"]),
         ("LISTEN", ["0.0.0.0:1", "[::1]:0"], ["8080", "localhost:1"]),
         ("PUBLIC_URL", ["https://a.example", "http://a:8080/"], ["wss://a.example", "https://a.example/x"]),
@@ -269,7 +270,7 @@ fn numbers_stay_in_their_bounds() {
 fn what_is_not_built_is_refused_by_name_and_its_default_is_not() {
     let refused = [
         ("PULSE_BRIDGE_DATABASE_URL", "postgres://u:hunter2@h/db", "database_url"),
-        ("PULSE_BRIDGE_ENGINE_MODEL", "accurate", "engine.model"),
+        ("PULSE_BRIDGE_ENGINE_EOU_TIMEOUT_MS", "700", "engine.eou_timeout_ms"),
         ("PULSE_BRIDGE_AUDIOHOOK_SECRET", "hunter2", "audiohook.secret"),
         ("PULSE_BRIDGE_CAPTURE_DIR", "hunter2", "capture"),
     ];

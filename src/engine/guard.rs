@@ -48,8 +48,7 @@ pub(super) fn is_believed(words: &[RecognisedWord], frames: &[Frame]) -> bool {
         1 | 2 => SURE_OF_FEW,
         _ => SURE_OF_ANY,
     };
-    let is_lost_in_noise =
-        stillness(&sound(frames)) >= NOISY && (words.len() < SURE_IN_NOISE.0 || mean < SURE_IN_NOISE.1);
+    let is_lost_in_noise = stillness(&sound(frames)) >= NOISY && (words.len() < SURE_IN_NOISE.0 || mean < SURE_IN_NOISE.1);
     mean >= surest && may_be_a_voice(frames) && !is_lost_in_noise && !is_stock(words, mean) && is_english(words)
 }
 

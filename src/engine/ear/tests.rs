@@ -61,7 +61,8 @@ fn what_was_recognised_in_the_pause_is_the_final_without_another_job() {
 fn the_times_of_words_are_those_of_the_audio() {
     let mut ear = ear();
     play(&mut ear, &recording("pay-by-card", 0, 5_000), |_| Some(words("Hi, I'd like to pay my bill.")));
-    let found = std::iter::from_fn(|| ear.poll_heard()).find_map(|heard| if let Heard::Final(words) = heard { Some(words) } else { None });
+    let found = std::iter::from_fn(|| ear.poll_heard())
+        .find_map(|heard| if let Heard::Final(words) = heard { Some(words) } else { None });
     let found = found.unwrap();
     // The truth: 1,958 to 3,375 ms.
     assert!(found[0].start_ms.abs_diff(1_958) <= 60 && found[6].end_ms.abs_diff(3_375) <= 60, "{found:?}");

@@ -12,7 +12,9 @@ const SHOWN_DIGITS: usize = 12;
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
     /// No wheel is made for this machine.
-    #[error("the built-in speech engine runs on Linux on x86-64 and aarch64, not on {0}; use a speech service (SMALLEST_API_KEY or upstream.url)")]
+    #[error(
+        "the built-in speech engine runs on Linux on x86-64 and aarch64, not on {0}; use a speech service (SMALLEST_API_KEY or upstream.url)"
+    )]
     Platform(String),
     /// The C library is too old.
     #[error(

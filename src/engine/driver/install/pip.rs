@@ -43,7 +43,14 @@ pub(super) fn fetch(pip: &[&str], wheel: &Wheel, folder: &Path, say: &Say) -> Re
     }
     let failed = |why: String| Failed::Pip { wheel: *wheel, why };
     let mut download = command(pip);
-    download.args(["download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input", "--disable-pip-version-check"]);
+    download.args([
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--no-cache-dir",
+        "--no-input",
+        "--disable-pip-version-check",
+    ]);
     download.args(["--progress-bar", "off", "--platform", wheel.platform, "--dest"]).arg(&into);
     download.arg(format!("{}=={}", wheel.package, wheel.version));
     // pip writes there first, so that nothing of it is left elsewhere, and what has come can be seen.
@@ -69,7 +76,8 @@ pub(super) fn fetch(pip: &[&str], wheel: &Wheel, folder: &Path, say: &Say) -> Re
     say(Progress::Fetched { done: wheel.bytes, total: wheel.bytes });
     // A mirror may write the platform in another way; the hash says what it is.
     let named = into.join(wheel.file);
-    let any = || fs::read_dir(&into).ok()?.flatten().map(|entry| entry.path()).find(|path| path.extension() == Some("whl".as_ref()));
+    let any =
+        || fs::read_dir(&into).ok()?.flatten().map(|entry| entry.path()).find(|path| path.extension() == Some("whl".as_ref()));
     let found = Some(named).filter(|path| path.exists()).or_else(any);
     found.ok_or_else(|| failed("it brought no file".to_owned()))
 }
@@ -109,7 +117,8 @@ fn why(lines: &[String]) -> Option<String> {
         let (_, cause) = line.split_once("after connection broken by ")?;
         // 'NewConnectionError('<… object at 0x…>: Failed to establish a new connection: [Errno 111] Connection refused')': /simple/…
         let cause = cause.rsplit_once("': ").map_or(cause, |(cause, _)| cause);
-        let cause = cause.rsplit_once(" object at ").map_or(cause, |(_, cause)| cause.split_once(": ").map_or(cause, |(_, cause)| cause));
+        let cause =
+            cause.rsplit_once(" object at ").map_or(cause, |(_, cause)| cause.split_once(": ").map_or(cause, |(_, cause)| cause));
         Some(cause.trim_matches(['\'', '"', '(', ')', ' ']))
     });
     let error = || lines.iter().rev().find_map(|line| line.strip_prefix("ERROR: "));
@@ -148,7 +157,8 @@ mod tests {
         let timeout = "WARNING: Retrying (Retry(total=4)) after connection broken by 'ReadTimeoutError(\"HTTPSConnectionPool(host='x', port=443): \
             Read timed out. (read timeout=15)\")': /simple/moonshine-voice/";
         assert!(why_of(timeout).unwrap().contains("Read timed out"), "{:?}", why_of(timeout));
-        let none = "ERROR: Could not find a version that satisfies the requirement\nERROR: No matching distribution found for x==1\n";
+        let none =
+            "ERROR: Could not find a version that satisfies the requirement\nERROR: No matching distribution found for x==1\n";
         assert_eq!(why_of(none).unwrap(), "No matching distribution found for x==1");
         assert_eq!(why_of("Traceback:\n  OSError: no\n\n").unwrap(), "OSError: no");
         assert_eq!(why_of(""), None);
@@ -157,7 +167,10 @@ mod tests {
     #[test]
     fn no_credentials_of_an_index_are_shown() {
         let says = "ERROR: 401 Client Error: Unauthorized for url: https://anna:hunter2@index.example/simple/x/?token=hunter2 (see https://h/p@q)";
-        assert_eq!(why_of(says).unwrap(), "401 Client Error: Unauthorized for url: https://index.example/simple/x/ (see https://h/p@q)");
+        assert_eq!(
+            why_of(says).unwrap(),
+            "401 Client Error: Unauthorized for url: https://index.example/simple/x/ (see https://h/p@q)"
+        );
         let proxy = "ERROR: Cannot connect to proxy http://u:hunter2@proxy:3128";
         assert_eq!(why_of(proxy).unwrap(), "Cannot connect to proxy http://proxy:3128");
     }

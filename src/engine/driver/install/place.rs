@@ -36,7 +36,8 @@ impl Place {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let line = format!("another pulse-bridge is installing the speech engine in {}; waiting for it", engine.display());
+                let line =
+                    format!("another pulse-bridge is installing the speech engine in {}; waiting for it", engine.display());
                 say(Progress::Says(line));
                 lock.lock().map_err(|why| Failed::of_file("lock", &path, why))?;
             }
@@ -162,7 +163,9 @@ mod tests {
             Place::take(&path, &say).map(|_| ())
         });
         let Progress::Says(line) = lines.recv().unwrap() else { panic!("a line") };
-        assert!(line.starts_with("another pulse-bridge is installing the speech engine in ") && line.ends_with("; waiting for it"));
+        assert!(
+            line.starts_with("another pulse-bridge is installing the speech engine in ") && line.ends_with("; waiting for it")
+        );
         drop(first);
         second.join().unwrap().unwrap();
     }
