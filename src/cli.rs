@@ -6,6 +6,7 @@
 mod arguments;
 mod asking;
 pub mod deliveries;
+pub mod engine;
 mod table;
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
@@ -36,7 +37,9 @@ pub enum Command {
     /// Be the phone: play recorded calls into any bridge
     #[command(before_help = "Example:  pulse-bridge replay fixtures/pay-by-card --speed max --sign-with TOKEN")]
     Replay(Replay),
-    /// The built-in speech engine: fetch it, see what is there (not in this version yet)
+    /// The built-in speech engine: fetch it, see what is there
+    ///
+    /// Without a command, what is there. Where: `data_dir` of the settings; which model: `engine.model`.
     #[command(before_help = "Example:  pulse-bridge engine install")]
     Engine(Engine),
     /// Be the speech service: Pulse's wire format and the older ASR's, misbehaving on demand
@@ -84,10 +87,10 @@ impl Command {
             Self::Calls(calls) => calls.bridge.json,
             Self::Deliveries(deliveries) => deliveries.bridge.json,
             Self::Doctor(doctor) => doctor.json,
-            Self::Engine(Engine { action: Some(EngineAction::Status { json }) }) => *json,
+            Self::Engine(engine) => engine.json,
             // Every line of `redact` is JSON.
             Self::Redact(_) => true,
-            Self::Serve(_) | Self::Engine(_) | Self::Completions { .. } | Self::Man => false,
+            Self::Serve(_) | Self::Completions { .. } | Self::Man => false,
         }
     }
 
@@ -95,7 +98,6 @@ impl Command {
     #[must_use]
     pub fn not_yet(&self) -> Option<&'static str> {
         match self {
-            Self::Engine(_) => Some("the engine command"),
             Self::Calls(_) => Some("the calls command"),
             Self::Redact(_) => Some("the redact command"),
             Self::Replay(replay) if replay.dialect != "twilio" => Some("replay --dialect with anything but twilio"),

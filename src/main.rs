@@ -127,7 +127,11 @@ fn run(command: Command) -> Result<(), Failure> {
             logs_of_a_tool();
             runtime()?.block_on(cli::deliveries::run(arguments))
         }
-        Command::Engine(_) | Command::Calls(_) | Command::Redact(_) => {
+        Command::Engine(arguments) => {
+            logs_of_a_tool();
+            cli::engine::run(arguments)
+        }
+        Command::Calls(_) | Command::Redact(_) => {
             unreachable!("refused above by name")
         }
     }

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 use secrecy::SecretString;
 
 use crate::{
+    engine::files::Model,
     receive,
     replay::{self, Pace},
     store::DeliveryState,
@@ -108,28 +109,35 @@ pub struct Replay {
 /// `engine`.
 #[derive(Args)]
 pub struct Engine {
-    /// What to do
+    /// What to do [default: status]
     #[command(subcommand)]
     pub action: Option<EngineAction>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its type says it")]
+    pub settings: Settings,
+    /// JSON on stdout, errors too
+    #[arg(long, global = true)]
+    pub json: bool,
 }
 
 /// What `engine` does.
 #[derive(Subcommand)]
 pub enum EngineAction {
     /// Fetch the engine with the machine's pip, check its hash, unpack it
-    #[command(before_help = "Example:  pulse-bridge engine install --wheel engine.whl")]
+    ///
+    /// What is there already stays; what is damaged is put in place anew. Nothing else is downloaded.
+    #[command(before_help = "Example:  pulse-bridge engine install")]
     Install {
-        /// A wheel that is already here
-        #[arg(long, value_name = "FILE")]
-        wheel: Option<PathBuf>,
+        /// A wheel that is already here, in place of fetching; may come several times (docs/engine.md names them)
+        #[arg(long = "wheel", value_name = "FILE")]
+        wheels: Vec<PathBuf>,
+        /// Which model [default: `engine.model` of the settings]
+        #[arg(long, value_name = "MODEL")]
+        model: Option<Model>,
     },
-    /// What is there
+    /// What is there; exit code 1 where the model of the settings is not whole
     #[command(before_help = "Example:  pulse-bridge engine status --json")]
-    Status {
-        /// JSON on stdout, errors too
-        #[arg(long)]
-        json: bool,
-    },
+    Status,
 }
 
 /// `emulate`.

@@ -48,6 +48,8 @@ fn a_wrong_command_line_is_one_line_that_helps() {
         "deliveries retry dlv_1 --endpoint crm",
         "deliveries list --state lost",
         "emulate --engine x",
+        "engine install --model large",
+        "engine status --wheel x",
         "receive --fail 503:3",
     ] {
         let line = line(&format!("pulse-bridge {words}"));
@@ -59,8 +61,6 @@ fn a_wrong_command_line_is_one_line_that_helps() {
 fn what_is_not_in_this_version_is_known_by_name() {
     let not_yet = |words: &str| Cli::try_parse_from(format!("pulse-bridge {words}").split(' ')).unwrap().command.not_yet();
     let later = [
-        "engine",
-        "engine install --wheel x",
         "calls",
         "calls export CA1 --format vcon --url http://h --json",
         "redact --explain",
@@ -82,6 +82,9 @@ fn what_is_not_in_this_version_is_known_by_name() {
         "replay x --speed max --sign-with t",
         "emulate --script s",
         "receive",
+        "engine",
+        "engine install --wheel x --wheel y --model accurate",
+        "engine status --json",
         "deliveries",
         "deliveries retry --parked --endpoint crm",
         "doctor",

@@ -244,6 +244,7 @@ fn numbers_stay_in_their_bounds() {
         ("DISK_RESERVE", ["0 B", "64GiB"], ["65 GiB", "64 MB"]),
         ("DISK_MIN_FREE", ["1 TiB", "1536 KiB"], ["256", "-1 B"]),
         ("RETENTION_PARKED", ["1 h", "3652 d"], ["59 min", "forever"]),
+        ("ENGINE_MODEL", ["fast", "accurate"], ["large", "Fast"]),
         ("LOG_FORMAT", ["json", "pretty"], ["text", "JSON"]),
         ("LISTEN", ["0.0.0.0:1", "[::1]:0"], ["8080", "localhost:1"]),
         ("PUBLIC_URL", ["https://a.example", "http://a:8080/"], ["wss://a.example", "https://a.example/x"]),

@@ -73,6 +73,9 @@ pub enum Part {
 }
 
 impl Part {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Runtime, Self::Fast, Self::Accurate];
+
     /// Name of its folder.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -10,11 +10,13 @@
 pub mod driver;
 pub mod ear;
 pub mod files;
+mod graph;
 mod guard;
 mod segments;
 mod sound;
 mod times;
 mod voice;
+pub mod wheels;
 
 use std::sync::Arc;
 

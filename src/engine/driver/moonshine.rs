@@ -12,7 +12,7 @@ use ort::{
     value::{DynValue, Tensor, TensorRef},
 };
 
-use super::Pool;
+use super::{Pool, runtime};
 use crate::engine::{
     Outcome, Recognise, RecognisedWord, SAMPLES_PER_SECOND,
     files::{Files, Model},
@@ -39,7 +39,7 @@ const SHORTEST: usize = SAMPLES_PER_SECOND / 10;
 /// # Errors
 /// What could not be loaded, in one line that says what to do.
 pub fn load(files: &Files, model: Model, threads: usize) -> Result<Pool> {
-    let environment = environment(&files.runtime)?;
+    let environment = runtime::environment(&files.runtime)?;
     let vocabulary: Arc<[Vec<u8>]> = vocabulary(&read(&files.tokenizer)?)
         .context("the engine's vocabulary is broken; pulse-bridge engine install fetches it anew")?
         .into();
@@ -48,12 +48,6 @@ pub fn load(files: &Files, model: Model, threads: usize) -> Result<Pool> {
         Ok(Box::new(moonshine) as Box<dyn Recognise>)
     });
     Ok(Pool::start(recognisers.collect::<Result<_>>()?))
-}
-
-fn environment(runtime: &Path) -> Result<Environment> {
-    let loaded = ort::init_from(runtime).map_err(|why| anyhow::anyhow!("{why}"));
-    let environment = loaded.with_context(|| format!("failed to load {}", runtime.display()))?;
-    environment.with_name("pulse-bridge").with_telemetry(false).build().context("failed to start ONNX Runtime")
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -244,7 +238,7 @@ impl Recognise for Moonshine {
     }
 }
 
-fn session(environment: &Environment, path: &Path) -> Result<Session> {
+pub(super) fn session(environment: &Environment, path: &Path) -> Result<Session> {
     let build = || -> ort::Result<Session> {
         Session::builder(environment)?
             .with_intra_threads(1)?
