@@ -18,6 +18,12 @@ use crate::{
 mod calls;
 #[path = "../tests/recognition/chain.rs"]
 mod chain;
+#[path = "../tests/recognition/numerals.rs"]
+mod numerals;
+#[path = "../tests/recognition/plain.rs"]
+mod plain;
+#[path = "../tests/recognition/prompts.rs"]
+mod prompts;
 #[path = "../tests/recognition/score.rs"]
 mod score;
 #[path = "../tests/recognition/usage.rs"]
@@ -48,6 +54,13 @@ fn main() {
     }
     match words.first().map(String::as_str) {
         Some("fixtures") => fixtures(&chain, words.iter().any(|word| word == "words")),
+        Some("prompts") => {
+            let folder = words.get(1).expect("prompts FOLDER, as fixtures/make/prompts.py makes it");
+            let before = usage::cpu_s();
+            let all = prompts::hear_all(&chain, folder.as_ref());
+            print!("{}", prompts::table(&all));
+            println!("cost: {:.2} s of processor time", usage::cpu_s() - before);
+        }
         Some(_) => words.iter().for_each(|file| listen(&chain, file.into())),
         None => println!("say what: fixtures or files of mu-law"),
     }

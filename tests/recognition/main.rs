@@ -11,6 +11,8 @@ use crate::{calls::TimeErrors, chain::Chain};
 
 mod calls;
 mod chain;
+mod numerals;
+mod plain;
 mod score;
 
 /// The engine, once for all tests.

@@ -1,4 +1,4 @@
-//! What this process has taken of the machine so far, as Linux tells it.
+//! What this process has taken of the machine so far, as Linux tells it; and counts as fractions.
 
 /// Ticks a second in /proc: the same on every Linux.
 const TICKS: f64 = 100.0;
@@ -19,4 +19,15 @@ pub(crate) fn memory_mb() -> (f64, f64) {
         line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
     };
     (of("VmRSS:"), of("VmHWM:"))
+}
+
+/// How long so many bytes of mu-law last.
+pub(crate) fn seconds(bytes: usize) -> f64 {
+    share(bytes, 8_000)
+}
+
+/// The part of the whole.
+#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
+pub(crate) const fn share(part: usize, whole: usize) -> f64 {
+    part as f64 / whole as f64
 }
