@@ -3,7 +3,7 @@
 //! Promises: the start line names the real address, so port 0 can be asked for; the first signal ends a command cleanly, the
 //! second at once.
 
-use std::{io::Write, net::SocketAddr, path::Path, sync::Arc};
+use std::{io::Write, net::SocketAddr, path::Path};
 
 use anyhow::{Context, anyhow};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -23,10 +23,7 @@ use crate::{
     config::{self, Config},
     doctor::{self, Report},
     emulate::{self, Emulator, Speech},
-    engine::driver::{
-        install::{Progress, Say},
-        start,
-    },
+    engine::driver::start,
     receive,
     replay::{self, Expect, Expectations, faults::Faults},
     serve::{self, Running},
@@ -97,7 +94,8 @@ pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
     let mut emulator = Emulator::of_arguments(&given).map_err(Failure::usage)?;
     if arguments.engine.is_some() {
         let config = config::driver::read(None)?;
-        emulator.speech = Speech::Recognised(start::start(&config.data_dir, config.engine.model, told()).await?);
+        emulator.speech =
+            Speech::Recognised(start::start(&config.data_dir, config.engine.model, cli::engine::say(arguments.json)).await?);
     }
     let listener = bind(arguments.listen)?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
@@ -109,15 +107,6 @@ pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let serving = emulate::serve(listener, emulator, shutdown.clone());
     until_told(async { serving.await.context("the speech service broke") }, shutdown, signals).await
-}
-
-/// Says on stderr how the engine's files come here.
-fn told() -> Say {
-    Arc::new(|progress| {
-        if let Progress::Says(line) = progress {
-            eprintln!("{line}");
-        }
-    })
 }
 
 /// `receive`.

@@ -223,13 +223,6 @@ pub struct Retention {
     pub parked: Duration,
 }
 
-/// `[engine]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Engine {
-    /// The built-in engine's model.
-    pub model: Model,
-}
-
 /// `[disk]`, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Disk {

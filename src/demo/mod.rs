@@ -79,7 +79,7 @@ struct Stage {
 pub async fn run(arguments: Arguments, out: &mut (impl Write + Send)) -> Result<bool, Failure> {
     let fixture = load(&arguments.fixture).map_err(Failure::usage)?;
     let mut signals = StopSignals::new()?;
-    let speech = Speech::ready(&fixture, arguments.scripted).await?;
+    let speech = Speech::ready(&fixture, (arguments.scripted, arguments.json)).await?;
     let mut stage = Stage::build(speech).await?;
     let outcome = tokio::select! {
         outcome = stage.show(&fixture, &arguments, out) => outcome,

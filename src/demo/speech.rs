@@ -1,24 +1,17 @@
 //! What recognises the demo's call: the built-in engine, or the fixture's own words.
 
-use std::{
-    io::{IsTerminal, Write},
-    path::Path,
-    sync::Arc,
-};
+use std::path::Path;
 
 use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
 use super::free_port;
 use crate::{
+    cli,
     config::table,
     emulate::{self, Auth, Emulator, Script},
     engine::{
-        driver::{
-            Pool,
-            install::{self, Progress, Say},
-            start,
-        },
+        driver::{Pool, install, start},
         files::Model,
     },
     fixture::Fixture,
@@ -34,17 +27,17 @@ pub(super) enum Speech {
 }
 
 impl Speech {
-    /// The engine, fetched if it is not here; `scripted`: the fixture's words instead.
+    /// The engine, fetched if it is not here; `scripted`: the fixture's words instead. Nothing is said about that if it `is_quiet`.
     ///
     /// # Errors
     /// An engine that cannot be had, in one line.
-    pub(super) async fn ready(fixture: &Fixture, scripted: bool) -> Result<Self> {
+    pub(super) async fn ready(fixture: &Fixture, (scripted, is_quiet): (bool, bool)) -> Result<Self> {
         if scripted {
             return Ok(Self::Scripted(Script::of_fixtures([fixture])));
         }
         let set = std::env::var_os(DATA_DIR).filter(|set| !set.is_empty());
         let home = install::engine_home(set.as_deref().map(Path::new));
-        Ok(Self::Engine(start::start(&home, Model::default(), say()).await?))
+        Ok(Self::Engine(start::start(&home, Model::default(), cli::engine::say(is_quiet)).await?))
     }
 
     pub(super) const fn name(&self) -> &'static str {
@@ -66,20 +59,4 @@ impl Speech {
         tokio::spawn(emulate::serve(listener, emulator, until));
         Ok((None, address))
     }
-}
-
-/// Tells on stderr how the engine's files come here.
-fn say() -> Say {
-    let is_terminal = std::io::stderr().is_terminal();
-    Arc::new(move |progress| {
-        let mut stderr = std::io::stderr();
-        // Nobody who looks is no reason to stop.
-        let _ = match progress {
-            Progress::Says(line) => writeln!(stderr, "{line}"),
-            Progress::Fetched { done, total } if is_terminal => {
-                write!(stderr, "\r{} of {} MB", done / 1_000_000, total / 1_000_000)
-            }
-            Progress::Fetched { .. } => Ok(()),
-        };
-    })
 }

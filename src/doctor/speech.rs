@@ -142,7 +142,10 @@ fn refused(facts: &Facts, refusal: &Refusal) -> (State, String, String) {
 
 fn refused_key(facts: &Facts, why: &str) -> (State, String, String) {
     let (text, advice) = match &facts.key {
-        Some((name, end)) => (format!("refused the key ({why})"), format!("{name} ends in {end}; make a new key, or unset it to use the built-in engine")),
+        Some((name, end)) => (
+            format!("refused the key ({why})"),
+            format!("{name} ends in {end}; make a new key, or unset it to use the built-in engine"),
+        ),
         None => (format!("wants a key ({why})"), "set SMALLEST_API_KEY".to_owned()),
     };
     (State::Fail, text, advice)

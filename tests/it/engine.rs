@@ -28,7 +28,8 @@ impl Recognise for Teller {
         if let Some(done) = &self.done {
             let _ = done.send(());
         }
-        let word = |at: usize| RecognisedWord { text: WORDS[(at + samples.len() / 256) % WORDS.len()].to_owned(), confidence: 0.9 };
+        let word =
+            |at: usize| RecognisedWord { text: WORDS[(at + samples.len() / 256) % WORDS.len()].to_owned(), confidence: 0.9 };
         Outcome::Recognised((0..(samples.len() / 8_000).max(1)).map(word).collect())
     }
 }
