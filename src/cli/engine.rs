@@ -53,7 +53,19 @@ pub fn run(arguments: Engine) -> Result<(), Failure> {
     let data_dir = std::path::absolute(&config.data_dir).unwrap_or(config.data_dir);
     match arguments.action {
         Some(EngineAction::Install { wheels, model }) => {
-            install(&data_dir, model.unwrap_or(config.engine.model), &wheels, arguments.json)
+            let wanted = model.unwrap_or(config.engine.model);
+            install(&data_dir, wanted, &wheels, arguments.json)?;
+            if !arguments.json && std::io::stderr().is_terminal() {
+                let is_set = wanted == config.engine.model;
+                let next = if is_set {
+                    "pulse-bridge demo".to_owned()
+                } else {
+                    format!("engine.model = {:?} in the settings", wanted.as_str())
+                };
+                // Nobody may be reading; that is no reason to stop.
+                let _ = writeln!(std::io::stderr(), "next     {next}");
+            }
+            Ok(())
         }
         Some(EngineAction::Status) | None => {
             let report = Report::of(&data_dir, config.engine.model);
@@ -83,9 +95,6 @@ fn install(data_dir: &Path, model: Model, wheels: &[PathBuf], is_json: bool) -> 
         return Ok(print(Report::of(data_dir, model).to_json().to_string().as_bytes())?);
     }
     show.line(&format!("ready    {} speech engine in {}, starts in {took:.1} s", model.as_str(), place.display()));
-    if std::io::stderr().is_terminal() {
-        show.line("next     pulse-bridge demo");
-    }
     Ok(())
 }
 
