@@ -100,7 +100,6 @@ impl Command {
         match self {
             Self::Calls(_) => Some("the calls command"),
             Self::Redact(_) => Some("the redact command"),
-            Self::Emulate(Emulate { engine: Some(EngineName::Local), .. }) => Some("emulate --engine local"),
             Self::Replay(replay) if replay.dialect != "twilio" => Some("replay --dialect with anything but twilio"),
             _ => None,
         }

@@ -80,7 +80,12 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Demo(arguments) => {
             logs_of_a_tool();
-            let arguments = demo::Arguments { fixture: arguments.fixture, keep: arguments.keep, json: arguments.json };
+            let arguments = demo::Arguments {
+                fixture: arguments.fixture,
+                scripted: arguments.scripted,
+                keep: arguments.keep,
+                json: arguments.json,
+            };
             passed(
                 runtime()?.block_on(demo::run(arguments, &mut std::io::stdout()))?,
                 "the demo did not pass; see its last lines",

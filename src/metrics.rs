@@ -4,6 +4,7 @@
 //! bridges fit in one process. Per frame nothing here is touched: streams add up their own counters and hand them over;
 //! per chunk one time is added, without a lock.
 
+mod engine;
 mod sparing;
 mod spread;
 mod upstream;
@@ -23,7 +24,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::{sparing::Sparing, spread::Spread, upstream::Upstream};
+use self::{engine::Engine, sparing::Sparing, spread::Spread, upstream::Upstream};
 use crate::{
     media::{EndReason, GapReason, Track},
     refusals::{Kind, Refusal},
@@ -85,6 +86,7 @@ pub struct Metrics {
     /// Whose backlogs have been told: those that the settings and the store have named in this run.
     told: Mutex<BTreeSet<String>>,
     endpoint_up: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
+    engine: Engine,
 }
 
 fn histogram() -> Histogram {
@@ -124,6 +126,7 @@ impl Default for Metrics {
             oldest: Family::default(),
             told: Mutex::default(),
             endpoint_up: Family::default(),
+            engine: Engine::default(),
         };
         metrics.register();
         metrics
@@ -175,6 +178,7 @@ impl Metrics {
         r.register("outbox_pending", "Deliveries waiting", self.pending.clone());
         r.register("webhook_endpoint_up", "1: deliveries go out as they are due; 0: ill or paused", self.endpoint_up.clone());
         r.register("outbox_parked", "Deliveries given up", self.parked.clone());
+        self.engine.register(r);
         r.register_with_unit("outbox_oldest", "Age of the oldest delivery waiting", seconds(), self.oldest.clone());
     }
 
@@ -333,7 +337,7 @@ fn seconds(ms: u64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Every name of the contract but the built-in engine's, with what renders it.
+    /// Every name of the contract, with what renders it.
     #[test]
     fn names_are_those_of_the_contract() {
         let metrics = Metrics::default();
@@ -352,6 +356,8 @@ mod tests {
         metrics.removed("calls", 7);
         metrics.attempt("default", "delivered", Duration::from_millis(4));
         metrics.outbox("default", 3, 1, Duration::from_secs(2));
+        metrics.engine(Duration::from_millis(1_500), 3);
+        metrics.engine(Duration::from_millis(1_500), 5);
         let text = metrics.render();
         for line in [
             "calls_active 1",
@@ -375,6 +381,8 @@ mod tests {
             r#"webhook_attempts_total{endpoint="default",verdict="delivered"} 1"#,
             "webhook_delivery_seconds_count 1",
             r#"retention_removed_total{kind="calls"} 7"#,
+            "engine_lag_seconds 1.5",
+            "engine_interims_shed_total 5",
             r#"outbox_pending{endpoint="default"} 3"#,
             r#"outbox_parked{endpoint="default"} 1"#,
             r#"outbox_oldest_seconds{endpoint="default"} 2"#,

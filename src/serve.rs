@@ -3,6 +3,8 @@
 //! Promises: no globals, so several bridges fit in one process; what an earlier run left is taken up from the start on, beside new
 //! calls; when told to stop, live calls go on until they end or the drain deadline is over, and nothing stored is lost.
 
+mod speech;
+
 use std::{
     fs::{File, TryLockError},
     net::SocketAddr,
@@ -20,6 +22,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
+pub(crate) use self::speech::upstream;
 use crate::{
     accept::{self, Entrance, room::Room},
     admission::{Calls, Parts},
@@ -30,9 +33,9 @@ use crate::{
         table::{LONGEST_CLOSE, LONGEST_SLOT_WAIT},
     },
     disk::driver::Watcher,
+    engine::driver::Pool,
     event::{Event, Speech},
     keys::MasterKeys,
-    media::{BYTES_PER_MS, ms_to_bytes},
     metrics::Metrics,
     net::{Connector, Dialler, Reach},
     outbox::{
@@ -44,7 +47,7 @@ use crate::{
     retention::driver::Keeper,
     spool::Spool,
     store::Store,
-    upstream::{BatchEndpoint, Leaving, LinkSettings, Parameters, Protocol, QUEUE_MS, Turns, Upstream},
+    upstream::{Leaving, QUEUE_MS, Upstream},
     webhook::{
         Endpoint, Endpoints,
         driver::{ATTEMPT_DEADLINE, Poster},
@@ -157,6 +160,14 @@ fn room(max_calls: usize) -> Room {
 /// # Errors
 /// What could not be opened or is set wrongly, in one line.
 pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
+    start_with(listener, config, None).await
+}
+
+/// The same with a built-in engine that runs already, for where the settings ask for one.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(listener: TcpListener, config: Config, engine: Option<Pool>) -> Result<Running> {
     let address = listener.local_addr().context("failed to read the listener's own address")?;
     let origins = origins(&config, address)?;
     make_folder(&config.data_dir).with_context(|| format!("failed to make the data folder {}", config.data_dir.display()))?;
@@ -170,10 +181,10 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
     let (sessions, services) = (TaskTracker::new(), TaskTracker::new());
     let ((live, _), (passing, passing_in)) = (broadcast::channel(LIVE_EVENTS), mpsc::channel(PASSING_EVENTS));
     let dialler = Arc::new(Dialler::new(Reach::Anywhere));
-    let speech = speech(config.upstream.protocol);
+    let (service, speech) = speech::service(&config, engine, (&metrics, &services, &signals.stopping)).await?;
     let upstream =
-        Upstream { leaving: signals.leaving.clone(), ..upstream(&config, Arc::clone(&dialler), Arc::clone(&metrics))? };
-    let turns = turns(&config, &upstream);
+        Upstream { leaving: signals.leaving.clone(), ..upstream(&config, &service, Arc::clone(&dialler), Arc::clone(&metrics))? };
+    let turns = speech::turns(&service, &upstream);
     services.spawn(disk.run(signals.stopping.clone()));
     services.spawn(turns.clone().keep_time(signals.stopping.clone()));
     let calls = Calls::new(Parts {
@@ -269,13 +280,6 @@ impl Running {
     }
 }
 
-const fn speech(protocol: Protocol) -> Speech {
-    match protocol {
-        Protocol::Pulse => Speech::Pulse,
-        Protocol::Asr => Speech::Asr,
-    }
-}
-
 /// The addresses under which Twilio may know us: the one set, else the listener's own.
 fn origins(config: &Config, address: SocketAddr) -> Result<Vec<Url>> {
     if let Some(public) = &config.public_url {
@@ -331,52 +335,6 @@ async fn rewrap(store: Store) {
             "what is stored of some calls is sealed under a master key that is not set, and cannot be read"
         );
     }
-}
-
-/// Where speech goes, with what is asked of it.
-///
-/// # Errors
-/// A parameter that is none; no address.
-pub(crate) fn upstream(config: &Config, dialler: Arc<Dialler>, metrics: Arc<Metrics>) -> Result<Upstream> {
-    let set = &config.upstream;
-    let mut parameters = Parameters::of(set.protocol);
-    for (name, value) in &set.parameters {
-        parameters.set(name, value).with_context(|| format!("upstream.{name}"))?;
-    }
-    for (name, value) in &set.extra {
-        parameters.set_extra(name, value).with_context(|| format!("upstream.extra.{name}"))?;
-    }
-    let bounds = LinkSettings {
-        close_deadline: set.close_deadline,
-        replay_speed: set.replay_speed,
-        session_limit: set.session_limit,
-        catch_up: set.catch_up,
-        slot_wait: set.slot_wait,
-        has_batch: set.batch_address().is_some(),
-        spool_bytes: ms_to_bytes(u64::try_from(config.spool.per_track.as_millis()).unwrap_or(u64::MAX / BYTES_PER_MS)),
-        ..LinkSettings::default()
-    };
-    let batch = set.batch_address().map(|url| {
-        let dialler = Arc::clone(&dialler);
-        Arc::new(BatchEndpoint::new(url, set.batch_format, set.batch_deadline, set.batch_per_minute, dialler))
-    });
-    let settings = bounds.speaking(set.protocol);
-    Ok(Upstream {
-        batch,
-        url: set.speech_url().context("there is no address of a speech service: set SMALLEST_API_KEY or upstream.url")?,
-        api_key: set.api_key.clone(),
-        parameters,
-        settings: Arc::new(settings),
-        dialler,
-        metrics,
-        leaving: Leaving::default(),
-    })
-}
-
-fn turns(config: &Config, upstream: &Upstream) -> Turns {
-    let set = &config.upstream;
-    let healthy_after = upstream.settings.healthy_after;
-    Turns::new(set.max_sessions, set.connects_per_second, healthy_after, Arc::clone(&upstream.metrics))
 }
 
 fn observer(metrics: &Arc<Metrics>) -> crate::outbox::driver::Observer {

@@ -22,7 +22,8 @@ use crate::{
     clock,
     config::{self, Config},
     doctor::{self, Report},
-    emulate::{self, Emulator},
+    emulate::{self, Emulator, Speech},
+    engine::driver::start,
     receive,
     replay::{self, Expect, Expectations, faults::Faults},
     serve::{self, Running},
@@ -90,7 +91,12 @@ fn stopped_at_once() -> anyhow::Error {
 /// A script or plan that cannot be read; what could not be started.
 pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
     let given = emulate::Arguments { script: arguments.script, faults: arguments.faults };
-    let emulator = Emulator::of_arguments(&given).map_err(Failure::usage)?;
+    let mut emulator = Emulator::of_arguments(&given).map_err(Failure::usage)?;
+    if arguments.engine.is_some() {
+        let config = config::driver::read(None)?;
+        emulator.speech =
+            Speech::Recognised(start::start(&config.data_dir, config.engine.model, cli::engine::say(arguments.json)).await?);
+    }
     let listener = bind(arguments.listen)?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
     let signals = StopSignals::new()?;

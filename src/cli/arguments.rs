@@ -51,6 +51,9 @@ pub struct Demo {
     /// Which fixture call
     #[arg(long, value_name = "NAME", default_value = "pay-by-card")]
     pub fixture: String,
+    /// Take the fixture's own words, not the built-in engine; for machines that it does not run on
+    #[arg(long)]
+    pub scripted: bool,
     /// Leave the bridge running afterwards and print its address
     #[arg(long)]
     pub keep: bool,
@@ -146,7 +149,7 @@ pub struct Emulate {
     /// What it hears: a fixture folder or a script file
     #[arg(long, value_name = "FILE", conflicts_with = "engine")]
     pub script: Option<PathBuf>,
-    /// Really recognise, with the built-in engine (not in this version yet)
+    /// Really recognise, with the built-in engine; its model and folder are those of the settings
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineName>,
     /// Plan of what goes wrong when (docs/tools.md)

@@ -79,14 +79,8 @@ fn install(data_dir: &Path, model: Model, wheels: &[PathBuf], is_json: bool) -> 
     for file in wheels {
         File::open(file).with_context(|| format!("cannot read {}", file.display())).map_err(Failure::usage)?;
     }
-    let show = Arc::new(Show { is_quiet: is_json, bar: Mutex::default() });
-    let say: Say = Arc::new({
-        let show = Arc::clone(&show);
-        move |progress| show.progress(progress)
-    });
-    let installed = install::install(data_dir, model, wheels, &say);
-    show.close();
-    let files = installed.map_err(anyhow::Error::from)?;
+    let show = Show { is_quiet: is_json, bar: Mutex::default() };
+    let files = install::install(data_dir, model, wheels, &say(is_json)).map_err(anyhow::Error::from)?;
     let started = clock::now();
     drop(moonshine::load(&files, model, 1).context("the speech engine is in its place, and does not start")?);
     let took = clock::now().saturating_duration_since(started).as_secs_f32();
@@ -96,6 +90,18 @@ fn install(data_dir: &Path, model: Model, wheels: &[PathBuf], is_json: bool) -> 
     }
     show.line(&format!("ready    {} speech engine in {}, starts in {took:.1} s", model.as_str(), place.display()));
     Ok(())
+}
+
+/// Shows an installation on stderr, unless it is to be quiet.
+pub(crate) fn say(is_quiet: bool) -> Say {
+    let show = Show { is_quiet, bar: Mutex::default() };
+    Arc::new(move |progress| show.progress(progress))
+}
+
+impl Drop for Show {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 /// Where an installation is shown: a bar on a terminal, lines everywhere, nothing beside JSON.

@@ -48,6 +48,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
         },
         upstream: Upstream {
             url: from.url("upstream.url"),
+            is_local: from.word("upstream.url").as_deref() == Some(table::LOCAL),
             batch_url: from.url("upstream.batch_url"),
             batch_format: from.choice("upstream.batch_format", PhoneForm::named),
             batch_per_minute: from.count("upstream.batch_per_minute"),
@@ -69,6 +70,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
                 _ => Vec::new(),
             },
         },
+        engine: Engine { model: from.choice("engine.model", Model::named), eou_timeout_ms: from.int("engine.eou_timeout_ms") },
         spool: Spool { per_track: from.span("spool.per_track") },
         webhook: Webhook { endpoints: endpoints(&settings)? },
         redaction: Redaction {
@@ -81,7 +83,6 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             attempts: from.span("retention.attempts"),
             parked: from.span("retention.parked"),
         },
-        engine: Engine { model: from.choice("engine.model", Model::named) },
         disk: Disk { reserve: from.bytes("disk.reserve"), min_free: from.bytes("disk.min_free") },
         drain: Drain { deadline: from.span("drain.deadline") },
         log: Log { format: from.word("log.format").map(|word| if word == "json" { LogFormat::Json } else { LogFormat::Pretty }) },

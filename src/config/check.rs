@@ -4,7 +4,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Config, ConfigError, EndpointConfig, Upstream, table};
+use super::{Config, ConfigError, EndpointConfig, Engine, Upstream, table};
 use crate::{
     event::KINDS,
     keys::MasterKeys,
@@ -92,14 +92,33 @@ impl Config {
     /// Rules that hold where a bridge is to run.
     ///
     /// # Errors
-    /// `public_url` without `api_token`; no speech service.
+    /// `public_url` without `api_token`; what the built-in engine is asked for and cannot.
     pub fn check_serve(&self) -> Result<(), ConfigError> {
         if self.public_url.is_some() && self.api_token.is_none() {
             let what = "public_url is set but api_token is not: API and dashboard would be open to anyone; set api_token (PULSE_BRIDGE_API_TOKEN)";
             return Err(self.error("public_url", what));
         }
-        if self.upstream.speech_url().is_none() {
-            return Err(ConfigError { what: table::NO_ENGINE.to_owned() });
+        self.check_engine()
+    }
+
+    /// What the built-in engine, where it is used, cannot do.
+    ///
+    /// # Errors
+    /// Another language than English; the older ASR's wire.
+    pub fn check_engine(&self) -> Result<(), ConfigError> {
+        if !self.upstream.is_built_in() {
+            return Ok(());
+        }
+        if self.upstream.protocol == Protocol::Asr {
+            let what = "upstream.protocol is \"asr\", and the built-in engine is used without a key; set SMALLEST_API_KEY or upstream.url (PULSE_BRIDGE_UPSTREAM_URL)";
+            return Err(self.error("upstream.protocol", what));
+        }
+        let language = self.upstream.parameters.iter().find(|(name, _)| *name == "language").map_or("en", |(_, value)| value);
+        if !language.split(['-', '_']).next().unwrap_or_default().eq_ignore_ascii_case("en") {
+            let what = format!(
+                "upstream.language is {language:?}, and the built-in engine hears English alone; set SMALLEST_API_KEY, or upstream.language = \"en\""
+            );
+            return Err(self.error("upstream.language", what));
         }
         Ok(())
     }
@@ -166,7 +185,25 @@ impl Config {
 }
 
 impl Upstream {
-    /// Where speech goes: the address set, else the service's own for the protocol where there is a key.
+    /// Whether the built-in engine recognises: it was asked for, or there is neither a key nor an address.
+    #[must_use]
+    pub const fn is_built_in(&self) -> bool {
+        self.is_local || self.url.is_none() && self.api_key.is_none()
+    }
+
+    /// The same settings with the built-in engine as the service, which listens at this address and takes this key.
+    #[must_use]
+    pub fn with_engine(&self, url: url::Url, key: SecretString, engine: &Engine) -> Self {
+        let mut set = Self { url: Some(url), is_local: false, batch_url: None, api_key: Some(key), ..self.clone() };
+        if !set.parameters.iter().any(|(name, _)| *name == "eou_timeout_ms") {
+            set.parameters.push(("eou_timeout_ms", engine.eou_timeout_ms.to_string()));
+        }
+        // It tells that it works on what it has not said yet, so that its last words are waited for.
+        set.extra.push(("progress".to_owned(), "true".to_owned()));
+        set
+    }
+
+    /// Where speech goes: the address set, else the service's own for the protocol where there is a key; none: the built-in engine.
     ///
     /// # Panics
     /// Never: the constants are URLs.
@@ -177,7 +214,7 @@ impl Upstream {
             Protocol::Asr => table::ASR_URL,
         };
         let own = || self.api_key.as_ref().map(|_| known.parse().expect("the constants are URLs"));
-        self.url.clone().or_else(own)
+        if self.is_local { None } else { self.url.clone().or_else(own) }
     }
 
     /// Where goes what streaming could not do: the address set, else the one beside [`Upstream::speech_url`], if it has one.

@@ -46,6 +46,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// `[upstream]`.
     pub upstream: Upstream,
+    /// `[engine]`.
+    pub engine: Engine,
     /// `[spool]`.
     pub spool: Spool,
     /// `[webhook]`.
@@ -54,8 +56,6 @@ pub struct Config {
     pub redaction: Redaction,
     /// `[retention]`.
     pub retention: Retention,
-    /// `[engine]`.
-    pub engine: Engine,
     /// `[disk]`.
     pub disk: Disk,
     /// `[drain]`.
@@ -98,6 +98,8 @@ pub struct Ingest {
 pub struct Upstream {
     /// The address set by the operator; see [`Upstream::speech_url`] for the one to use.
     pub url: Option<Url>,
+    /// The operator wrote `local`: the built-in engine, key or not.
+    pub is_local: bool,
     /// The batch address set by the operator; see [`Upstream::batch_address`] for the one to use.
     pub batch_url: Option<Url>,
     /// Form of the files that are sent there.
@@ -161,6 +163,15 @@ impl WhenFull {
     }
 }
 
+/// `[engine]`: the built-in speech engine.
+#[derive(Clone)]
+pub struct Engine {
+    /// Which model recognises.
+    pub model: Model,
+    /// Quiet that ends an utterance, 100 to 10,000 ms, where `upstream.eou_timeout_ms` says nothing.
+    pub eou_timeout_ms: u64,
+}
+
 /// `[spool]`.
 #[derive(Clone)]
 pub struct Spool {
@@ -210,13 +221,6 @@ pub struct Retention {
     pub attempts: Duration,
     /// Parked deliveries, from their event.
     pub parked: Duration,
-}
-
-/// `[engine]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Engine {
-    /// The built-in engine's model.
-    pub model: Model,
 }
 
 /// `[disk]`, in bytes.

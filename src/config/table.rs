@@ -177,9 +177,8 @@ pub const PULSE_URL: &str = "wss://api.smallest.ai/waves/v1/stt/live";
 /// The older ASR's, likewise. Source: protocols/pulse.md section 2.3.
 pub const ASR_URL: &str = "wss://waves-api.smallest.ai/api/v1/asr";
 
-/// What `serve` says where there is nothing to recognise speech with.
-pub const NO_ENGINE: &str =
-    "the built-in speech engine is not in this build yet; set SMALLEST_API_KEY or upstream.url (PULSE_BRIDGE_UPSTREAM_URL)";
+/// What stands in `upstream.url` for the built-in engine.
+pub const LOCAL: &str = "local";
 
 /// All settings, in the order in which they are shown.
 #[rustfmt::skip] // One setting a line reads as the table it is.
@@ -202,7 +201,7 @@ pub const KEYS: &[Key] = &[
     key("ingest.max_call", Kind::Span(SEC, DAY), "4 h", "Longest call; then it is ended as `timeout`."),
     key("ingest.silence", Kind::Span(SEC, HOUR), "60 s", "A stream that sends nothing for so long is ended as `timeout`."),
 
-    key("upstream.url", Kind::Url(&["wss", "ws"]), "", "Streaming address of the speech service, path included; with a key and no address, the service's own for the protocol."),
+    key("upstream.url", Kind::Url(&["wss", "ws"]), "", "Streaming address of the speech service, path included; with a key and no address, the service's own for the protocol. `local`, and without a key no address either: the built-in engine."),
     key("upstream.batch_url", Kind::Url(&["https", "http"]), "", "Where goes what streaming could not do; none: derived from `upstream.url`, and where that has no batch beside it, it is a gap."),
     key("upstream.batch_format", Kind::Choice(&["pcm16", "mulaw"]), "pcm16", "Form of its files: 16-bit PCM, or mu-law, half as large, where the service decodes it."),
     key("upstream.batch_per_minute", Kind::Int(1, 10_000), "25", "Requests of the whole process that begin in a minute; the plan's rate."),
@@ -253,8 +252,8 @@ pub const KEYS: &[Key] = &[
 
     key("spool.per_track", Kind::Span(SPOOL.0, SPOOL.1), "1 h", "Audio without a final that is kept on disk for each track of a call; past it the oldest is given up and told as a gap."),
 
-    key("engine.model", Kind::Choice(&["fast", "accurate"]), "fast", "Model of the built-in speech engine: `accurate` has fewer words wrong and costs more than twice the work."),
-    key("engine.eou_timeout_ms", Kind::Int(100, 10_000), "600", "Silence that ends an utterance where the built-in engine is used.").later(),
+    key("engine.model", Kind::Choice(&["fast", "accurate"]), "fast", "Model of the built-in speech engine: `accurate` has about a third fewer errors, and costs more than twice as much."),
+    key("engine.eou_timeout_ms", Kind::Int(100, 10_000), "600", "Silence that ends an utterance where the built-in engine is used and `upstream.eou_timeout_ms` says nothing."),
     key("audiohook.api_key", Kind::Secret, "", "Key that an AudioHook client must name.").later(),
     key("audiohook.secret", Kind::Secret, "", "Secret that an AudioHook client must have signed with.").later(),
 

@@ -270,7 +270,6 @@ fn numbers_stay_in_their_bounds() {
 fn what_is_not_built_is_refused_by_name_and_its_default_is_not() {
     let refused = [
         ("PULSE_BRIDGE_DATABASE_URL", "postgres://u:hunter2@h/db", "database_url"),
-        ("PULSE_BRIDGE_ENGINE_EOU_TIMEOUT_MS", "700", "engine.eou_timeout_ms"),
         ("PULSE_BRIDGE_AUDIOHOOK_SECRET", "hunter2", "audiohook.secret"),
         ("PULSE_BRIDGE_CAPTURE_DIR", "hunter2", "capture"),
     ];
@@ -281,8 +280,7 @@ fn what_is_not_built_is_refused_by_name_and_its_default_is_not() {
     }
     let error = from_file("[capture]\ndir = \"x\"").unwrap_err().to_string();
     assert_eq!(error, "pulse-bridge.toml:1: capture is not built yet in this version; take it out");
-    from_file("[engine]\nmodel = \"fast\"\neou_timeout_ms = 600\n[upstream]\nprotocol = \"pulse\"\nwhen_full = \"wait\"")
-        .unwrap();
+    from_file("[upstream]\nprotocol = \"pulse\"\nwhen_full = \"wait\"").unwrap();
 }
 
 mod protocol;

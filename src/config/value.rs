@@ -8,7 +8,7 @@ use std::{net::SocketAddr, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::table::{Key, Kind, NO_ENGINE};
+use super::table::{Key, Kind, LOCAL};
 
 /// Shortest secret of which the last four characters are shown.
 const SHOWN_FROM: usize = 12;
@@ -152,8 +152,8 @@ fn scalar(key: &Key, text: &str) -> Result<Value, String> {
             Ok(address) => Ok(Value::Listen(address)),
             Err(_) => Err(format!("{path} is {text:?}; it must be an address and a port, e.g. {}", key.default)),
         },
-        // The name of the built-in engine, refused with the same words wherever it comes from.
-        Kind::Url(_) if path == "upstream.url" && text == "local" => Err(NO_ENGINE.to_owned()),
+        // No address, but the built-in engine.
+        Kind::Url(_) if path == "upstream.url" && text == LOCAL => Ok(Value::Text(text.to_owned())),
         Kind::Url(schemes) => url(path, schemes, text),
         Kind::Choice(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
         Kind::Choice(words) => {

@@ -4,6 +4,7 @@
 //! bridge has stored arrived, once, in order, with a signature that fits.
 
 mod screen;
+mod speech;
 mod tally;
 
 use std::{
@@ -21,12 +22,14 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use self::screen::{Delivered, Screen, stamp};
+use self::{
+    screen::{Delivered, Screen, stamp},
+    speech::Speech,
+};
 use crate::{
     cli::Failure,
     clock,
     config::{Config, Sources},
-    emulate::{Auth, Emulator, Script},
     fixture::{Fixture, FixtureError},
     media::{CallSid, bytes_to_ms},
     receive::{self, Received, Signature},
@@ -48,6 +51,8 @@ const FIXTURES: &str = "fixtures";
 pub struct Arguments {
     /// Which fixture call.
     pub fixture: String,
+    /// The fixture's own words in place of the built-in engine.
+    pub scripted: bool,
     /// Leave the bridge running afterwards.
     pub keep: bool,
     /// One JSON object a line.
@@ -57,6 +62,8 @@ pub struct Arguments {
 /// Everything that runs.
 struct Stage {
     bridge: Running,
+    /// What recognises, in words.
+    speech: &'static str,
     secret: SecretString,
     auth_token: SecretString,
     receiver_address: String,
@@ -72,7 +79,8 @@ struct Stage {
 pub async fn run(arguments: Arguments, out: &mut (impl Write + Send)) -> Result<bool, Failure> {
     let fixture = load(&arguments.fixture).map_err(Failure::usage)?;
     let mut signals = StopSignals::new()?;
-    let mut stage = Stage::build(&fixture).await?;
+    let speech = Speech::ready(&fixture, (arguments.scripted, arguments.json)).await?;
+    let mut stage = Stage::build(speech).await?;
     let outcome = tokio::select! {
         outcome = stage.show(&fixture, &arguments, out) => outcome,
         () = signals.next() => Err(anyhow!("stopped before the call was over")),
@@ -96,13 +104,9 @@ fn load(name: &str) -> Result<Fixture> {
 }
 
 impl Stage {
-    async fn build(fixture: &Fixture) -> Result<Self> {
+    async fn build(speech: Speech) -> Result<Self> {
         let others = CancellationToken::new();
-        let (speech, receiver, bridge) = (free_port().await?, free_port().await?, free_port().await?);
-        let speech_address = speech.local_addr()?;
-        let emulator = Emulator { script: Script::of_fixtures([fixture]), auth: Auth::Open, ..Emulator::default() };
-        tokio::spawn(crate::emulate::serve(speech, emulator, others.clone()));
-
+        let (receiver, bridge) = (free_port().await?, free_port().await?);
         let secret = SecretString::from(format!("whsec_{}", BASE64_STANDARD.encode(clock::random::<32>())));
         let auth_token = SecretString::from(crate::hex::hex(&clock::random::<16>()));
         let receiver_address = format!("http://{}", receiver.local_addr()?);
@@ -111,18 +115,17 @@ impl Stage {
         tokio::spawn(receive::serve(receiver, settings, sender, others.clone()));
 
         let data_dir = std::env::temp_dir().join(format!("pulse-bridge-demo-{}", clock::ulid()));
-        let config = settings_for(
-            None,
-            &[
-                ("PULSE_BRIDGE_DATA_DIR", &data_dir.to_string_lossy()),
-                ("PULSE_BRIDGE_UPSTREAM_URL", &format!("ws://{speech_address}/waves/v1/stt/live")),
-                ("PULSE_BRIDGE_WEBHOOK_URL", &receiver_address),
-                ("PULSE_BRIDGE_WEBHOOK_SECRET", secret.expose_secret()),
-                ("TWILIO_AUTH_TOKEN", auth_token.expose_secret()),
-            ],
-        )?;
-        let bridge = serve::start(bridge, config).await?;
-        Ok(Self { bridge, secret, auth_token, receiver_address, reports, others, data_dir })
+        let (folder, name) = (data_dir.to_string_lossy(), speech.name());
+        let (engine, address) = speech.serve(others.clone()).await?;
+        let variables = [
+            ("PULSE_BRIDGE_DATA_DIR", &*folder),
+            ("PULSE_BRIDGE_UPSTREAM_URL", &address),
+            ("PULSE_BRIDGE_WEBHOOK_URL", &receiver_address),
+            ("PULSE_BRIDGE_WEBHOOK_SECRET", secret.expose_secret()),
+            ("TWILIO_AUTH_TOKEN", auth_token.expose_secret()),
+        ];
+        let bridge = serve::start_with(bridge, settings_for(None, &variables)?, engine).await?;
+        Ok(Self { bridge, speech: name, secret, auth_token, receiver_address, reports, others, data_dir })
     }
 
     async fn show(&mut self, fixture: &Fixture, arguments: &Arguments, out: &mut (impl Write + Send)) -> Result<bool> {
@@ -171,7 +174,7 @@ impl Stage {
         let secret = self.secret.expose_secret();
         let length = stamp(length_ms);
         writeln!(out, "pulse-bridge {} · demo · nothing leaves this machine", env!("CARGO_PKG_VERSION"))?;
-        writeln!(out, "bridge    ready     http://{bridge}    speech: scripted (fixture truth)")?;
+        writeln!(out, "bridge    ready     http://{bridge}    speech: {}", self.speech)?;
         writeln!(
             out,
             "receiver  ready     {}    secret whsec_…{}, made for this run",

@@ -21,6 +21,7 @@ use crate::{
     clock::{now, ulid},
     config::{Config, Effective, Origin, mask, misspelt, show_url, table},
     dialect::twiml,
+    engine::driver::install,
     net::{Dialler, Reach},
     serve,
     upstream::{Probe, probe},
@@ -59,15 +60,24 @@ pub async fn examine(config: &Config) -> Report {
 
 /// The speech line, and, if there was anybody to ask, what its clock says.
 async fn speech(config: &Config, dialler: Arc<Dialler>) -> (Check, Option<Option<Reading>>) {
-    let Some(url) = config.upstream.speech_url() else { return (speech::absent(), None) };
+    let Some(url) = config.upstream.speech_url() else { return (built_in(config), None) };
     let protocol = config.upstream.protocol;
     let facts = |outcome| speech::Facts { protocol, address: short(&url), key: key_of(config), chosen: chosen(config), outcome };
-    let asked = match serve::upstream(config, dialler, Arc::default()) {
+    let asked = match serve::upstream(config, &config.upstream, dialler, Arc::default()) {
         Ok(upstream) => probe(&upstream, &format!("doctor.{}", ulid()), now() + LIMIT).await,
         Err(why) => return (speech::judge(&facts(speech::Outcome::Unasked(format!("{why:#}"))), LIMIT), None),
     };
     let reading = reading("the speech service".to_owned(), &url, &asked);
     (speech::judge(&facts((&asked).into()), LIMIT), Some(reading))
+}
+
+/// The speech line where the built-in engine recognises.
+fn built_in(config: &Config) -> Check {
+    if let Err(why) = config.check_engine() {
+        return speech::not_built_in(&why.to_string());
+    }
+    let found = install::find(&config.data_dir, config.engine.model);
+    speech::built_in(config.engine.model, found.map(drop).map_err(|missing| missing.what))
 }
 
 fn reading(peer: String, url: &Url, asked: &Probe) -> Option<Reading> {

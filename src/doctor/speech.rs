@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Check, State, no_answer::NoAnswer, webhook::time};
 use crate::{
     config::table::{ASR_URL, PULSE_URL},
+    engine::files::Model,
     upstream::{Cause, Objection, Probe, Protocol, Refusal, Unopened},
 };
 
@@ -49,11 +50,21 @@ impl From<&Probe> for Outcome {
     }
 }
 
-/// The line where there is neither a key nor an address.
-pub(super) fn absent() -> Check {
-    let advice = "set SMALLEST_API_KEY, or upstream.url (PULSE_BRIDGE_UPSTREAM_URL) to a service that speaks Pulse's protocol";
-    let text = "no speech service is set, and the built-in engine is not in this version: serve does not start";
-    Check::new("speech", State::Fail, text).advise(advice)
+/// The line where the built-in engine recognises: whether what it needs is there, or why it cannot do what the settings ask.
+pub(super) fn built_in(model: Model, found: Result<(), String>) -> Check {
+    let engine = format!("built-in engine, model {}", model.as_str());
+    match found {
+        Ok(()) => Check::new("speech", State::Ok, format!("{engine}: calls stay on this machine")),
+        Err(missing) => {
+            let text = format!("{engine}, is not here ({missing}): serve fetches it when it starts");
+            Check::new("speech", State::Warn, text).advise("get it now: pulse-bridge engine install")
+        }
+    }
+}
+
+/// The line where the built-in engine is asked for what it cannot do.
+pub(super) fn not_built_in(why: &str) -> Check {
+    Check::new("speech", State::Fail, why).advise("check [upstream] in the settings")
 }
 
 /// `limit` is how long the service had.
@@ -131,7 +142,10 @@ fn refused(facts: &Facts, refusal: &Refusal) -> (State, String, String) {
 
 fn refused_key(facts: &Facts, why: &str) -> (State, String, String) {
     let (text, advice) = match &facts.key {
-        Some((name, end)) => (format!("refused the key ({why})"), format!("{name} ends in {end}; make a new key")),
+        Some((name, end)) => (
+            format!("refused the key ({why})"),
+            format!("{name} ends in {end}; make a new key, or unset it to use the built-in engine"),
+        ),
         None => (format!("wants a key ({why})"), "set SMALLEST_API_KEY".to_owned()),
     };
     (State::Fail, text, advice)
@@ -173,8 +187,11 @@ mod tests {
     }
 
     fn shown(facts: &Facts) -> String {
-        let check = judge(facts, Duration::from_secs(5));
-        let advice = check.advice.map(|advice| format!("\n  → {advice}")).unwrap_or_default();
+        told(&judge(facts, Duration::from_secs(5)))
+    }
+
+    fn told(check: &Check) -> String {
+        let advice = check.advice.as_ref().map(|advice| format!("\n  → {advice}")).unwrap_or_default();
         format!("{:?} {}{advice}\n", check.state, check.text)
     }
 
@@ -197,10 +214,9 @@ mod tests {
             Refusal::Unreachable { reason: Reason::before_a_call("the answer to the upgrade was no WebSocket handshake") },
         ];
         let lines: String = refusals.into_iter().map(|refusal| line(Outcome::Refused(refusal))).collect();
-        assert!(!lines.contains("built-in"), "nothing that this version lacks is advised");
         insta::assert_snapshot!(lines, @r"
         Fail wss://api.example/…/live refused the key (401)
-          → SMALLEST_API_KEY ends in …9f2c; make a new key
+          → SMALLEST_API_KEY ends in …9f2c; make a new key, or unset it to use the built-in engine
         Fail wss://api.example/…/live refused what the key's plan does not have (403: in its words)
           → use a key of a plan that has it (SMALLEST_API_KEY), or switch off upstream.redact_pii
         Fail wss://api.example/…/live refused the parameters (400: in its words)
@@ -234,7 +250,7 @@ mod tests {
         let lines: String = refusals.into_iter().map(|refusal| line(Outcome::Refused(refusal))).collect();
         insta::assert_snapshot!(lines, @r"
         Fail wss://api.example/…/live refused the key (in its words)
-          → SMALLEST_API_KEY ends in …9f2c; make a new key
+          → SMALLEST_API_KEY ends in …9f2c; make a new key, or unset it to use the built-in engine
         Fail wss://api.example/…/live has no plan or no credits for the key (in its words)
           → use a key of a plan that has it, add credits, or set upstream.protocol to pulse
         Fail wss://api.example/…/live refused the parameters (in its words)
@@ -275,14 +291,17 @@ mod tests {
             outcome: Outcome::Refused(outcome),
         };
         let reason = Reason::default();
+        let engine = [Ok(()), Err("no runtime".to_owned())].map(|found| told(&built_in(Model::Fast, found))).concat();
         let lines =
             [Refusal::BadKey { reason: reason.clone() }, Refusal::BadRequest { reason }].map(|refusal| shown(&facts(refusal)));
-        insta::assert_snapshot!(lines.concat() + &format!("{:?}", absent()), @r#"
+        insta::assert_snapshot!(lines.concat() + &engine, @r#"
         Fail ws://h wants a key (401)
           → set SMALLEST_API_KEY
         Fail ws://h refused the parameters (400: no reason given)
           → check [upstream]: none of its parameters is set, so the service may have changed
-        Check { name: "speech", state: Fail, text: "no speech service is set, and the built-in engine is not in this version: serve does not start", advice: Some("set SMALLEST_API_KEY, or upstream.url (PULSE_BRIDGE_UPSTREAM_URL) to a service that speaks Pulse's protocol") }
+        Ok built-in engine, model fast: calls stay on this machine
+        Warn built-in engine, model fast, is not here (no runtime): serve fetches it when it starts
+          → get it now: pulse-bridge engine install
         "#);
     }
 }

@@ -12,10 +12,14 @@ use super::{
     admit::{Refusal, Route},
     faults::{Fault, Form, Suffered, Wait},
     hearing::Hearing,
+    recognition,
     script::{Script, Spoken},
     wire::Parameters,
 };
-use crate::audio::{BadWav, Coding, Wav, telephone};
+use crate::{
+    audio::{BadWav, Coding, Wav, telephone},
+    engine::ear::Settings,
+};
 
 /// The largest body taken, in bytes.
 pub(super) const LIMIT: u64 = 250 * 1000 * 1000;
@@ -23,21 +27,25 @@ pub(super) const LIMIT: u64 = 250 * 1000 * 1000;
 const PAUSE: u64 = 6_400;
 const MINUTE_MS: u64 = 60_000;
 
-/// What the service answers to a body.
-pub(super) fn answer(
-    body: &Bytes,
-    asked: &Parameters,
-    route: Route,
-    faults: &[Suffered],
-    script: &Script,
-) -> Result<Value, Refusal> {
+/// A file that was taken.
+pub(super) struct Recording {
+    /// Its first channel as the telephone would carry it.
+    mulaw: Vec<u8>,
+    /// Its length in seconds, where the file says it.
+    seconds: Option<f64>,
+    /// Its size in bytes.
+    size: usize,
+}
+
+/// Takes a file.
+pub(super) fn open(body: &Bytes, route: Route, faults: &[Suffered]) -> Result<Recording, Refusal> {
     let large = |suffered: &Suffered| matches!(suffered.fault, Fault::BatchTooLarge { bytes } if body.len() as u64 > bytes);
     if faults.iter().any(large) {
         return Err(too_large(route));
     }
     let wav = match Wav::parse(body) {
         Ok(wav) => wav,
-        Err(BadWav::NotWav) => return Ok(success(&[], None, body.len(), asked)),
+        Err(BadWav::NotWav) => return Ok(Recording { mulaw: Vec::new(), seconds: None, size: body.len() }),
         Err(why) => return Err(undecodable(&format!("Could not decode the audio: it {why}"))),
     };
     let tag = tag_of(wav.coding);
@@ -48,14 +56,41 @@ pub(super) fn answer(
     if wav.length() == 0 {
         return Err(of_form(Form::NoAudio, 400, None));
     }
-    let mulaw: Vec<u8> = telephone(&wav).swap_remove(0);
-    let mut hearing = Hearing::new(script);
-    hearing.handle_audio(&mulaw, mulaw.len() as u64);
-    hearing.handle_flush();
-    let spoken: Vec<Spoken> = std::iter::from_fn(|| hearing.poll_output()).collect();
     #[expect(clippy::cast_precision_loss, reason = "a file of at most 250 MB has fewer than 2^52 samples")]
     let seconds = wav.length() as f64 / f64::from(wav.rate);
-    Ok(success(&spoken, Some(seconds), body.len(), asked))
+    Ok(Recording { mulaw: telephone(&wav).swap_remove(0), seconds: Some(seconds), size: body.len() })
+}
+
+impl Recording {
+    /// Its first channel, mu-law of 8 kHz.
+    pub(super) fn mulaw(&self) -> &[u8] {
+        &self.mulaw
+    }
+
+    /// What a script says of it.
+    pub(super) fn heard_by(&self, script: &Script) -> Vec<Spoken> {
+        let mut hearing = Hearing::new(script);
+        if !self.mulaw.is_empty() {
+            hearing.handle_audio(&self.mulaw, self.mulaw.len() as u64);
+            hearing.handle_flush();
+        }
+        std::iter::from_fn(|| hearing.poll_output()).collect()
+    }
+
+    /// What the service answers where this was said in it.
+    pub(super) fn answer(&self, spoken: &[Spoken], asked: &Parameters) -> Value {
+        success(spoken, self.seconds, self.size, asked)
+    }
+}
+
+/// How the built-in engine is to hear a file for this client.
+pub(super) fn ear_settings(asked: &Parameters) -> Result<Settings, Refusal> {
+    let of_file = Parameters { encoding: "mulaw".to_owned(), sample_rate: 8_000, ..asked.clone() };
+    recognition::ear_settings(&of_file).map_err(|why| Refusal {
+        status: 400,
+        body: json!({"status": "error", "error_code": "LANGUAGE_NOT_ENABLED_IN_REGION", "message": why.to_string()}),
+        retry_after: None,
+    })
 }
 
 /// How long the answer waits.
@@ -144,7 +179,7 @@ fn text_of(spoken: &[Spoken]) -> String {
 }
 
 fn word_of(word: &Spoken, diarize: bool) -> Value {
-    let mut value = json!({"word": word.text, "start": seconds(word.start), "end": seconds(word.end), "confidence": 0.98});
+    let mut value = json!({"word": word.text, "start": seconds(word.start), "end": seconds(word.end), "confidence": f64::from(word.confidence) / 100.0});
     if diarize {
         value["speaker"] = 0.into();
         value["speaker_confidence"] = 1.into();
@@ -171,7 +206,8 @@ mod tests {
         let route = super::super::admit::ROUTES[5];
         let fixture = Fixture::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mid-word")).unwrap();
         let faults: Vec<Suffered> = faults.iter().cloned().map(Suffered::from).collect();
-        answer(body, &asked(query), route, &faults, &Script::of_fixtures([&fixture])).map_err(|it| (it.status, it.body))
+        let recording = open(body, route, &faults).map_err(|it| (it.status, it.body))?;
+        Ok(recording.answer(&recording.heard_by(&Script::of_fixtures([&fixture])), &asked(query)))
     }
 
     fn recording() -> Bytes {

@@ -1,6 +1,7 @@
 //! The emulator's sockets: HTTP for admission, batch and the log, `WebSocket`s for sessions.
 
 mod converse;
+mod hear;
 mod quiet;
 
 use std::{
@@ -19,6 +20,7 @@ use axum::{
     routing::{get, post},
     serve::ListenerExt,
 };
+use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -31,6 +33,7 @@ use super::{
     log::{HeardLog, Request},
     script::Script,
     session::Session,
+    speech::Speech,
     wire::Parameters,
 };
 use crate::{
@@ -42,8 +45,8 @@ use crate::{
 /// An emulator, ready to serve.
 #[derive(Clone, Default)]
 pub struct Emulator {
-    /// What it is able to hear.
-    pub script: Script,
+    /// What makes words of the audio.
+    pub speech: Speech,
     /// How it misbehaves.
     pub faults: Faults,
     /// Whose requests it takes.
@@ -103,7 +106,7 @@ impl Emulator {
     pub fn of_arguments(arguments: &Arguments) -> anyhow::Result<Self> {
         let script = arguments.script.as_deref().map(load_script).transpose()?.unwrap_or_default();
         let faults = arguments.faults.as_deref().map(load_faults).transpose()?.unwrap_or_default();
-        Ok(Self { script, faults, ..Self::default() })
+        Ok(Self { speech: script.into(), faults, ..Self::default() })
     }
 }
 
@@ -154,9 +157,12 @@ fn router(shared: Arc<Shared>) -> Router {
     router.with_state(shared)
 }
 
-async fn show_log(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+async fn show_log(State(shared): State<Arc<Shared>>) -> Response {
     let log = &shared.emulator.log;
-    Json(serde_json::json!({"most_open": log.most_open(), "connections": log.connections()}))
+    if !log.is_kept() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    Json(serde_json::json!({"most_open": log.most_open(), "connections": log.connections()})).into_response()
 }
 
 async fn stream(route: Route, State(shared): State<Arc<Shared>>, request: HttpRequest) -> Response {
@@ -187,10 +193,11 @@ async fn stream(route: Route, State(shared): State<Arc<Shared>>, request: HttpRe
         }
     };
     log.note_opened(number);
-    let session = Session::new(session_id(), asked, faults, &shared.emulator.script);
+    let session = Session::new(session_id(), asked, faults, &shared.emulator.speech);
     tokio::spawn(async move {
         let log = &shared.emulator.log;
-        let conversation = Conversation { session, manner, number, log, open, shutdown: &shared.shutdown };
+        let engine = shared.emulator.speech.engine();
+        let conversation = Conversation { session, engine, manner, number, log, open, shutdown: &shared.shutdown };
         log.note_ended(number, conversation.hold(upgrade).await);
         drop(token);
     });
@@ -210,10 +217,11 @@ async fn answer_batch(route: Route, State(shared): State<Arc<Shared>>, uri: Uri,
         log.note_audio(number, body);
     }
     shared.pause(batch::delay(&faults)).await;
-    match body.map_or_else(
-        || Err(batch::too_large(route)),
-        |body| batch::answer(&body, &asked, route, &faults, &shared.emulator.script),
-    ) {
+    let answer = match body {
+        Some(body) => answer_to(&body, &asked, route, &faults, &shared.emulator.speech).await,
+        None => Err(batch::too_large(route)),
+    };
+    match answer {
         Ok(answer) => {
             log.note_final(number, answer["transcription"].as_str().unwrap_or_default().to_owned());
             log.note_ended(number, "server");
@@ -224,6 +232,21 @@ async fn answer_batch(route: Route, State(shared): State<Arc<Shared>>, uri: Uri,
             refuse(refusal)
         }
     }
+}
+
+async fn answer_to(
+    body: &Bytes,
+    asked: &Parameters,
+    route: Route,
+    faults: &[Suffered],
+    speech: &Speech,
+) -> Result<serde_json::Value, Refusal> {
+    let recording = batch::open(body, route, faults)?;
+    let spoken = match speech {
+        Speech::Scripted(script) => recording.heard_by(script),
+        Speech::Recognised(pool) => hear::hear(recording.mulaw(), &batch::ear_settings(asked)?, asked, pool).await,
+    };
+    Ok(recording.answer(&spoken, asked))
 }
 
 /// Notes a request and decides about it.

@@ -150,7 +150,7 @@ fn tell(index: &Index, open: &mut Open, heard: &mut VecDeque<Spoken>) {
     let word = &index.reference(open.reference).words[open.word];
     if !open.told && is_enough(open.covered, word) {
         open.told = true;
-        heard.push_back(Spoken { text: word.text.clone(), start: open.start, end: open.end });
+        heard.push_back(Spoken { start: open.start, end: open.end, ..word.clone() });
     }
 }
 

@@ -23,6 +23,7 @@ pub struct HeardLog(Arc<Shared>);
 
 struct Shared {
     began: Instant,
+    is_kept: bool,
     entries: Mutex<Vec<Entry>>,
     open: AtomicUsize,
     most_open: AtomicUsize,
@@ -30,8 +31,7 @@ struct Shared {
 
 impl Default for HeardLog {
     fn default() -> Self {
-        let (open, most_open) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self(Arc::new(Shared { began: clock::now(), entries: Mutex::default(), open, most_open }))
+        Self::new(true)
     }
 }
 
@@ -103,6 +103,22 @@ pub(super) struct Request<'a> {
 }
 
 impl HeardLog {
+    fn new(is_kept: bool) -> Self {
+        let (open, most_open) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self(Arc::new(Shared { began: clock::now(), is_kept, entries: Mutex::default(), open, most_open }))
+    }
+
+    /// One that keeps nothing of what it is told: for speech of real people, and for a service that runs on.
+    #[must_use]
+    pub fn unkept() -> Self {
+        Self::new(false)
+    }
+
+    /// Whether what happens is kept.
+    pub(super) fn is_kept(&self) -> bool {
+        self.0.is_kept
+    }
+
     /// Every connection so far, in the order of their handshakes.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionLog> {
@@ -139,6 +155,9 @@ impl HeardLog {
 
     /// Notes a new request; gives its number and how often its `external_session_id` came before.
     pub(super) fn begin(&self, request: &Request<'_>) -> (u32, u32) {
+        if !self.is_kept() {
+            return (0, 0);
+        }
         let authorization = request.headers.iter().find(|(name, _)| name == "authorization").map(|(_, value)| value.as_str());
         let key = key_of(request.query, authorization).map(last_four);
         let masked = |secret: bool, name: &str, value: &str| {
@@ -195,6 +214,9 @@ impl HeardLog {
     }
 
     fn change(&self, number: u32, change: impl FnOnce(&mut Entry)) {
+        if !self.is_kept() {
+            return;
+        }
         if let Some(entry) = self.entries().get_mut(number as usize) {
             change(entry);
         }
@@ -229,6 +251,15 @@ mod tests {
         let noted = serde_json::to_string(&log.connections()).unwrap();
         assert!(!noted.contains("right_key"), "{noted}");
         assert!(noted.contains(r#"["token","…9f2c"]"#) && noted.contains(r#"["x-source","test"]"#), "{noted}");
+    }
+
+    #[test]
+    fn one_that_is_not_kept_holds_nothing_whatever_it_is_told() {
+        let log = HeardLog::unkept();
+        let (number, _) = log.begin(&request(&[]));
+        log.note_final(number, "my name is".into());
+        log.note_audio(number, b"ab");
+        assert!(log.connections().is_empty() && !log.is_kept());
     }
 
     #[test]

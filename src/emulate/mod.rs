@@ -17,8 +17,10 @@ mod faults;
 mod garbage;
 mod hearing;
 mod log;
+mod recognition;
 mod script;
 mod session;
+mod speech;
 mod wire;
 
 pub use admit::Auth;
@@ -26,3 +28,4 @@ pub use driver::{Arguments, Emulator, load_faults, load_script, serve};
 pub use faults::{Fault, Faults, Rule};
 pub use log::{ConnectionLog, HeardLog};
 pub use script::{BadScript, Script, Spoken};
+pub use speech::Speech;

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use super::align::Index;
 use crate::{fixture::Fixture, media::ms_to_bytes};
 
+/// How sure the service is of a word that a script says, in hundredths.
+pub(super) const SURE: u8 = 98;
 /// What is heard where no script is given, once at the beginning of any audio.
 const DEFAULT_SENTENCE: &str = "hello this is the emulator and it heard your audio";
 /// Where the default sentence begins and how long it takes.
@@ -35,6 +37,8 @@ pub struct Spoken {
     pub start: u64,
     /// The tick after its last; always later than `start`.
     pub end: u64,
+    /// How sure it is, in hundredths.
+    pub confidence: u8,
 }
 
 /// One recorded track and what is said on it.
@@ -68,13 +72,18 @@ impl Default for Script {
 }
 
 impl Script {
+    /// One by which nothing is ever heard.
+    pub(super) fn silent() -> Self {
+        Self(Content::Times(Arc::default()))
+    }
+
     /// The truth of recorded calls: their words are heard where their audio comes in.
     #[must_use]
     pub fn of_fixtures<'a>(fixtures: impl IntoIterator<Item = &'a Fixture>) -> Self {
         let references = fixtures.into_iter().flat_map(|fixture| {
             fixture.tracks.iter().map(|(track, audio)| {
                 let words = fixture.sent_words(*track).into_iter();
-                let words = words.map(|word| Spoken { text: word.text, start: word.from, end: word.to });
+                let words = words.map(|word| Spoken { text: word.text, start: word.from, end: word.to, confidence: SURE });
                 Reference { audio: audio.clone(), words: words.collect() }
             })
         });
@@ -119,7 +128,7 @@ fn spread(text: &str, start: u64, end: u64) -> Vec<Spoken> {
     let word_at = |text: &str| {
         let from = before;
         before += text.chars().count() as u64;
-        Spoken { text: text.to_owned(), start: place(from), end: place(before) }
+        Spoken { text: text.to_owned(), start: place(from), end: place(before), confidence: SURE }
     };
     text.split_whitespace().map(word_at).collect()
 }

@@ -6,12 +6,15 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use self::{cutting::joined, recognising::Recognising};
+
 use super::{
     asr,
     faults::{Fault, Suffered, Wait},
     garbage,
     hearing::Hearing,
-    script::{Script, Spoken},
+    script::Spoken,
+    speech::Speech,
     wire::{self, Control, Marks, Parameters, TICKS},
 };
 
@@ -19,11 +22,6 @@ use super::{
 const INTERIM_EVERY: u64 = 2400;
 /// Quiet after which voice activity is said to have ended: 1 s.
 const VOICE_ENDS_AFTER: u64 = TICKS;
-/// Digits in a row after which [`Fault::SplitEntity`] cuts.
-const SPLIT_AFTER_DIGITS: usize = 6;
-/// Letters a word must have for [`Fault::MidWordFinal`] to cut it.
-const SPLIT_WORD_OF: usize = 6;
-
 /// The longest message of [`Fault::Huge`], in bytes.
 const MAX_HUGE: u64 = 16 << 20;
 
@@ -47,6 +45,8 @@ pub(super) enum Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
+    /// Takes nothing more, and has something to say.
+    Closing,
     /// Takes everything, says nothing.
     Stalled,
     /// Nothing that comes matters any more.
@@ -61,6 +61,8 @@ pub(super) struct Session {
     /// Bytes read a second from now on; 0: none.
     reads: Option<u64>,
     hearing: Hearing,
+    /// In place of it, where speech is really recognised.
+    recognising: Option<Box<Recognising>>,
     /// Audio bytes as they came.
     received: u64,
     /// The same in ticks of 125 us.
@@ -93,13 +95,14 @@ pub(super) struct Session {
 
 impl Session {
     /// A session with this id for a client that asked for this.
-    pub(super) fn new(id: String, asked: Parameters, faults: Vec<Suffered>, script: &Script) -> Self {
+    pub(super) fn new(id: String, asked: Parameters, faults: Vec<Suffered>, speech: &Speech) -> Self {
         let mut session = Self {
             id,
             asked,
             faults,
             reads: None,
-            hearing: Hearing::new(script),
+            hearing: Hearing::new(&speech.script()),
+            recognising: None,
             received: 0,
             position: 0,
             zero: 0,
@@ -126,16 +129,19 @@ impl Session {
         if let Some((message, errors)) = session.asked.asr.as_ref().and_then(|asked| asked.objection.clone()) {
             session.refuse(asr::objection(message, &errors));
         }
+        if speech.engine().is_some() && session.state == State::Open {
+            session.begin_to_recognise();
+        }
         session
     }
 
     /// Takes a binary frame.
     pub(super) fn handle_audio(&mut self, mut audio: &[u8]) {
-        if audio.is_empty() && self.asked.asr.is_some() && self.state != State::Over {
+        if audio.is_empty() && self.asked.asr.is_some() && self.takes() {
             return self.close();
         }
         let step = (self.asked.bytes_per_second() / 50).max(2);
-        while !audio.is_empty() && self.state != State::Over {
+        while !audio.is_empty() && self.takes() {
             let until_strike = self.next_strike().map_or(step, |at| at.saturating_sub(self.received));
             let taken = step.min(until_strike).min(audio.len() as u64);
             let (now, later) = audio.split_at(usize::try_from(taken).unwrap_or(audio.len()));
@@ -147,10 +153,11 @@ impl Session {
 
     /// Takes a text frame; never as audio, whatever is in it.
     pub(super) fn handle_text(&mut self, text: &str) {
-        if self.state == State::Over {
+        if !self.takes() {
             return;
         }
         match Control::parse(text, &self.asked) {
+            Control::Finalize if self.flush_ear(false) => {}
             Control::Finalize => {
                 self.flush();
                 self.cut(Marks { from_finalize: true, ..Marks::default() });
@@ -192,6 +199,9 @@ impl Session {
     fn listen(&mut self, audio: &[u8]) {
         self.received += audio.len() as u64;
         self.position = self.received * TICKS / self.asked.bytes_per_second();
+        if self.hear(audio) {
+            return;
+        }
         let comparable = self.comparable(audio);
         self.hearing.handle_audio(&comparable, self.position);
         self.take_words();
@@ -227,21 +237,7 @@ impl Session {
     fn take_words(&mut self) {
         while let Some(word) = self.hearing.poll_output() {
             self.last_sound = word.end;
-            let letters = word.text.chars().count();
-            if self.has(&Fault::MidWordFinal) && letters >= SPLIT_WORD_OF && !self.segment.is_empty() {
-                let (first, second) = halves(&word);
-                self.segment.push(first);
-                self.cut(Marks { is_piece: true, ..Marks::default() });
-                self.segment.push(second);
-                self.continues = true;
-            } else {
-                self.segment.push(word);
-            }
-            let digits = self.segment.iter().rev().take_while(|word| is_digit(&word.text)).count();
-            let splits = self.has(&Fault::SplitEntity) && digits >= SPLIT_AFTER_DIGITS;
-            if splits || self.asked.max_words.is_some_and(|most| self.segment.len() >= most) {
-                self.cut(Marks { is_piece: true, ..Marks::default() });
-            }
+            self.take_word(word);
         }
     }
 
@@ -250,72 +246,21 @@ impl Session {
         self.take_words();
     }
 
-    /// Ends the segment with a final.
-    fn cut(&mut self, marks: Marks<'_>) {
-        let spoken = std::mem::take(&mut self.segment);
-        if spoken.is_empty() && self.asked.asr.is_some() {
-            return;
-        }
-        let plain = joined(&spoken);
-        let space = if spoken.is_empty() || self.continues { "" } else { " " };
-        let text = format!("{space}{plain}");
-        if !spoken.is_empty() {
-            let first = self.full_transcript.is_empty();
-            self.full_transcript.push_str(if first { text.trim_start() } else { &text });
-        }
-        (self.continues, self.shown, self.last_interim) = (false, 0, self.position);
-        self.say_late();
-        let is_asked = marks.from_finalize || marks.is_last;
-        if !spoken.is_empty() && !is_asked && self.is_missing() {
-            return;
-        }
-        let relabelled = self.suffered(|fault| if let Fault::Relabel { speaker } = fault { Some(*speaker) } else { None });
-        let marks = Marks {
-            speaker: relabelled.unwrap_or(0),
-            string_speaker: self.has(&Fault::StringSpeaker),
-            string_numbers: self.has(&Fault::StringNumbers),
-            full_transcript: &self.full_transcript,
-            ..marks
-        };
-        let timed: Vec<Spoken> = spoken.iter().map(|word| self.by_the_clock(word)).collect();
-        let message = wire::final_of(&self.id, &text, &timed, &self.asked, marks);
-        let output = Output::Final { message, text: plain };
-        if self.has(&Fault::LateFinal) && !spoken.is_empty() && !is_asked {
-            self.late = Some(output);
-        } else {
-            if self.has(&Fault::DuplicateFinal) && !spoken.is_empty() {
-                self.say(output.clone());
-            }
-            self.say(output);
-        }
-        for held in std::mem::take(&mut self.held_voice) {
-            self.say(Output::Message(held));
-        }
-        self.finals += u64::from(!spoken.is_empty());
-        self.strike();
-    }
-
-    /// Whether the final of this segment is one that is never sent.
-    fn is_missing(&mut self) -> bool {
-        self.cuts += 1;
-        let every = self.suffered(|fault| if let Fault::MissingFinal { every } = fault { Some(*every) } else { None });
-        every.is_some_and(|every| self.cuts.is_multiple_of(every.max(1)))
-    }
-
-    fn say_late(&mut self) {
-        if let Some(late) = self.late.take() {
-            self.say(late);
-        }
-    }
-
-    /// A word as the service's clock has it, which may have been set back.
-    fn by_the_clock(&self, word: &Spoken) -> Spoken {
-        let at = |tick: u64| tick.saturating_sub(self.zero);
-        Spoken { text: word.text.clone(), start: at(word.start), end: at(word.end) }
+    /// Whether what comes matters.
+    const fn takes(&self) -> bool {
+        matches!(self.state, State::Open | State::Stalled)
     }
 
     fn close(&mut self) {
+        if self.flush_ear(true) {
+            return;
+        }
         self.flush();
+        self.conclude();
+    }
+
+    /// Says the last words, and ends.
+    fn conclude(&mut self) {
         let text_on_last = self.asked.asr.is_none() && self.has(&Fault::TextOnLast);
         if !self.segment.is_empty() && !text_on_last {
             self.cut(Marks::default());
@@ -332,14 +277,16 @@ impl Session {
             return;
         }
         let began = self.segment.first().map(|word| word.start).or(self.hearing.speaking().map(|(start, _)| start));
-        let event = match began {
-            Some(start) if !self.voice => wire::voice(&self.id, true, start.saturating_sub(self.zero), &self.asked),
-            _ if self.voice && self.position >= self.last_sound + VOICE_ENDS_AFTER => {
-                wire::voice(&self.id, false, self.last_sound.saturating_sub(self.zero), &self.asked)
-            }
-            _ => return,
-        };
-        self.voice = !self.voice;
+        match began {
+            Some(start) if !self.voice => self.say_voice(true, start),
+            _ if self.voice && self.position >= self.last_sound + VOICE_ENDS_AFTER => self.say_voice(false, self.last_sound),
+            _ => {}
+        }
+    }
+
+    fn say_voice(&mut self, speaking: bool, at: u64) {
+        self.voice = speaking;
+        let event = wire::voice(&self.id, speaking, at.saturating_sub(self.zero), &self.asked);
         if self.has(&Fault::LateVad) {
             self.held_voice.push(event);
         } else {
@@ -353,32 +300,17 @@ impl Session {
     }
 
     fn say(&mut self, output: Output) {
-        if self.state == State::Open {
+        if matches!(self.state, State::Open | State::Closing) {
             self.outputs.push_back(output);
         }
     }
 }
 
-fn joined(words: &[Spoken]) -> String {
-    words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
-}
-
-pub(super) fn is_digit(word: &str) -> bool {
-    const SPOKEN: [&str; 11] = ["zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
-    SPOKEN.contains(&word) || word.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn halves(word: &Spoken) -> (Spoken, Spoken) {
-    let at = word.text.char_indices().nth(word.text.chars().count() / 2).map_or(0, |(at, _)| at);
-    let middle = word.start.midpoint(word.end);
-    let (first, second) = word.text.split_at(at);
-    (
-        Spoken { text: first.to_owned(), start: word.start, end: middle },
-        Spoken { text: second.to_owned(), start: middle, end: word.end },
-    )
-}
-
+mod cutting;
+mod recognising;
 mod suffering;
+
+pub(super) use self::cutting::is_digit;
 
 #[cfg(test)]
 mod tests;

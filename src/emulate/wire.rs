@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     asr::{self, Asked},
+    recognition::Unheard,
     script::Spoken,
 };
 
@@ -32,6 +33,12 @@ pub(super) struct Parameters {
     /// How many words make a final; `None` for no such cut.
     pub(super) max_words: Option<usize>,
     pub(super) external_session_id: String,
+    /// Numbers in figures, in one form.
+    pub(super) numbers: bool,
+    pub(super) punctuate: bool,
+    pub(super) capitalize: bool,
+    /// Wants to hear that what it said is being worked on; the built-in engine's own, the service has no such thing.
+    pub(super) progress: bool,
     /// What the older ASR was asked for; `None` where Pulse is spoken.
     pub(super) asr: Option<Asked>,
 }
@@ -42,6 +49,7 @@ impl Parameters {
         let given = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let number = |name: &str, default: u64| given(name).and_then(|value| value.parse().ok()).unwrap_or(default);
         let is_on = |name: &str| given(name) == Some("true");
+        let is_formatted = given("format") != Some("false");
         let cut_by_words = given("finalize_on_words") != Some("false");
         Self {
             encoding: given("encoding").unwrap_or("linear16").to_owned(),
@@ -57,6 +65,10 @@ impl Parameters {
             gender: is_on("gender_detection"),
             eou_timeout_ms: number("eou_timeout_ms", 800),
             max_words: cut_by_words.then(|| usize::try_from(number("max_words", 10)).unwrap_or(10).max(1)),
+            numbers: is_on("itn_normalize") || is_on("numerals"),
+            punctuate: is_formatted && given("punctuate") != Some("false"),
+            capitalize: is_formatted && given("capitalize") != Some("false"),
+            progress: is_on("progress"),
             external_session_id: given("external_session_id").unwrap_or_default().to_owned(),
             asr: None,
         }
@@ -257,7 +269,7 @@ fn word_of(word: &Spoken, speaker: Option<Speaker>) -> Word<'_> {
         word: &word.text,
         start: seconds(word.start),
         end: seconds(word.end),
-        confidence: 0.98,
+        confidence: f64::from(word.confidence) / 100.0,
         speaker,
         speaker_confidence: speaker.map(|_| 0.9),
     }
@@ -270,6 +282,22 @@ pub(super) fn voice(session_id: &str, speaking: bool, at: u64, asked: &Parameter
     }
     let kind = if speaking { "speech_started" } else { "speech_ended" };
     json(&serde_json::json!({"type": kind, "session_id": session_id, "timestamp": seconds(at)}))
+}
+
+/// Why nobody would be heard.
+pub(super) fn unheard(why: &Unheard, asked: &Parameters) -> String {
+    match why {
+        Unheard::Language(_) if asked.asr.is_none() => {
+            let message = why.to_string();
+            json(&serde_json::json!({"type": "error", "error_code": "LANGUAGE_NOT_ENABLED_IN_REGION", "message": message}))
+        }
+        _ => error(&why.to_string(), asked),
+    }
+}
+
+/// What was said is being worked on; all up to there has its final.
+pub(super) fn progress(session_id: &str, done: u64) -> String {
+    json(&serde_json::json!({"type": "progress", "session_id": session_id, "done": seconds(done)}))
 }
 
 /// The answer to `keepalive`.
@@ -322,7 +350,7 @@ mod tests {
     #[test]
     fn a_final_has_the_fields_and_types_of_the_page() {
         let asked = Parameters::of_query(&query("diarize=true&sentence_timestamps=true&redact_pii=true&full_transcript=true"));
-        let spoken = [Spoken { text: "hi".into(), start: 8960, end: 9600 }];
+        let spoken = [Spoken { text: "hi".into(), start: 8960, end: 9600, confidence: 98 }];
         let marks = Marks { from_finalize: true, full_transcript: "hi", ..Marks::default() };
         insta::assert_snapshot!(final_of("s", " hi", &spoken, &asked, marks), @r#"{"type":"transcription","status":"success","session_id":"s","transcript":" hi","transcription":" hi","is_final":true,"is_last":false,"from_finalize":true,"full_transcript":"hi","language":"en","languages":["en"],"words":[{"word":"hi","start":1.12,"end":1.2,"confidence":0.98,"speaker":0,"speaker_confidence":0.9}],"utterances":[{"text":"hi","start":1.12,"end":1.2,"speaker":0}],"redacted_entities":[]}"#);
     }

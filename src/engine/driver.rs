@@ -6,6 +6,7 @@
 pub mod install;
 pub mod moonshine;
 mod runtime;
+pub mod start;
 
 use std::{
     collections::VecDeque,

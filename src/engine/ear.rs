@@ -184,10 +184,10 @@ impl Ear {
         waiting as u64 * FRAME_MS >= MOST_WAITING
     }
 
-    /// Whether speech waits whose final is still to come.
+    /// Whether somebody speaks, or speech waits whose final is still to come.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.awaited().next().is_some()
+        self.segments.is_open() || self.awaited().next().is_some()
     }
 
     /// Up to where all that was said has its final, in milliseconds of this stream's audio.

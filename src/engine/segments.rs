@@ -90,6 +90,11 @@ impl Segments {
         Self { ends_after, now: 0, frames: VecDeque::new(), begin: 0, open: None, run: 0, outputs: VecDeque::new() }
     }
 
+    /// Whether a segment is being spoken.
+    pub(super) const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// The next frame.
     pub(super) fn handle_frame(&mut self, frame: Frame) {
         self.frames.push_back(frame);

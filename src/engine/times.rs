@@ -125,6 +125,9 @@ fn expected_ms(word: &str) -> f64 {
     if plain.len() > 3 && plain.ends_with('e') { ms - 80.0 } else { ms }
 }
 
+/// What the cheapest way to a rest behind so many words costs, and the pair before it on that way.
+type Step = (f64, Option<(usize, usize)>);
+
 /// Which rests lie behind which words (by how many words come before them): the cheapest way through.
 fn fit(words: &[RecognisedWord], ends: &[f64], rests: &[Rest], total: f64) -> Vec<(usize, Option<Rest>)> {
     let count = words.len();
@@ -132,7 +135,7 @@ fn fit(words: &[RecognisedWord], ends: &[f64], rests: &[Rest], total: f64) -> Ve
     let strain = |expected: f64, found: f64| (found - expected).powi(2) / (2.0 * (found + expected) + 4.0);
     let skipped = |from: usize, to: usize| rests[from..to].iter().map(|rest| float(rest.length) * REST_COST).sum::<f64>();
     // best[rest][word]: the cheapest way in which this rest lies behind that many words, and the pair before it.
-    let mut best: Vec<Vec<(f64, Option<(usize, usize)>)>> = Vec::with_capacity(rests.len());
+    let mut best: Vec<Vec<Step>> = Vec::with_capacity(rests.len());
     for (number, rest) in rests.iter().enumerate() {
         let mut row = vec![(f64::INFINITY, None); count];
         for (behind, cell) in row.iter_mut().enumerate().skip(1) {
@@ -243,6 +246,7 @@ mod tests {
                 .map(|at| Frame {
                     is_voice: true,
                     level: f32::from(u8::try_from(crate::draw::mixed(seed * 1_000 + at) % 256).unwrap()) / 2_560.0,
+                    stillness: 0.4,
                 })
                 .collect();
             let told = place(&words("a b, cc three 12345 six. seven eight nine ten"), &frames, 0);

@@ -38,6 +38,8 @@ pub(super) struct Connection {
     pub(super) closing: bool,
     /// Behind it, as long as the service gets on with what it has: until when its last word is awaited at most.
     pub(super) close_by: Option<Instant>,
+    /// Behind it, until when at most a service is waited for that says that it works on what it was sent.
+    pub(super) working_until: Option<Instant>,
     /// What had been sent when `finalize` was, until its answer is history.
     pub(super) finalize_at: Option<Offset>,
     /// When another `finalize` waits no longer for the answer to the one that was sent at that point.
@@ -71,6 +73,7 @@ impl Connection {
             unanswered_pings: 0,
             closing: false,
             close_by: None,
+            working_until: None,
             finalize_at: None,
             finalize_expiry: None,
             kept_alive: false,

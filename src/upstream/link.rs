@@ -337,6 +337,7 @@ impl Link {
             wire::Message::SpeechStarted(at) => self.hear_activity(at, now, |at_ms| Report::SpeechStarted { at_ms }),
             wire::Message::SpeechEnded(at) => self.hear_activity(at, now, |at_ms| Report::SpeechEnded { at_ms }),
             wire::Message::Error(error) => self.hear_error(error, now),
+            wire::Message::Progress => self.hear_progress(now),
             wire::Message::Unknown => {}
             wire::Message::Malformed => self.malformed += 1,
         }

@@ -77,6 +77,12 @@ impl Watch {
         (self.heard_at, self.voice, self.since, self.asked) = (now, 0, None, None);
     }
 
+    /// The service says that it works on what it was sent: it has not ignored it.
+    pub(super) fn handle_progress(&mut self, now: Instant) {
+        self.excuse(now);
+        self.asked = self.asked.map(|_| now);
+    }
+
     /// What was sent until now is no sign of deafness if nothing is said about it.
     pub(super) const fn excuse(&mut self, now: Instant) {
         if self.since.is_some() {

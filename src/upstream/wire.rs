@@ -26,6 +26,8 @@ pub(super) enum Message {
     SpeechStarted(Option<f64>),
     SpeechEnded(Option<f64>),
     Error(ErrorFrame),
+    /// What was said is being worked on; the built-in engine's own message, where it was asked for.
+    Progress,
     /// A type that means nothing to us.
     Unknown,
     /// Not a JSON object.
@@ -102,6 +104,7 @@ pub(super) fn parse(text: &str) -> Message {
     let errs = kind == "error" || plain(frame.status).as_deref() == Some("error") || (frame.error.is_some() && spoken.is_none());
     match (kind.as_str(), spoken) {
         _ if errs => Message::Error(frame.error()),
+        ("progress", None) => Message::Progress,
         ("speech_started", _) => Message::SpeechStarted(number(frame.timestamp)),
         ("speech_ended", _) => Message::SpeechEnded(number(frame.timestamp)),
         ("transcription" | "transcript" | "", Some(text)) => Message::Transcript(Box::new(frame.transcript(text))),

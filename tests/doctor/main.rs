@@ -145,7 +145,7 @@ fn a_speech_service_that_would_not_is_told_by_the_cause() {
     let _shown = shown();
     insta::assert_snapshot!(found.concat(), @r"
     speech      FAIL   ws://127.0.0.1:PORT/…/live refused the key (401)
-                       → SMALLEST_API_KEY ends in …9f2c; make a new key
+                       → SMALLEST_API_KEY ends in …9f2c; make a new key, or unset it to use the built-in engine
     speech      FAIL   ws://127.0.0.1:PORT/…/live refused the parameters (400: language de needs another plan)
                        → check upstream.language (environment PULSE_BRIDGE_UPSTREAM_LANGUAGE)
     speech      FAIL   ws://127.0.0.1:PORT/…/live refused what the key's plan does not have (403: forbidden: the plan does not include this)

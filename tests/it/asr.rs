@@ -35,7 +35,7 @@ impl Service {
     async fn start(faults: Faults, auth: Auth) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, heard, end) = (listener.local_addr().unwrap(), HeardLog::default(), CancellationToken::new());
-        let emulator = Emulator { script: script().await, faults, auth, log: heard.clone() };
+        let emulator = Emulator { speech: script().await.into(), faults, auth, log: heard.clone() };
         tokio::spawn(emulate::serve(listener, emulator, end.clone()));
         Self { address, heard, _end: end.drop_guard() }
     }

@@ -15,6 +15,7 @@ mod batch;
 mod binary;
 mod deliveries;
 mod disk;
+mod engine;
 mod expected;
 mod failing;
 mod faults;

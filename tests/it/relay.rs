@@ -36,7 +36,7 @@ impl Relay {
         let others = CancellationToken::new();
         let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = service.local_addr().unwrap();
-        let emulator = Emulator { script: script().await, faults, auth: Auth::AnyKey, log: HeardLog::default() };
+        let emulator = Emulator { speech: script().await.into(), faults, auth: Auth::AnyKey, log: HeardLog::default() };
         tokio::spawn(pulse_bridge::emulate::serve(service, emulator, others.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

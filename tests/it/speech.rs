@@ -50,7 +50,7 @@ impl Speech {
     /// Begins another life at the same address, with faults of its own.
     pub(crate) async fn live(&self, faults: Faults) -> SocketAddr {
         let life = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let emulator = Emulator { script: self.script.clone(), faults, auth: Auth::AnyKey, log: self.heard.clone() };
+        let emulator = Emulator { speech: self.script.clone().into(), faults, auth: Auth::AnyKey, log: self.heard.clone() };
         let (bound, address) = oneshot::channel();
         let (at, stopped) = (self.address, self.stopped.clone());
         life.spawn(async move {

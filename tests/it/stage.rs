@@ -6,6 +6,7 @@ use jsonschema::Validator;
 use pulse_bridge::{
     demo::settings_for,
     emulate::{ConnectionLog, Faults, HeardLog},
+    engine::driver::Pool,
     event,
     fixture::Fixture,
     receive::{self, Received, Signature},
@@ -41,6 +42,8 @@ pub(crate) struct Plan {
     pub settings: Vec<(&'static str, String)>,
     /// Settings of the usual set that are left out.
     pub without: Vec<&'static str>,
+    /// A built-in engine that runs, for settings that ask for one.
+    pub engine: Option<Pool>,
     /// A settings file with endpoints in place of the usual one, made from the receiver's address.
     pub endpoints: Option<EndpointsFile>,
 }
@@ -93,7 +96,8 @@ impl Stage {
         plan.without.iter().for_each(|name| drop(settings.remove(name)));
         let settings: Vec<(String, String)> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let pairs: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let bridge = serve::start(bridge, settings_for(file.as_deref(), &pairs).unwrap()).await.unwrap();
+        let config = settings_for(file.as_deref(), &pairs).unwrap();
+        let bridge = serve::start_with(bridge, config, plan.engine).await.unwrap();
         Self { bridge, speech, heard, data_dir, settings, deliveries, others }
     }
 

@@ -150,7 +150,8 @@ impl Stage {
             ("TWILIO_AUTH_TOKEN", AUTH_TOKEN.to_owned()),
         ];
         let script = spawn_blocking(|| Script::of_fixtures(&[fixture()])).await.unwrap();
-        let emulator = Emulator { script, faults: Faults::default(), auth: Auth::AnyKey, log: HeardLog::default() };
+        let emulator =
+            Emulator { speech: script.into(), faults: Faults::default(), auth: Auth::AnyKey, log: HeardLog::default() };
         tokio::spawn(emulate::serve(speech, emulator, stopped.clone()));
         let (sender, deliveries) = mpsc::channel(4096);
         let checks = receive::Settings { secrets: vec![SecretString::from(SECRET)], fail: receive::Fail::default() };

@@ -1,6 +1,7 @@
 //! Rules of several settings together, webhooks, and what is shown.
 
 use super::*;
+use crate::engine::files::Model;
 
 #[test]
 fn serve_needs_a_token_where_there_is_a_public_url() {
@@ -11,11 +12,42 @@ fn serve_needs_a_token_where_there_is_a_public_url() {
 }
 
 #[test]
-fn serve_says_what_to_set_where_nothing_can_recognise_speech() {
-    let error = from_file("").unwrap().check_serve().unwrap_err();
-    insta::assert_snapshot!(format!("error: {error}"), @"error: the built-in speech engine is not in this build yet; set SMALLEST_API_KEY or upstream.url (PULSE_BRIDGE_UPSTREAM_URL)");
-    let error = from_env(&[("PULSE_BRIDGE_UPSTREAM_URL", "local")]).unwrap_err().to_string();
-    assert!(error.starts_with("PULSE_BRIDGE_UPSTREAM_URL: the built-in speech engine is not in this build yet"), "{error}");
+fn without_a_key_and_where_it_is_asked_for_the_built_in_engine_recognises() {
+    let is_built_in = |env: &[(&str, &str)]| {
+        let config = from_env(env).unwrap();
+        config.check_serve().unwrap();
+        assert_eq!(config.upstream.speech_url().is_none(), config.upstream.is_built_in());
+        config.upstream.is_built_in()
+    };
+    assert!(is_built_in(&[]));
+    assert!(is_built_in(&[("PULSE_BRIDGE_UPSTREAM_URL", "local"), ("SMALLEST_API_KEY", "sk_x")]));
+    assert!(!is_built_in(&[("SMALLEST_API_KEY", "sk_x")]));
+    assert!(!is_built_in(&[("PULSE_BRIDGE_UPSTREAM_URL", "ws://127.0.0.1:9/x")]));
+}
+
+#[test]
+fn what_the_built_in_engine_cannot_do_is_refused_before_a_call_comes() {
+    let refused = |env: &[(&str, &str)]| from_env(env).unwrap().check_serve().unwrap_err().to_string();
+    let hindi = ("PULSE_BRIDGE_UPSTREAM_LANGUAGE", "hi");
+    insta::assert_snapshot!(refused(&[hindi]), @r#"PULSE_BRIDGE_UPSTREAM_LANGUAGE: upstream.language is "hi", and the built-in engine hears English alone; set SMALLEST_API_KEY, or upstream.language = "en""#);
+    assert!(refused(&[("PULSE_BRIDGE_UPSTREAM_PROTOCOL", "asr")]).contains("the built-in engine is used without a key"));
+    from_env(&[hindi, ("SMALLEST_API_KEY", "sk_x")]).unwrap().check_serve().unwrap();
+    from_env(&[("PULSE_BRIDGE_UPSTREAM_LANGUAGE", "en-GB")]).unwrap().check_serve().unwrap();
+}
+
+#[test]
+fn the_engine_is_a_service_at_its_own_address_with_a_key_of_its_own() {
+    let config = from_env(&[("PULSE_BRIDGE_ENGINE_MODEL", "accurate"), ("SMALLEST_API_KEY", "sk_theirs")]).unwrap();
+    assert_eq!((config.engine.model, config.engine.eou_timeout_ms), (Model::Accurate, 600));
+    let set = config.upstream.with_engine("ws://127.0.0.1:9/waves/v1/stt/live".parse().unwrap(), "ours".into(), &config.engine);
+    assert_eq!(set.speech_url().unwrap().port(), Some(9));
+    assert_eq!(set.batch_address().unwrap().port(), Some(9), "nothing goes to the cloud");
+    assert_eq!(set.api_key.as_ref().unwrap().expose_secret(), "ours");
+    assert!(set.parameters.contains(&("eou_timeout_ms", "600".to_owned())));
+    let chosen = from_env(&[("PULSE_BRIDGE_UPSTREAM_EOU_TIMEOUT_MS", "900")]).unwrap();
+    let set = chosen.upstream.with_engine("ws://127.0.0.1:9/".parse().unwrap(), "ours".into(), &chosen.engine);
+    assert!(set.parameters.contains(&("eou_timeout_ms", "900".to_owned())));
+    assert!(!set.parameters.contains(&("eou_timeout_ms", "600".to_owned())));
 }
 
 #[test]

@@ -18,7 +18,8 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::AsyncWriteExt,
-    time::{Sleep, sleep, sleep_until, timeout},
+    sync::mpsc,
+    time::{MissedTickBehavior, Sleep, interval, sleep, sleep_until, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -38,6 +39,7 @@ use crate::{
         log::{HeardLog, OpenConnection},
         session::{Output, Session},
     },
+    engine::driver::Pool,
 };
 
 /// The largest message taken; clients are known to send bursts of 32 KiB.
@@ -46,6 +48,8 @@ const MAX_MESSAGE_BYTES: usize = 1 << 20;
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the other side may take to answer a close frame.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+/// How often a client that wants to know hears that its words are being worked on.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// A frame with every reserved bit set, of a kind that does not exist.
 const BAD_FRAME: [u8; 4] = [0x7F, 0x7F, 0x7F, 0x7F];
 /// The close code that stands for none (RFC 6455 section 7.4.1).
@@ -76,6 +80,8 @@ pub(super) async fn handshake(parts: &mut Parts) -> Result<(OnUpgrade, Response)
 /// A session's connection.
 pub(super) struct Conversation<'a> {
     pub(super) session: Session,
+    /// What recognises its audio, if that is really recognised.
+    pub(super) engine: Option<&'a Pool>,
     pub(super) manner: Manner,
     /// The connection's number in the log.
     pub(super) number: u32,
@@ -114,7 +120,13 @@ impl Conversation<'_> {
     async fn talk(&mut self, socket: &mut Socket) -> &'static str {
         let mut waiting = Waiting::new(self.manner);
         let mut silent_since = clock::now();
+        let (results, mut outcomes) = mpsc::unbounded_channel();
+        let (mut beat, mut done) = (interval(PROGRESS_EVERY), 0);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            while let (Some(pool), Some(job)) = (self.engine, self.session.poll_job()) {
+                pool.submit(job, &results);
+            }
             while let Some(output) = self.session.poll_output() {
                 waiting.push(output);
             }
@@ -123,7 +135,8 @@ impl Conversation<'_> {
                 output = waiting.next() => if let Some(how) = self.perform(socket, output).await {
                     return how;
                 },
-                message = socket.next() => {
+                Some((job, outcome)) = outcomes.recv() => self.session.handle_recognised(job, outcome),
+                message = socket.next(), if !self.session.is_full() => {
                     if matches!(&message, Some(Ok(Message::Binary(_)))) {
                         silent_since = clock::now();
                     }
@@ -133,6 +146,12 @@ impl Conversation<'_> {
                 }
                 () = until(self.session.longest_silence().map(|limit| sleep_until((silent_since + limit).into()))) => {
                     self.session.handle_silence();
+                }
+                _ = beat.tick(), if self.session.is_behind() => {
+                    let before = std::mem::replace(&mut done, self.engine.map_or(0, Pool::done));
+                    if done > before {
+                        self.session.handle_progress();
+                    }
                 }
             }
         }

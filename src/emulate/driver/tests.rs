@@ -36,7 +36,7 @@ impl Rig {
         let fixture = Fixture::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pay-by-card")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, log, shutdown) = (listener.local_addr().unwrap(), HeardLog::default(), CancellationToken::new());
-        let emulator = Emulator { script: Script::of_fixtures([&fixture]), faults, auth, log: log.clone() };
+        let emulator = Emulator { speech: Script::of_fixtures([&fixture]).into(), faults, auth, log: log.clone() };
         let task = tokio::spawn(serve(listener, emulator, shutdown.clone()));
         Self { address, log, shutdown, task, fixture }
     }

@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::{fixture::Fixture, media::Track};
+use crate::{emulate::script::Script, fixture::Fixture, media::Track};
 
 const EVERYTHING: &str =
     "encoding=mulaw&sample_rate=8000&word_timestamps=true&sentence_timestamps=true&diarize=true&finalize_on_words=false";
@@ -11,7 +11,12 @@ struct Rig(Session);
 impl Rig {
     fn new(query: &str, script: &Script, faults: Vec<Fault>) -> Self {
         let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        Self(Session::new("s".into(), Parameters::of_query(&query), faults.into_iter().map(Suffered::from).collect(), script))
+        Self(Session::new(
+            "s".into(),
+            Parameters::of_query(&query),
+            faults.into_iter().map(Suffered::from).collect(),
+            &script.clone().into(),
+        ))
     }
 
     fn on_card_call(query: &str, faults: Vec<Fault>) -> (Self, Vec<u8>) {

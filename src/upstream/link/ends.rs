@@ -15,6 +15,8 @@ const ON_THE_WAY: Duration = Duration::from_millis(500);
 /// So often in a row what was sent is sent again because a service that was asked to close has not said its last words, nor any final
 /// that got on.
 const FAREWELLS: u8 = 3;
+/// A service that says that it works on the last words is waited for at most so long behind the end of the audio.
+const LONGEST_WORK: Duration = Duration::from_mins(30);
 /// Less sound than this is a click, not a voice, in milliseconds.
 const LEAST_VOICE_MS: u64 = 120;
 
@@ -123,6 +125,17 @@ impl Link {
         self.timers.clear(Timer::Keepalive);
         let by = *connection.close_by.get_or_insert(now + self.settings.catch_up.max(self.settings.close_deadline));
         self.timers.set(Timer::Close, by.min(now + self.settings.close_deadline));
+    }
+
+    /// The service works on what it was sent: it hears, and its words will come. Behind `close_stream` they are waited for as long as it says so.
+    pub(super) fn hear_progress(&mut self, now: Instant) {
+        let State::Open(connection) = &mut self.state else { return };
+        connection.watch.handle_progress(now);
+        if connection.closing {
+            let until = *connection.working_until.get_or_insert(now + LONGEST_WORK);
+            connection.close_by = Some(until);
+            self.put_off_the_close(self.finalized, now);
+        }
     }
 
     /// The service was asked to close, and has closed or had its time: where that was not the last word on all that was said, it is asked again on another

@@ -45,6 +45,16 @@ fn a_pong_is_no_proof_of_hearing_but_words_empty_finals_and_voice_activity_are()
 }
 
 #[test]
+fn a_service_that_says_that_it_works_on_what_it_was_sent_is_not_deaf() {
+    let mut rig = open();
+    for _ in 0..20 {
+        rig.talk(3_000);
+        rig.hear(r#"{"type":"progress","session_id":"s","done":0}"#);
+    }
+    assert!(rig.said("reconnecting").is_empty(), "{:?}", rig.log);
+}
+
+#[test]
 fn a_quiet_line_or_a_click_on_it_proves_nothing() {
     let mut rig = open();
     for _ in 0..10 {

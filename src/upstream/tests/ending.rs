@@ -63,6 +63,30 @@ fn a_service_that_is_behind_with_its_work_is_waited_for_as_long_as_it_gets_on() 
 }
 
 #[test]
+fn a_service_that_says_that_it_works_on_the_last_words_is_waited_for_and_one_that_does_so_for_ever_is_not() {
+    let mut rig = Rig::open();
+    rig.talk(9_000);
+    rig.quietly().hang_up();
+    for _ in 0..45 {
+        rig.wait(2_000);
+        rig.hear(r#"{"type":"progress","session_id":"s","done":1.5}"#);
+    }
+    assert!(rig.totals.is_none() && rig.said("reconnecting").is_empty(), "{:?}", rig.log);
+    rig.final_words("Good bye.", 6.0, 9.0);
+    rig.last();
+    assert!(rig.totals.is_some_and(|totals| totals.complete && totals.reconnects == 0));
+
+    let mut rig = Rig::open();
+    rig.talk(9_000);
+    rig.quietly().hang_up();
+    for _ in 0..(31 * 15) {
+        rig.wait(4_000);
+        rig.hear(r#"{"type":"progress"}"#);
+    }
+    assert!(!rig.said("reconnecting").is_empty(), "half an hour is enough: {:?}", rig.log);
+}
+
+#[test]
 fn a_service_that_only_repeats_itself_is_not_waited_for_longer_than_after_a_loss() {
     let mut rig = Rig::open();
     rig.talk(9_000);

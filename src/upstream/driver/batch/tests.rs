@@ -55,7 +55,7 @@ async fn emulator(faults: Faults) -> (String, HeardLog, tokio_util::sync::DropGu
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/waves/v1/stt/", listener.local_addr().unwrap());
     let (log, over) = (HeardLog::default(), tokio_util::sync::CancellationToken::new());
-    let emulator = Emulator { script: Script::of_fixtures([&fixture()]), faults, auth: Auth::AnyKey, log: log.clone() };
+    let emulator = Emulator { speech: Script::of_fixtures([&fixture()]).into(), faults, auth: Auth::AnyKey, log: log.clone() };
     tokio::spawn(emulate::serve(listener, emulator, over.clone()));
     (url, log, over.drop_guard())
 }
