@@ -53,7 +53,18 @@ pub fn run(arguments: Engine) -> Result<(), Failure> {
     let data_dir = std::path::absolute(&config.data_dir).unwrap_or(config.data_dir);
     match arguments.action {
         Some(EngineAction::Install { wheels, model }) => {
-            install(&data_dir, model.unwrap_or(config.engine.model), &wheels, arguments.json)
+            let wanted = model.unwrap_or(config.engine.model);
+            let say = say(arguments.json);
+            install(&data_dir, wanted, &wheels, &say)?;
+            if arguments.json {
+                return Ok(print(Report::of(&data_dir, wanted).to_json().to_string().as_bytes())?);
+            }
+            if std::io::stderr().is_terminal() {
+                let set = format!("engine.model = {:?} in the settings", wanted.as_str());
+                let next = if wanted == config.engine.model { "pulse-bridge demo" } else { &set };
+                say(Progress::Says(format!("next     {next}")));
+            }
+            Ok(())
         }
         Some(EngineAction::Status) | None => {
             let report = Report::of(&data_dir, config.engine.model);
@@ -63,23 +74,16 @@ pub fn run(arguments: Engine) -> Result<(), Failure> {
     }
 }
 
-fn install(data_dir: &Path, model: Model, wheels: &[PathBuf], is_json: bool) -> Result<(), Failure> {
+fn install(data_dir: &Path, model: Model, wheels: &[PathBuf], say: &Say) -> Result<(), Failure> {
     for file in wheels {
         File::open(file).with_context(|| format!("cannot read {}", file.display())).map_err(Failure::usage)?;
     }
-    let show = Show { is_quiet: is_json, bar: Mutex::default() };
-    let files = install::install(data_dir, model, wheels, &say(is_json)).map_err(anyhow::Error::from)?;
+    let files = install::install(data_dir, model, wheels, say).map_err(anyhow::Error::from)?;
     let started = clock::now();
     drop(moonshine::load(&files, model, 1).context("the speech engine is in its place, and does not start")?);
     let took = clock::now().saturating_duration_since(started).as_secs_f32();
-    let place = files.runtime.ancestors().nth(2).unwrap_or(data_dir);
-    if is_json {
-        return Ok(print(Report::of(data_dir, model).to_json().to_string().as_bytes())?);
-    }
-    show.line(&format!("ready    {} speech engine in {}, starts in {took:.1} s", model.as_str(), place.display()));
-    if std::io::stderr().is_terminal() {
-        show.line("next     pulse-bridge demo");
-    }
+    let place = files.runtime.ancestors().nth(2).unwrap_or(data_dir).display();
+    say(Progress::Says(format!("ready    {} speech engine in {place}, starts in {took:.1} s", model.as_str())));
     Ok(())
 }
 
@@ -107,7 +111,8 @@ impl Show {
             _ if self.is_quiet => {}
             Progress::Says(line) => {
                 self.close();
-                self.line(&line);
+                // Nobody may be reading; that is no reason to stop.
+                let _ = writeln!(std::io::stderr(), "{line}");
             }
             Progress::Fetched { done, total } if std::io::stderr().is_terminal() => {
                 let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,13 +125,6 @@ impl Show {
                 bar.set_message(format!("{} of {}", done / 1_000_000, megabytes(total)));
             }
             Progress::Fetched { .. } => {}
-        }
-    }
-
-    fn line(&self, line: &str) {
-        if !self.is_quiet {
-            // Nobody may be reading; that is no reason to stop.
-            let _ = writeln!(std::io::stderr(), "{line}");
         }
     }
 

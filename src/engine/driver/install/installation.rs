@@ -77,7 +77,7 @@ fn wheels(
     if !given.is_empty() {
         // An accurate model is there twice while it is converted.
         place.has_space(unpacked * 2 + SLACK)?;
-        return by_hand(model, needed, given);
+        return by_hand(terms, model, needed, given);
     }
     let all: u64 = needed.iter().map(|wheel| wheel.bytes).sum();
     // pip has a file twice for a moment.
@@ -93,14 +93,15 @@ fn wheels(
     needed.iter().map(fetch).collect()
 }
 
-/// The same, of files that somebody has brought.
-fn by_hand(model: Model, needed: &[Wheel], given: &[PathBuf]) -> Result<VecDeque<(Wheel, PathBuf)>, Failed> {
+/// The same, of files that somebody has brought; one of the model's that is not needed any more is no mistake.
+fn by_hand(terms: &Terms<'_>, model: Model, needed: &[Wheel], given: &[PathBuf]) -> Result<VecDeque<(Wheel, PathBuf)>, Failed> {
+    let all = model.parts().into_iter().map(|part| terms.wheel_of(part)).collect::<Result<Vec<_>, _>>()?;
     let mut known = Vec::new();
     for file in given {
         let found = unpack::hash(file).map_err(|why| Failed::of_file("read", file, why))?;
         known.push((found, file));
     }
-    if let Some((found, file)) = known.iter().find(|(found, _)| needed.iter().all(|wheel| wheel.sha256 != *found)) {
+    if let Some((found, file)) = known.iter().find(|(found, _)| all.iter().all(|wheel| wheel.sha256 != *found)) {
         return Err(Failed::NotWanted { file: file.to_path_buf(), found: found.clone(), needed: needed.to_vec() });
     }
     let of = |wheel: &Wheel| match known.iter().find(|(found, _)| wheel.sha256 == *found) {
