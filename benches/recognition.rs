@@ -18,6 +18,8 @@ use crate::{
 mod calls;
 #[path = "../tests/recognition/chain.rs"]
 mod chain;
+#[path = "../tests/recognition/noise.rs"]
+mod noise;
 #[path = "../tests/recognition/numerals.rs"]
 mod numerals;
 #[path = "../tests/recognition/plain.rs"]
@@ -54,6 +56,12 @@ fn main() {
     }
     match words.first().map(String::as_str) {
         Some("fixtures") => fixtures(&chain, words.iter().any(|word| word == "words")),
+        Some("noise") => {
+            for (name, audio) in noise::all() {
+                let session = chain.hear(&audio);
+                println!("{name:24} {:>3.0} s {:>3} words {:>3} jobs {:>3} interims  {}", usage::seconds(audio.len()), session.words.len(), session.jobs, session.interims, session.words.iter().map(|word| format!("{} ({:.2}, {} to {} ms)", word.text, word.confidence, word.start_ms, word.end_ms)).collect::<Vec<_>>().join(" "));
+            }
+        }
         Some("prompts") => {
             let folder = words.get(1).expect("prompts FOLDER, as fixtures/make/prompts.py makes it");
             let before = usage::cpu_s();
