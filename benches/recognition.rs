@@ -59,7 +59,19 @@ fn main() {
         Some("noise") => {
             for (name, audio) in noise::all() {
                 let session = chain.hear(&audio);
-                println!("{name:24} {:>3.0} s {:>3} words {:>3} jobs {:>3} interims  {}", usage::seconds(audio.len()), session.words.len(), session.jobs, session.interims, session.words.iter().map(|word| format!("{} ({:.2}, {} to {} ms)", word.text, word.confidence, word.start_ms, word.end_ms)).collect::<Vec<_>>().join(" "));
+                println!(
+                    "{name:24} {:>3.0} s {:>3} words {:>3} jobs {:>3} interims  {}",
+                    usage::seconds(audio.len()),
+                    session.words.len(),
+                    session.jobs,
+                    session.interims,
+                    session
+                        .words
+                        .iter()
+                        .map(|word| format!("{} ({:.2}, {} to {} ms)", word.text, word.confidence, word.start_ms, word.end_ms))
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                );
             }
         }
         Some("prompts") => {

@@ -48,11 +48,14 @@ fn signals() -> Vec<Sound> {
         ("no circuit", made(20.0, |at| pair(at, 480.0, 620.0) * pulse(at, 0.5, 0.25))),
         ("keys, fast", made(12.0, |at| keys(at, 0.2, 0.1))),
         ("keys, slow", made(24.0, |at| keys(at, 1.0, 0.4))),
-        ("not in service", made(12.0, |at| {
-            let within = at % 4.0;
-            let step = (within / 0.33) as usize;
-            [950.0, 1400.0, 1800.0].get(step).map_or(0.0, |hz| tone(at, *hz) * 0.15)
-        })),
+        (
+            "not in service",
+            made(12.0, |at| {
+                let within = at % 4.0;
+                let step = (within / 0.33) as usize;
+                [950.0, 1400.0, 1800.0].get(step).map_or(0.0, |hz| tone(at, *hz) * 0.15)
+            }),
+        ),
         ("a call waits", made(20.0, |at| tone(at, 440.0) * 0.1 * pulse(at, 10.0, 0.3))),
         ("beep of a recorder", made(16.0, |at| tone(at, 1000.0) * 0.15 * pulse(at, 4.0, 0.5))),
     ]
@@ -99,7 +102,8 @@ fn music(chance: &mut Chance) -> Vec<Sound> {
     const MELODY: [f64; 16] = [12.0, 14.0, 16.0, 12.0, 19.0, 17.0, 16.0, 14.0, 16.0, 21.0, 19.0, 16.0, 14.0, 12.0, 11.0, 12.0];
     let hertz = |key: f64| 261.6 * (key / 12.0).exp2();
     let organ = |at: f64, hz: f64| (1..=5).map(|n| tone(at, hz * f64::from(n)) / f64::from(n * n)).sum::<f64>();
-    let chords = move |at: f64| CHORDS[(at / 2.0) as usize % 4].iter().map(|key| organ(at, hertz(*key - 12.0))).sum::<f64>() * 0.04;
+    let chords =
+        move |at: f64| CHORDS[(at / 2.0) as usize % 4].iter().map(|key| organ(at, hertz(*key - 12.0))).sum::<f64>() * 0.04;
     let arpeggio = move |at: f64| {
         let step = (at / 0.18) as usize;
         let key = CHORDS[step / 12 % 4][step % 3] + if step % 6 > 2 { 12.0 } else { 0.0 };

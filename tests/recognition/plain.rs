@@ -283,6 +283,7 @@ fn the_words_are_those_that_the_usual_normaliser_gives() {
     let vectors: Vec<(String, String)> = serde_json::from_str(include_str!("plain.json")).unwrap();
     assert!(vectors.len() > 300);
     let wrong = vectors.iter().filter(|(text, expected)| words(text).join(" ") != *expected);
-    let wrong: Vec<String> = wrong.map(|(text, expected)| format!("{text:?}: {:?}, not {expected:?}", words(text).join(" "))).collect();
+    let wrong: Vec<String> =
+        wrong.map(|(text, expected)| format!("{text:?}: {:?}, not {expected:?}", words(text).join(" "))).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

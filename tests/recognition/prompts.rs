@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use crate::{chain::{Chain, Session}, plain, score};
+use crate::{
+    chain::{Chain, Session},
+    plain, score,
+};
 
 /// Silence before a prompt and behind it, in bytes: half a second, and long enough for the end of the utterance.
 const BEFORE: usize = 4_000;
