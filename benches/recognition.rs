@@ -1,23 +1,25 @@
 //! What the built-in engine makes of telephone sound, in tables: words wrong, times of words, cost, memory.
 //!
 //!     cargo bench --bench recognition -- fixtures               # the calls of fixtures/: texts, times of words, cost
+//!     cargo bench --bench recognition -- fixtures words         # and each word's error in time
+//!     cargo bench --bench recognition -- prompts FOLDER         # words wrong; fixtures/make/prompts.py makes the folder
+//!     cargo bench --bench recognition -- noise                  # what is heard where nobody speaks
 //!     cargo bench --bench recognition -- FILE.ulaw ...          # the words of these files, with their times
 //!
 //! `--model accurate` takes the other model, `--data DIR` an engine elsewhere than in ./data, `--numbers` writes numbers in figures.
 
 use std::path::PathBuf;
 
-use pulse_bridge::engine::files::Model;
+use pulse_bridge::engine::{Word, files::Model};
 
-use crate::{
-    calls::{Heard, TimeErrors},
-    chain::Chain,
-};
+use crate::chain::Chain;
 
 #[path = "../tests/recognition/calls.rs"]
 mod calls;
 #[path = "../tests/recognition/chain.rs"]
 mod chain;
+#[path = "../tests/recognition/noise.rs"]
+mod noise;
 #[path = "../tests/recognition/numerals.rs"]
 mod numerals;
 #[path = "../tests/recognition/plain.rs"]
@@ -54,15 +56,10 @@ fn main() {
     }
     match words.first().map(String::as_str) {
         Some("fixtures") => fixtures(&chain, words.iter().any(|word| word == "words")),
-        Some("prompts") => {
-            let folder = words.get(1).expect("prompts FOLDER, as fixtures/make/prompts.py makes it");
-            let before = usage::cpu_s();
-            let all = prompts::hear_all(&chain, folder.as_ref());
-            print!("{}", prompts::table(&all));
-            println!("cost: {:.2} s of processor time", usage::cpu_s() - before);
-        }
+        Some("noise") => noise(&chain),
+        Some("prompts") => prompts(&chain, words.get(1).expect("prompts FOLDER, as fixtures/make/prompts.py makes it")),
         Some(_) => words.iter().for_each(|file| listen(&chain, file.into())),
-        None => println!("say what: fixtures or files of mu-law"),
+        None => println!("say what: fixtures, noise, prompts FOLDER, or files of mu-law"),
     }
     let (now, most) = usage::memory_mb();
     println!("memory: {now:.0} MB, at most {most:.0} MB");
@@ -72,25 +69,26 @@ fn fixtures(chain: &Chain, with_words: bool) {
     let before = usage::cpu_s();
     let all = calls::hear_all(chain);
     let spent = usage::cpu_s() - before;
-    for heard in &all {
-        let session = &heard.session;
-        println!(
-            "\n{}: {:.0} s, {} finals, {} interims, {} jobs",
-            heard.name, heard.audio_s, session.finals, session.interims, session.jobs
-        );
-        println!("  said   {}\n  heard  {}", heard.said, session.text());
-        if with_words {
-            heard.errors.lines.iter().for_each(|line| println!("    {line}"));
-        }
-    }
-    let errors = TimeErrors::of_all(&all);
-    println!("\n{:8} {:>6} {:>7} {:>6} {:>6}", "times", "words", "median", "p90", "p95");
-    for (what, errors) in [("starts", &errors.starts), ("ends", &errors.ends)] {
-        let [median, most, nearly_all] = TimeErrors::spread(errors);
-        println!("{what:8} {:>6} {median:>4} ms {most:>3} ms {nearly_all:>3} ms", errors.len());
-    }
-    let audio: f64 = all.iter().map(|heard: &Heard| heard.audio_s).sum();
+    print!("{}", calls::table(&all, with_words));
+    let audio: f64 = all.iter().map(|heard| heard.audio_s).sum();
     println!("cost: {spent:.2} s of processor time for {audio:.0} s of one track: {:.4} s a second", spent / audio);
+}
+
+fn noise(chain: &Chain) {
+    let word = |word: &Word| format!("{} ({:.2}, {} to {} ms)", word.text, word.confidence, word.start_ms, word.end_ms);
+    for (name, audio) in noise::all() {
+        let session = chain.hear(&audio);
+        let words: Vec<String> = session.words.iter().map(word).collect();
+        let (seconds, jobs) = (usage::seconds(audio.len()), session.jobs);
+        println!("{name:24} {seconds:>3.0} s {:>3} words {jobs:>3} jobs  {}", words.len(), words.join(" "));
+    }
+}
+
+fn prompts(chain: &Chain, folder: &str) {
+    let before = usage::cpu_s();
+    let all = prompts::hear_all(chain, folder.as_ref());
+    print!("{}", prompts::table(&all));
+    println!("cost: {:.2} s of processor time", usage::cpu_s() - before);
 }
 
 fn listen(chain: &Chain, file: PathBuf) {

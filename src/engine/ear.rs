@@ -10,7 +10,7 @@ use super::{
     Heard, Job, Outcome, RecognisedWord, Urgency, Word, guard,
     segments::{self, At, Segment, Segments},
     sound::Sound,
-    times,
+    times::{self, Grown},
     voice::{FRAME, FRAME_MS, Voice},
 };
 
@@ -73,6 +73,8 @@ struct Open {
     /// The segment as it was when a pause began.
     pause: Option<Paused>,
     shown: Vec<Word>,
+    /// What was recognised of it so far, for the words' times.
+    grown: Vec<Grown>,
 }
 
 struct Paused {
@@ -94,6 +96,7 @@ struct Awaited {
     samples: Arc<[f32]>,
     /// What interims showed of it.
     shown: Vec<Word>,
+    grown: Vec<Grown>,
     words: Option<Vec<Word>>,
     /// A flush ended it, and its words are the answer.
     is_flushed: bool,
@@ -238,7 +241,7 @@ impl Ear {
 
     /// A segment is over: what was recognised of it in its last pause is its final, if nothing has been said since.
     fn end(&mut self, segment: Segment, is_flushed: bool) {
-        let Open { pause, shown, .. } = std::mem::take(&mut self.open);
+        let Open { pause, shown, grown, .. } = std::mem::take(&mut self.open);
         let pause = pause.filter(|pause| (pause.segment.begin, pause.segment.end) == (segment.begin, segment.end));
         let (job, samples, recognised) = match pause {
             Some(pause) => (pause.job, pause.samples, pause.words),
@@ -247,7 +250,15 @@ impl Ear {
                 (self.submit(Arc::clone(&samples), Urgency::Final), samples, None)
             }
         };
-        self.waiting.push_back(Entry::Segment(Box::new(Awaited { job, segment, samples, shown, words: None, is_flushed })));
+        self.waiting.push_back(Entry::Segment(Box::new(Awaited {
+            job,
+            segment,
+            samples,
+            shown,
+            grown,
+            words: None,
+            is_flushed,
+        })));
         if recognised.is_some() {
             self.settle(job, recognised);
         }
@@ -267,7 +278,7 @@ impl Ear {
         awaited.words = Some(if words.is_empty() {
             std::mem::take(&mut awaited.shown)
         } else {
-            times::place(&words, &awaited.segment.frames, awaited.segment.begin)
+            times::place(&words, &awaited.segment.frames, awaited.segment.begin, &awaited.grown)
         });
         awaited.samples = Arc::default();
         self.tell();
@@ -298,10 +309,11 @@ impl Ear {
     /// Shows what has been said so far, unless something before it is not final yet.
     fn show(&mut self, words: &[RecognisedWord], segment: &Segment) {
         let words = believed(words.to_vec(), segment);
+        self.open.grown.push(Grown::new(segment.end, &words));
         if words.is_empty() || !self.settings.interims || !self.waiting.is_empty() {
             return;
         }
-        self.open.shown = times::place(&words, &segment.frames, segment.begin);
+        self.open.shown = times::place(&words, &segment.frames, segment.begin, &self.open.grown);
         self.heard.push_back(Heard::Interim(self.open.shown.clone()));
     }
 

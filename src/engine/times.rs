@@ -18,30 +18,48 @@ const LEAST_SOUND: usize = 2;
 const REST_COST: f64 = 0.35;
 /// How much less a rest costs behind a word with punctuation.
 const PUNCTUATION_GAIN: f64 = 1.5;
+/// How much less it costs where a look saw the same.
+const LOOK_GAIN: f64 = 3.0;
+/// How long before a look the last word that it saw may have ended, in frames of sound.
+const EARLY: [f64; 4] = [0.0, 4.0, 9.0, 15.0];
+/// Frames of sound that a word took at most which a look saw and which did not stay: 480 ms.
+const TAIL: f64 = 30.0;
 /// Most rests looked at, the longest first; bounds the work for a segment.
 const MOST_RESTS: usize = 24;
 
-/// A place in the segment's sound at which it rests.
-#[derive(Debug, Clone, Copy)]
-struct Rest {
-    /// Frames of sound before it.
-    sound: f64,
-    /// Its length in frames.
-    length: usize,
+/// What was recognised of a segment's beginning.
+#[derive(Debug, Clone)]
+pub(super) struct Grown {
+    /// Up to which frame of the stream.
+    upto: At,
+    words: Vec<String>,
 }
 
-/// Gives each word its times; `begin` is the segment's first frame.
-pub(super) fn place(words: &[RecognisedWord], frames: &[Frame], begin: At) -> Vec<Word> {
+/// A place in the segment's sound at which a word may end.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    /// Frames of sound before it.
+    sound: f64,
+    /// How long the sound rests there, in frames; nothing where only a look was taken.
+    length: usize,
+    /// How many words a look saw end there.
+    behind: Option<usize>,
+}
+
+/// Gives each word its times; `begin` is the segment's first frame, `grown` what was recognised of the segment while it grew.
+pub(super) fn place(words: &[RecognisedWord], frames: &[Frame], begin: At, grown: &[Grown]) -> Vec<Word> {
     let sounds = sounds(frames);
     let total: f64 = sounds.iter().map(|(from, to)| float(to - from)).sum();
     let ends = expected_ends(words, total);
-    let rests = rests(&sounds);
-    let fixed = fit(words, &ends, &rests, total);
+    let mut marks = rests(&sounds);
+    grown.iter().for_each(|grown| grown.mark(words, &ends, &sounds, begin, &mut marks));
+    marks.sort_by(|one, other| one.sound.total_cmp(&other.sound));
+    let fixed = fit(words, &ends, &marks, total);
     let (mut from, mut expected) = (0.0, 0.0);
     let mut places = Vec::with_capacity(words.len());
     let mut next = 0;
-    for (word, rest) in fixed.into_iter().chain([(words.len(), None)]) {
-        let to = rest.map_or(total, |rest: Rest| rest.sound);
+    for (word, mark) in fixed.into_iter().chain([(words.len(), None)]) {
+        let to = mark.unwrap_or(total);
         let until = if word == 0 { 0.0 } else { ends[word - 1] };
         let scale = (to - from) / (until - expected).max(f64::EPSILON);
         for end in &ends[next..word] {
@@ -57,6 +75,74 @@ pub(super) fn place(words: &[RecognisedWord], frames: &[Frame], begin: At) -> Ve
         confidence: word.confidence,
     };
     words.iter().zip(places).map(word).collect()
+}
+
+impl Grown {
+    pub(super) fn new(upto: At, words: &[RecognisedWord]) -> Self {
+        Self { upto, words: words.iter().map(|word| plain(&word.text)).collect() }
+    }
+
+    /// Marks where the last word that stayed had ended.
+    fn mark(&self, words: &[RecognisedWord], ends: &[f64], sounds: &[(usize, usize)], begin: At, marks: &mut Vec<Mark>) {
+        let (stayed, new) = self.stayed(words);
+        let Some(upto) = self.upto.checked_sub(begin).filter(|_| (1..words.len()).contains(&stayed)) else { return };
+        let before = |(from, to): &(usize, usize)| upto.min(*to).saturating_sub(*from);
+        let sound = float(sounds.iter().map(before).sum());
+        if new == 0
+            && let Some(rest) = marks.iter_mut().find(|mark| mark.length > 0 && (mark.sound - sound).abs() < 0.5)
+            && !sounds.iter().any(|(from, to)| (*from..*to).contains(&upto))
+        {
+            rest.behind = Some(stayed);
+            return;
+        }
+        // What did not stay took its time too.
+        let tail = (ends[(stayed + new).min(words.len()) - 1] - ends[stayed - 1]).min(float(new) * TAIL);
+        for early in EARLY {
+            let sound = sound - early - tail;
+            if sound > 0.0 {
+                marks.push(Mark { sound, length: 0, behind: Some(stayed) });
+            }
+        }
+    }
+
+    /// How many of the words were there already, up to the last of them, and how many others stood behind that one.
+    fn stayed(&self, words: &[RecognisedWord]) -> (usize, usize) {
+        let words: Vec<String> = words.iter().map(|word| plain(&word.text)).collect();
+        let width = words.len() + 1;
+        // cost[row * width + column]: how far the first of these are from the first of those.
+        let mut cost = vec![0_usize; (self.words.len() + 1) * width];
+        for row in 0..=self.words.len() {
+            for column in 0..width {
+                cost[row * width + column] = match (row, column) {
+                    (0, count) | (count, 0) => count,
+                    _ => {
+                        let differ = usize::from(self.words[row - 1] != words[column - 1]);
+                        let other = cost[(row - 1) * width + column - 1] + differ;
+                        other.min(cost[(row - 1) * width + column] + 1).min(cost[row * width + column - 1] + 1)
+                    }
+                };
+            }
+        }
+        let last = self.words.len() * width;
+        let mut column = (0..width).min_by_key(|column| cost[last + column]).unwrap_or(0);
+        let mut row = self.words.len();
+        while row > 0 && column > 0 && self.words[row - 1] != words[column - 1] {
+            let here = cost[row * width + column];
+            if here == cost[(row - 1) * width + column - 1] + 1 {
+                (row, column) = (row - 1, column - 1);
+            } else if here == cost[(row - 1) * width + column] + 1 {
+                row -= 1;
+            } else {
+                column -= 1;
+            }
+        }
+        if row == 0 || column == 0 { (0, 0) } else { (column, self.words.len() - row) }
+    }
+}
+
+/// A word without what may change about it.
+fn plain(word: &str) -> String {
+    word.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>().to_lowercase()
 }
 
 /// The stretches of sound, as frames from and to.
@@ -77,12 +163,12 @@ fn sounds(frames: &[Frame]) -> Vec<(usize, usize)> {
     if found.is_empty() { vec![(0, frames.len().max(1))] } else { found }
 }
 
-fn rests(sounds: &[(usize, usize)]) -> Vec<Rest> {
+fn rests(sounds: &[(usize, usize)]) -> Vec<Mark> {
     let mut before = 0;
     let mut rests = Vec::new();
     for pair in sounds.windows(2) {
         before += pair[0].1 - pair[0].0;
-        rests.push(Rest { sound: float(before), length: pair[1].0 - pair[0].1 });
+        rests.push(Mark { sound: float(before), length: pair[1].0 - pair[0].1, behind: None });
     }
     let mut lengths: Vec<usize> = rests.iter().map(|rest| rest.length).collect();
     lengths.sort_unstable_by(|one, other| other.cmp(one));
@@ -128,24 +214,29 @@ fn expected_ms(word: &str) -> f64 {
 /// What the cheapest way to a rest behind so many words costs, and the pair before it on that way.
 type Step = (f64, Option<(usize, usize)>);
 
-/// Which rests lie behind which words (by how many words come before them): the cheapest way through.
-fn fit(words: &[RecognisedWord], ends: &[f64], rests: &[Rest], total: f64) -> Vec<(usize, Option<Rest>)> {
+/// Which marks lie behind which words (by how many words come before them), as frames of sound: the cheapest way through.
+fn fit(words: &[RecognisedWord], ends: &[f64], marks: &[Mark], total: f64) -> Vec<(usize, Option<f64>)> {
     let count = words.len();
     // A stretch of words that is expected to take so many frames and takes so many others.
     let strain = |expected: f64, found: f64| (found - expected).powi(2) / (2.0 * (found + expected) + 4.0);
-    let skipped = |from: usize, to: usize| rests[from..to].iter().map(|rest| float(rest.length) * REST_COST).sum::<f64>();
-    // best[rest][word]: the cheapest way in which this rest lies behind that many words, and the pair before it.
-    let mut best: Vec<Vec<Step>> = Vec::with_capacity(rests.len());
-    for (number, rest) in rests.iter().enumerate() {
+    let skipped = |from: usize, to: usize| marks[from..to].iter().map(|mark| float(mark.length) * REST_COST).sum::<f64>();
+    // best[mark][word]: the cheapest way in which this mark lies behind that many words, and the pair before it.
+    let mut best: Vec<Vec<Step>> = Vec::with_capacity(marks.len());
+    for (number, mark) in marks.iter().enumerate() {
         let mut row = vec![(f64::INFINITY, None); count];
         for (behind, cell) in row.iter_mut().enumerate().skip(1) {
-            let gain = if words[behind - 1].text.ends_with(['.', ',', '?', '!', ';', ':']) { PUNCTUATION_GAIN } else { 0.0 };
+            let is_seen = mark.behind == Some(behind);
+            if mark.length == 0 && !is_seen {
+                continue;
+            }
+            let is_stop = mark.length > 0 && words[behind - 1].text.ends_with(['.', ',', '?', '!', ';', ':']);
+            let gain = if is_stop { PUNCTUATION_GAIN } else { 0.0 } + if is_seen { LOOK_GAIN } else { 0.0 };
             let here = ends[behind - 1];
-            *cell = (strain(here, rest.sound) + skipped(0, number) - gain, None);
+            *cell = (strain(here, mark.sound) + skipped(0, number) - gain, None);
             for (before, earlier) in best.iter().enumerate() {
+                let between = skipped(before + 1, number) - gain;
                 for (fewer, (cost, _)) in earlier.iter().enumerate().take(behind).skip(1) {
-                    let cost = cost + skipped(before + 1, number) - gain
-                        + strain(here - ends[fewer - 1], rest.sound - rests[before].sound);
+                    let cost = cost + between + strain(here - ends[fewer - 1], mark.sound - marks[before].sound);
                     if cost < cell.0 {
                         *cell = (cost, Some((before, fewer)));
                     }
@@ -154,10 +245,10 @@ fn fit(words: &[RecognisedWord], ends: &[f64], rests: &[Rest], total: f64) -> Ve
         }
         best.push(row);
     }
-    let mut cheapest = (strain(total, total) + skipped(0, rests.len()), None);
+    let mut cheapest = (strain(total, total) + skipped(0, marks.len()), None);
     for (number, row) in best.iter().enumerate() {
         for (behind, (cost, _)) in row.iter().enumerate().skip(1) {
-            let cost = cost + skipped(number + 1, rests.len()) + strain(total - ends[behind - 1], total - rests[number].sound);
+            let cost = cost + skipped(number + 1, marks.len()) + strain(total - ends[behind - 1], total - marks[number].sound);
             if cost < cheapest.0 {
                 cheapest = (cost, Some((number, behind)));
             }
@@ -166,7 +257,7 @@ fn fit(words: &[RecognisedWord], ends: &[f64], rests: &[Rest], total: f64) -> Ve
     let mut way = Vec::new();
     let mut step = cheapest.1;
     while let Some((number, behind)) = step {
-        way.push((behind, Some(rests[number])));
+        way.push((behind, Some(marks[number].sound)));
         step = best[number][behind].1;
     }
     way.reverse();
@@ -212,7 +303,7 @@ mod tests {
     }
 
     fn times(text: &str, parts: &[(bool, usize)]) -> Vec<(u64, u64)> {
-        place(&words(text), &frames(parts), 100).iter().map(|word| (word.start_ms, word.end_ms)).collect()
+        place(&words(text), &frames(parts), 100, &[]).iter().map(|word| (word.start_ms, word.end_ms)).collect()
     }
 
     #[test]
@@ -236,7 +327,7 @@ mod tests {
     #[test]
     fn one_word_has_the_whole_sound_and_none_has_none() {
         assert_eq!(times("yes", &[(false, 25), (true, 20), (false, 15)]), [(2000, 2320)]);
-        assert!(place(&[], &frames(&[(true, 20)]), 0).is_empty());
+        assert!(place(&[], &frames(&[(true, 20)]), 0, &[]).is_empty());
     }
 
     #[test]
@@ -249,7 +340,7 @@ mod tests {
                     stillness: 0.4,
                 })
                 .collect();
-            let told = place(&words("a b, cc three 12345 six. seven eight nine ten"), &frames, 0);
+            let told = place(&words("a b, cc three 12345 six. seven eight nine ten"), &frames, 0, &[]);
             assert_eq!(told.len(), 10);
             assert!(told.iter().all(|word| word.start_ms <= word.end_ms && word.end_ms <= 200 * 16), "seed {seed}");
             assert!(told.windows(2).all(|pair| pair[0].end_ms <= pair[1].start_ms), "seed {seed}: {told:?}");

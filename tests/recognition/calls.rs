@@ -10,7 +10,7 @@ use pulse_bridge::{
 
 use crate::{
     chain::{Chain, Session},
-    score,
+    score, usage,
 };
 
 /// What was heard of one track.
@@ -47,6 +47,32 @@ pub(crate) fn hear_all(chain: &Chain) -> Vec<Heard> {
         .collect()
 }
 
+/// What was said and heard, call by call, and how far off the times are.
+pub(crate) fn table(all: &[Heard], with_words: bool) -> String {
+    let call = |heard: &Heard| {
+        let session = &heard.session;
+        let words: String = heard.errors.lines.iter().filter(|_| with_words).map(|line| format!("    {line}\n")).collect();
+        format!(
+            "\n{}: {:.0} s, {} finals, {} interims, {} jobs\n  said   {}\n  heard  {}\n{words}",
+            heard.name,
+            heard.audio_s,
+            session.finals,
+            session.interims,
+            session.jobs,
+            heard.said,
+            session.text()
+        )
+    };
+    let errors = TimeErrors::of_all(all);
+    let row = |(what, errors): (&str, &Vec<i64>)| {
+        let [median, most, nearly_all] = TimeErrors::spread(errors);
+        format!("{what:8} {:>6} {median:>4} ms {most:>3} ms {nearly_all:>3} ms\n", errors.len())
+    };
+    let calls: String = all.iter().map(call).collect();
+    let rows: String = [("starts", &errors.starts), ("ends", &errors.ends)].map(row).concat();
+    format!("{calls}\n{:8} {:>6} {:>7} {:>6} {:>6}\n{rows}", "times", "words", "median", "p90", "p95")
+}
+
 fn hear(chain: &Chain, fixture: &Fixture, track: Track) -> Heard {
     let audio = &fixture.tracks[&track];
     let session = chain.hear(audio);
@@ -55,7 +81,7 @@ fn hear(chain: &Chain, fixture: &Fixture, track: Track) -> Heard {
         said.iter().map(|word| (word.text.to_lowercase(), word.from / BYTES_PER_MS, word.to / BYTES_PER_MS)).collect();
     Heard {
         name: format!("{} {track}", fixture.name),
-        audio_s: audio.len() as f64 / 8_000.0,
+        audio_s: usage::seconds(audio.len()),
         said: said.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" "),
         errors: errors(&truth, &session.words),
         session,
@@ -89,11 +115,11 @@ fn errors(truth: &[(String, u64, u64)], words: &[Word]) -> TimeErrors {
         let mut line = format!("{text} {from}-{to}");
         if *begins {
             errors.starts.push(late(word.start_ms, *from));
-            line += &format!(" start {:+}", late(word.start_ms, *from));
+            line = format!("{line} start {:+}", late(word.start_ms, *from));
         }
         if *ends {
             errors.ends.push(late(word.end_ms, *to));
-            line += &format!(" end {:+}", late(word.end_ms, *to));
+            line = format!("{line} end {:+}", late(word.end_ms, *to));
         }
         errors.lines.push(line);
     }

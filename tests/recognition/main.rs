@@ -3,7 +3,7 @@
 //! Needs the engine in ./data (`pulse-bridge engine install`); without it the tests pass with a loud line here, and fail in CI. What is measured
 //! in long tables is `cargo bench --bench recognition`.
 
-use std::{io::Write, sync::LazyLock};
+use std::{io::Write, path::Path, sync::LazyLock};
 
 use pulse_bridge::engine::files::Model;
 
@@ -11,9 +11,15 @@ use crate::{calls::TimeErrors, chain::Chain};
 
 mod calls;
 mod chain;
+mod noise;
 mod numerals;
 mod plain;
+mod prompts;
 mod score;
+mod usage;
+
+/// Words of the recorded prompts that may be wrong, in percent; 5.6 were.
+const MOST_WRONG: f64 = 8.0;
 
 /// The engine, once for all tests.
 fn engine() -> Option<&'static Chain> {
@@ -28,9 +34,37 @@ fn engine() -> Option<&'static Chain> {
 }
 
 #[test]
+fn few_words_of_recorded_prompts_are_wrong_and_none_of_the_short_ones_is_lost() {
+    let Some(engine) = engine() else { return };
+    let before = usage::cpu_s();
+    let prompts = prompts::hear_all(engine, &Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/prompts"));
+    println!(
+        "{}with {:.1} s of processor time and {:?} MB",
+        prompts::table(&prompts),
+        usage::cpu_s() - before,
+        usage::memory_mb()
+    );
+    assert!(prompts.iter().all(|prompt| !prompt.heard.is_empty()), "a prompt in which nothing was heard");
+    let rate = prompts::word_error_rate(&prompts);
+    assert!(rate <= MOST_WRONG, "{rate:.1} % of the words are wrong");
+}
+
+#[test]
+fn where_nobody_speaks_hardly_a_word_is_heard() {
+    let Some(engine) = engine() else { return };
+    let heard: Vec<(&str, String)> = noise::all().into_iter().map(|(name, audio)| (name, engine.hear(&audio).text())).collect();
+    let stray: usize = heard.iter().map(|(_, text)| text.split_whitespace().count()).sum();
+    let heard: Vec<_> = heard.iter().filter(|(_, text)| !text.is_empty()).collect();
+    println!("{heard:?}");
+    assert!(stray <= 1, "{stray} words: {heard:?}");
+}
+
+#[test]
 fn words_are_given_the_times_at_which_they_were_said() {
     let Some(engine) = engine() else { return };
-    let errors = TimeErrors::of_all(&calls::hear_all(engine));
+    let calls = calls::hear_all(engine);
+    println!("{}", calls::table(&calls, false));
+    let errors = TimeErrors::of_all(&calls);
     assert!(errors.starts.len() >= 400, "{} words were heard right", errors.starts.len());
     for (what, errors) in [("starts", &errors.starts), ("ends", &errors.ends)] {
         let [median, _, most] = TimeErrors::spread(errors);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{
     chain::{Chain, Session},
-    plain, score,
+    plain, score, usage,
 };
 
 /// Silence before a prompt and behind it, in bytes: half a second, and long enough for the end of the utterance.
@@ -35,7 +35,7 @@ pub(crate) fn hear_all(chain: &Chain, folder: &Path) -> Vec<Prompt> {
 
 fn hear(chain: &Chain, folder: &Path, name: &str, text: &str) -> Prompt {
     let recorded = std::fs::read(folder.join(format!("{name}.ulaw"))).expect("each prompt has its file");
-    let seconds = crate::usage::seconds(recorded.len());
+    let seconds = usage::seconds(recorded.len());
     let audio = [vec![SILENCE; BEFORE], recorded, vec![SILENCE; BEHIND]].concat();
     let session = chain.hear(&audio);
     let (said, heard) = (plain::words(text), plain::words(&session.text()));
@@ -46,7 +46,7 @@ fn hear(chain: &Chain, folder: &Path, name: &str, text: &str) -> Prompt {
 pub(crate) fn word_error_rate(prompts: &[Prompt]) -> f64 {
     let errors: usize = prompts.iter().map(|prompt| prompt.errors).sum();
     let words: usize = prompts.iter().map(|prompt| prompt.said.len()).sum();
-    crate::usage::share(errors, words) * 100.0
+    usage::share(errors, words) * 100.0
 }
 
 /// What differs, prompt by prompt, the worst first; and the sum.
