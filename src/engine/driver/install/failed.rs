@@ -153,6 +153,19 @@ mod tests {
             Failed::of_file("write", Path::new("data/x"), io::ErrorKind::ReadOnlyFilesystem.into()),
             Failed::of_file("write", Path::new("data/x"), io::ErrorKind::NotADirectory.into()),
         ];
-        insta::assert_snapshot!(failures.map(|failed| failed.to_string()).join("\n"));
+        insta::assert_snapshot!(failures.map(|failed| failed.to_string()).join("\n"), @r"
+        the built-in speech engine runs on Linux on x86-64 and aarch64, not on macos on aarch64; use a speech service (SMALLEST_API_KEY or upstream.url)
+        the built-in speech engine needs glibc 2.27 or newer, and this machine has 2.24; use a newer system, or a speech service (SMALLEST_API_KEY or upstream.url)
+        the speech engine is not here yet, and there is no pip here to fetch it; apt-get install python3-pip, or pulse-bridge engine install --wheel FILE with moonshine_voice-0.1.0-py3-none-manylinux_2_34_x86_64.whl from https://pypi.org/project/moonshine-voice/0.1.0/#files
+        pip did not fetch moonshine-voice 0.1.0: Network is unreachable; try again, or pulse-bridge engine install --wheel FILE with moonshine_voice-0.1.0-py3-none-manylinux_2_34_x86_64.whl from https://pypi.org/project/moonshine-voice/0.1.0/#files
+        moonshine_cpp-0.1.4-py3-none-manylinux2014_x86_64.whl has SHA-256 000000000000… and should have f7afc662bdd3…; nothing was installed; see which package index pip is set to, or pulse-bridge engine install --wheel FILE with moonshine_cpp-0.1.4-py3-none-manylinux2014_x86_64.whl from https://pypi.org/project/moonshine-cpp/0.1.4/#files
+        x.whl has SHA-256 000000000000… and is not what is needed here; nothing was installed; give moonshine_voice-0.1.0-py3-none-manylinux_2_34_x86_64.whl from https://pypi.org/project/moonshine-voice/0.1.0/#files and moonshine_cpp-0.1.4-py3-none-manylinux2014_x86_64.whl from https://pypi.org/project/moonshine-cpp/0.1.4/#files
+        the accurate speech engine also needs moonshine_cpp-0.1.4-py3-none-manylinux2014_x86_64.whl from https://pypi.org/project/moonshine-cpp/0.1.4/#files; give it with one more --wheel
+        data has 1 MB free and the speech engine takes 180 MB; make room, or move data_dir (PULSE_BRIDGE_DATA_DIR)
+        the disk of data/x is full; nothing was installed; make room, or move data_dir (PULSE_BRIDGE_DATA_DIR)
+        this user may not write to data/x; run this as the user who owns it, or move data_dir (PULSE_BRIDGE_DATA_DIR)
+        this user may not write to data/x; run this as the user who owns it, or move data_dir (PULSE_BRIDGE_DATA_DIR)
+        failed to write data/x: not a directory
+        ");
     }
 }
