@@ -1,4 +1,4 @@
-//! A speech service with Pulse's wire format and the older ASR's that hears scripted speech, and misbehaves on demand
+//! A speech service with Pulse's wire format and the older ASR's that hears scripted speech, or with the built-in engine what is really said, and misbehaves on demand
 //! (protocols/pulse.md sections 9 and 11).
 //!
 //! Promises: nothing is typed in. A word of a fixture is heard only when at least four fifths of its bytes have really come in on
@@ -6,7 +6,7 @@
 //! What a client did (query, headers, audio by hash, controls) and what it was told is kept in the [`HeardLog`].
 //!
 //! The pieces, in the data's order: `admit` decides about the upgrade, `align` finds where in which recording the bytes are,
-//! `hearing` makes words of that, `session` ★ makes segments and messages of words (`wire` Pulse's, `asr` the older ASR's), `driver` holds the sockets.
+//! `hearing` makes words of that (in its place, where speech is recognised, `engine`, asked by `recognition`), `session` ★ makes segments and messages of words (`wire` Pulse's, `asr` the older ASR's), `driver` holds the sockets.
 
 mod admit;
 mod align;

@@ -10,6 +10,7 @@ pub mod start;
 
 use std::{
     collections::VecDeque,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -141,7 +142,9 @@ impl Shared {
         while let Some(entry) = self.next(number) {
             let is_interim = entry.job.urgency == Urgency::Interim;
             let is_given_up = || is_interim && self.finals.load(Ordering::Relaxed) > 0;
-            let outcome = recogniser.recognise(&entry.job.samples, &is_given_up);
+            // A bug on one piece is that piece's alone: what interims showed of it is told, and the thread goes on.
+            let recognised = AssertUnwindSafe(|| recogniser.recognise(&entry.job.samples, &is_given_up));
+            let outcome = panic::catch_unwind(recognised).unwrap_or_else(|_| Outcome::Recognised(Vec::new()));
             self.waiting().under_way[number] = None;
             self.done.fetch_add(1, Ordering::Relaxed);
             if outcome == Outcome::Shed {
@@ -184,3 +187,6 @@ impl Shared {
         let _ = entry.results.send((entry.job.id, Outcome::Shed));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -278,3 +278,34 @@ fn vocabulary(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     }
     Some(tokens)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vocabulary_is_read_with_short_and_long_tokens_and_refused_where_it_is_cut_off() {
+        let long = vec![b'x'; 300];
+        // 300 is 2 times 128 and 44.
+        let bytes = [&[1, b'a'][..], &[0], &[128 + 44, 2], &long, &[2, b'b', b'c']].concat();
+        assert_eq!(vocabulary(&bytes), Some(vec![b"a".to_vec(), Vec::new(), long, b"bc".to_vec()]));
+        assert_eq!(vocabulary(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(vocabulary(&[]), Some(Vec::new()));
+    }
+
+    #[test]
+    fn the_likeliest_token_has_its_share_of_all() {
+        let (token, odd) = likeliest(&[0.0, 3.0_f32.ln(), 0.0]);
+        assert_eq!(token, 1);
+        assert!((odd - 0.6).abs() < 1e-6, "{odd}");
+        assert_eq!(likeliest(&[]).0, 0, "nothing is no panic");
+    }
+
+    #[test]
+    fn files_that_are_not_there_are_one_line_with_their_name() {
+        let nowhere = Files::in_folder(std::path::Path::new("/nowhere"), Model::Fast);
+        let Err(why) = load(&nowhere, Model::Fast, 1) else { panic!("nothing can be loaded from nowhere") };
+        let line = format!("{why:#}");
+        assert!(line.contains("/nowhere/engine") && !line.contains('\n'), "{line}");
+    }
+}
