@@ -90,7 +90,7 @@ fn every_finalize_is_answered_once_with_the_words_before_it_or_none() {
     let jobs = rig.play(0, 3_000);
     rig.0.handle_text(r#"{"type":"finalize"}"#);
     rig.0.handle_text(r#"{"type":"finalize"}"#);
-    assert_eq!(rig.said(), ["speech_started"]);
+    assert_eq!(rig.said(), ["speech_started", "speech_ended"], "it is to end here, in the middle of a word");
     jobs.iter().for_each(|job| rig.0.handle_recognised(job.id, Outcome::Shed));
     let job = rig.0.poll_job().expect("what ends the segment is a final");
     rig.answer(&job, "hi I'd like");
