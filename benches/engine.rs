@@ -57,7 +57,8 @@ async fn load(calls: usize, fixture: &str, model: &str) {
     let mut bridge = Bridge::start(&data_dir, &hook, model);
     let (idle, before) = (bridge.memory_kib("VmRSS:"), bridge.cpu_seconds());
 
-    let (recording, phone, progress) = (Recording::of_fixture(fixture), replay::Settings::new(bridge.media()), Progress::default());
+    let (recording, phone, progress) =
+        (Recording::of_fixture(fixture), replay::Settings::new(bridge.media()), Progress::default());
     let playing = join_all((0..calls).map(|_| replay::play(&recording, &phone, &progress)));
     let gathering = tokio::spawn(gather(received, calls));
     let metrics = format!("http://{}/metrics", bridge.address);
@@ -72,7 +73,8 @@ async fn load(calls: usize, fixture: &str, model: &str) {
 
     let failed = played.iter().filter(|played| played.error.is_some()).count();
     let latencies = latencies(&events);
-    let completed: Vec<&Value> = events.iter().filter(|(_, event)| event["type"] == "call.completed").map(|(_, event)| event).collect();
+    let completed: Vec<&Value> =
+        events.iter().filter(|(_, event)| event["type"] == "call.completed").map(|(_, event)| event).collect();
     let complete = completed.iter().filter(|event| event["data"]["complete"] == true).count();
     let gaps = events.iter().filter(|(_, event)| event["type"] == "transcript.gap").count();
     let last = events.iter().map(|(at, _)| at.saturating_duration_since(ended)).max().unwrap_or_default();
@@ -85,7 +87,11 @@ async fn load(calls: usize, fixture: &str, model: &str) {
     println!("last event                 {:.1} s behind the calls' end", last.as_secs_f64());
     println!("furthest behind            {lag:.1} s (engine_lag_seconds)");
     println!("processor                  {:.3} of a core for a live track, the bridge with it", cpu / (seconds * calls as f64));
-    println!("memory                     {} MB with the model loaded, {} MB at most", idle / 1024, bridge.memory_kib("VmHWM:") / 1024);
+    println!(
+        "memory                     {} MB with the model loaded, {} MB at most",
+        idle / 1024,
+        bridge.memory_kib("VmHWM:") / 1024
+    );
     drop(bridge);
     let _ = std::fs::remove_dir_all(data_dir);
 }

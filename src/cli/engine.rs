@@ -205,20 +205,16 @@ impl Report {
 
 impl Row {
     fn of(engine: &Path, part: Part) -> Self {
-        match install::is_there(engine, part) {
-            Ok(manifest) => {
-                let state = if install::damage(engine, part, &manifest).is_none() { "installed" } else { "damaged" };
-                let bytes = Some(manifest.files.iter().map(|file| file.bytes).sum());
-                let folder = Some(engine.join(part.as_str()));
-                Self { part, state, package: manifest.package, version: manifest.version, bytes, folder }
-            }
-            Err(_) => {
-                let folder = Some(engine.join(part.as_str())).filter(|folder| folder.exists());
-                let state = if folder.is_some() { "damaged" } else { "missing" };
-                let wheel = wheels::wheel_of(WHEELS, part, std::env::consts::OS, std::env::consts::ARCH);
-                let (package, version) = wheel.map_or(("none for this machine", ""), |wheel| (wheel.package, wheel.version));
-                Self { part, state, package: package.to_owned(), version: version.to_owned(), bytes: None, folder }
-            }
+        if let Ok(manifest) = install::is_there(engine, part) {
+            let state = if install::damage(engine, part, &manifest).is_none() { "installed" } else { "damaged" };
+            let bytes = Some(manifest.files.iter().map(|file| file.bytes).sum());
+            let folder = Some(engine.join(part.as_str()));
+            return Self { part, state, package: manifest.package, version: manifest.version, bytes, folder };
         }
+        let folder = Some(engine.join(part.as_str())).filter(|folder| folder.exists());
+        let state = if folder.is_some() { "damaged" } else { "missing" };
+        let wheel = wheels::wheel_of(WHEELS, part, std::env::consts::OS, std::env::consts::ARCH);
+        let (package, version) = wheel.map_or(("none for this machine", ""), |wheel| (wheel.package, wheel.version));
+        Self { part, state, package: package.to_owned(), version: version.to_owned(), bytes: None, folder }
     }
 }

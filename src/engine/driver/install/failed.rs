@@ -27,21 +27,21 @@ pub enum Failed {
     #[error("the speech engine is not here yet, and there is no pip here to fetch it; apt-get install python3-pip, or {}", by_hand(.0))]
     NoPip(Vec<Wheel>),
     /// It was tried.
-    #[error("pip did not fetch {} {}: {why}; try again, or {}", .wheel.package, .wheel.version, by_hand(&[*.wheel]))]
+    #[error("pip did not fetch {} {}: {why}; try again, or {}", .wheel.package, .wheel.version, by_hand(&[**.wheel]))]
     Pip {
         /// What it should have fetched.
-        wheel: Wheel,
+        wheel: Box<Wheel>,
         /// What pip says.
         why: String,
     },
     /// What pip brought is something else.
     #[error(
         "{} has SHA-256 {}… and should have {}…; nothing was installed; see which package index pip is set to, or {}",
-        .wheel.file, short(.found), short(.wheel.sha256), by_hand(&[*.wheel])
+        .wheel.file, short(.found), short(.wheel.sha256), by_hand(&[**.wheel])
     )]
     Hash {
         /// What it should be.
-        wheel: Wheel,
+        wheel: Box<Wheel>,
         /// What it has.
         found: String,
     },
@@ -56,12 +56,12 @@ pub enum Failed {
         needed: Vec<Wheel>,
     },
     /// Files were given by hand, but not all.
-    #[error("the {model} speech engine also needs {}; give it with one more --wheel", wanted(&[*.wheel]))]
+    #[error("the {model} speech engine also needs {}; give it with one more --wheel", wanted(&[**.wheel]))]
     NotGiven {
         /// For which model.
         model: &'static str,
         /// What is needed.
-        wheel: Wheel,
+        wheel: Box<Wheel>,
     },
     /// Looked at beforehand.
     #[error("{} has {} free and the speech engine takes {}; make room, or move data_dir (PULSE_BRIDGE_DATA_DIR)", .folder.display(), megabytes(*.free), megabytes(*.needed))]
@@ -143,10 +143,10 @@ mod tests {
             Failed::Platform("macos on aarch64".to_owned()),
             Failed::Glibc((2, 24)),
             Failed::NoPip(vec![voice]),
-            Failed::Pip { wheel: voice, why: "Network is unreachable".to_owned() },
-            Failed::Hash { wheel: cpp, found: "00".repeat(32) },
+            Failed::Pip { wheel: Box::new(voice), why: "Network is unreachable".to_owned() },
+            Failed::Hash { wheel: Box::new(cpp), found: "00".repeat(32) },
             Failed::NotWanted { file: "x.whl".into(), found: "00".repeat(32), needed: vec![voice, cpp] },
-            Failed::NotGiven { model: "accurate", wheel: cpp },
+            Failed::NotGiven { model: "accurate", wheel: Box::new(cpp) },
             Failed::Space { folder: "data".into(), free: 1_000_000, needed: 180_000_000 },
             Failed::of_file("write", Path::new("data/x"), io::ErrorKind::StorageFull.into()),
             Failed::of_file("write", Path::new("data/x"), io::ErrorKind::PermissionDenied.into()),

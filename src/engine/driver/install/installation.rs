@@ -88,7 +88,7 @@ fn wheels(
     let fetch = |wheel: &Wheel| {
         let file = pip::fetch(pip, wheel, &place.unfinished(), say)?;
         let found = unpack::hash(&file).map_err(|why| Failed::of_file("read", &file, why))?;
-        if found == wheel.sha256 { Ok((*wheel, file)) } else { Err(Failed::Hash { wheel: *wheel, found }) }
+        if found == wheel.sha256 { Ok((*wheel, file)) } else { Err(Failed::Hash { wheel: Box::new(*wheel), found }) }
     };
     needed.iter().map(fetch).collect()
 }
@@ -102,11 +102,11 @@ fn by_hand(terms: &Terms<'_>, model: Model, needed: &[Wheel], given: &[PathBuf])
         known.push((found, file));
     }
     if let Some((found, file)) = known.iter().find(|(found, _)| all.iter().all(|wheel| wheel.sha256 != *found)) {
-        return Err(Failed::NotWanted { file: file.to_path_buf(), found: found.clone(), needed: needed.to_vec() });
+        return Err(Failed::NotWanted { file: (*file).clone(), found: found.clone(), needed: needed.to_vec() });
     }
     let of = |wheel: &Wheel| match known.iter().find(|(found, _)| wheel.sha256 == *found) {
-        Some((_, file)) => Ok((*wheel, file.to_path_buf())),
-        None => Err(Failed::NotGiven { model: model.as_str(), wheel: *wheel }),
+        Some((_, file)) => Ok((*wheel, (*file).clone())),
+        None => Err(Failed::NotGiven { model: model.as_str(), wheel: Box::new(*wheel) }),
     };
     needed.iter().map(of).collect()
 }

@@ -41,7 +41,7 @@ pub(super) fn fetch(pip: &[&str], wheel: &Wheel, folder: &Path, say: &Say) -> Re
     for folder in [&into, &meanwhile] {
         fs::create_dir_all(folder).map_err(|why| Failed::of_file("make", folder, why))?;
     }
-    let failed = |why: String| Failed::Pip { wheel: *wheel, why };
+    let failed = |why: String| Failed::Pip { wheel: Box::new(*wheel), why };
     let mut download = command(pip);
     download.args([
         "download",
