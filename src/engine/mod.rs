@@ -11,6 +11,7 @@ pub mod driver;
 pub mod ear;
 pub mod files;
 mod guard;
+mod numbers;
 mod segments;
 mod sound;
 mod times;
