@@ -52,8 +52,7 @@ fn signals() -> Vec<Sound> {
             "not in service",
             made(12.0, |at| {
                 let within = at % 4.0;
-                let step = (within / 0.33) as usize;
-                [950.0, 1400.0, 1800.0].get(step).map_or(0.0, |hz| tone(at, *hz) * 0.15)
+                [950.0, 1400.0, 1800.0].get(step(within, 0.33)).map_or(0.0, |hz| tone(at, *hz) * 0.15)
             }),
         ),
         ("a call waits", made(20.0, |at| tone(at, 440.0) * 0.1 * pulse(at, 10.0, 0.3))),
