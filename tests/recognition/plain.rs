@@ -1,6 +1,6 @@
 //! Text as word error rates are counted on: Whisper's English normaliser, so that "It's $5." and "it is five dollars" are the same words.
 //!
-//! Promises: gives what PyPI `whisper-normalizer` 0.1.15 gives for every line of `plain.json`, which `plain.py` made with it. Two of its tables are
+//! Promises: gives what the Python package `whisper-normalizer` 0.1.15 gives for every line of `plain.json`, which `plain.py` made with it. Two of its tables are
 //! left out, as nobody here speaks them: British spellings, and letters beyond Latin.
 
 use crate::numerals;
@@ -109,8 +109,8 @@ fn replace(text: &str, needle: &str, begins: bool, with: &str) -> String {
     while let Some(at) = text[from..].find(needle).map(|at| from + at) {
         let end = at + needle.len();
         made.push_str(&text[from..at]);
-        let fits = !is_part(text[end..].chars().next()) && !(begins && is_part(text[..at].chars().next_back()));
-        if fits {
+        let goes_on = is_part(text[end..].chars().next()) || begins && is_part(text[..at].chars().next_back());
+        if !goes_on {
             made.push_str(with);
             from = end;
         } else {
