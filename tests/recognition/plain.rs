@@ -110,13 +110,13 @@ fn replace(text: &str, needle: &str, begins: bool, with: &str) -> String {
         let end = at + needle.len();
         made.push_str(&text[from..at]);
         let goes_on = is_part(text[end..].chars().next()) || begins && is_part(text[..at].chars().next_back());
-        if !goes_on {
-            made.push_str(with);
-            from = end;
-        } else {
+        if goes_on {
             let first = text[at..].chars().next().map_or(1, char::len_utf8);
             made.push_str(&text[at..at + first]);
             from = at + first;
+        } else {
+            made.push_str(with);
+            from = end;
         }
     }
     made + &text[from..]
