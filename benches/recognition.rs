@@ -8,7 +8,7 @@
 //!
 //! `--model accurate` takes the other model, `--data DIR` an engine elsewhere than in ./data, `--numbers` writes numbers in figures.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use pulse_bridge::engine::{Word, files::Model};
 
@@ -58,7 +58,7 @@ fn main() {
         Some("fixtures") => fixtures(&chain, words.iter().any(|word| word == "words")),
         Some("noise") => noise(&chain),
         Some("prompts") => prompts(&chain, words.get(1).expect("prompts FOLDER, as fixtures/make/prompts.py makes it")),
-        Some(_) => words.iter().for_each(|file| listen(&chain, file.into())),
+        Some(_) => words.iter().for_each(|file| listen(&chain, file.as_ref())),
         None => println!("say what: fixtures, noise, prompts FOLDER, or files of mu-law"),
     }
     let (now, most) = usage::memory_mb();
@@ -91,8 +91,8 @@ fn prompts(chain: &Chain, folder: &str) {
     println!("cost: {:.2} s of processor time", usage::cpu_s() - before);
 }
 
-fn listen(chain: &Chain, file: PathBuf) {
-    let audio = std::fs::read(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+fn listen(chain: &Chain, file: &Path) {
+    let audio = std::fs::read(file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
     println!("\n{}", file.display());
     for word in chain.hear(&audio).words {
         println!("  {:>7} {:>7} {:.2} {}", word.start_ms, word.end_ms, word.confidence, word.text);

@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    Heard, Job, Outcome, RecognisedWord, Urgency, Word, guard,
+    Heard, Job, Outcome, RecognisedWord, Urgency, Word, guard, numbers,
     segments::{self, At, Segment, Segments},
     sound::Sound,
     times::{self, Grown},
@@ -330,8 +330,7 @@ impl Ear {
     }
 
     fn in_form(&self, words: Vec<Word>) -> Vec<Word> {
-        let _ = self.settings.numbers;
-        words
+        if self.settings.numbers { numbers::in_figures(words) } else { words }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod ear;
 pub mod files;
 mod graph;
 mod guard;
+mod numbers;
 mod segments;
 mod sound;
 mod times;

@@ -51,7 +51,7 @@ pub(crate) fn hear_all(chain: &Chain) -> Vec<Heard> {
 pub(crate) fn table(all: &[Heard], with_words: bool) -> String {
     let call = |heard: &Heard| {
         let session = &heard.session;
-        let words: String = heard.errors.lines.iter().filter(|_| with_words).map(|line| format!("    {line}\n")).collect();
+        let words = if with_words { heard.errors.lines.join("\n") } else { String::new() };
         format!(
             "\n{}: {:.0} s, {} finals, {} interims, {} jobs\n  said   {}\n  heard  {}\n{words}",
             heard.name,

@@ -50,6 +50,17 @@ fn few_words_of_recorded_prompts_are_wrong_and_none_of_the_short_ones_is_lost() 
 }
 
 #[test]
+fn a_card_number_is_one_word_of_figures_where_that_is_asked_for() {
+    let Some(engine) = engine() else { return };
+    let audio = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pay-by-card/inbound.ulaw")).unwrap();
+    let heard = engine.with_numbers().hear(&audio);
+    let card = heard.words.iter().find(|word| word.text.trim_end_matches(',') == "4539148803436467");
+    let card = card.unwrap_or_else(|| panic!("{}", heard.text()));
+    // From the first digit to the last, as fixtures/pay-by-card/truth.json has them.
+    assert!(card.start_ms.abs_diff(7_967) <= 400 && card.end_ms.abs_diff(13_130) <= 400, "{card:?}");
+}
+
+#[test]
 fn where_nobody_speaks_hardly_a_word_is_heard() {
     let Some(engine) = engine() else { return };
     let heard: Vec<(&str, String)> = noise::all().into_iter().map(|(name, audio)| (name, engine.hear(&audio).text())).collect();

@@ -36,7 +36,7 @@ pub(crate) fn all() -> Vec<Sound> {
 fn signals() -> Vec<Sound> {
     let pair = |at, one, other| (tone(at, one) + tone(at, other)) * 0.1;
     let keys = |at: f64, period: f64, on: f64| {
-        let key = (at / period) as usize;
+        let key = step(at, period);
         let (low, high) = ([697.0, 770.0, 852.0, 941.0][key / 3 % 4], [1209.0, 1336.0, 1477.0][key % 3]);
         pair(at, low, high) * pulse(at, period, on)
     };
@@ -52,8 +52,7 @@ fn signals() -> Vec<Sound> {
             "not in service",
             made(12.0, |at| {
                 let within = at % 4.0;
-                let step = (within / 0.33) as usize;
-                [950.0, 1400.0, 1800.0].get(step).map_or(0.0, |hz| tone(at, *hz) * 0.15)
+                [950.0, 1400.0, 1800.0].get(step(within, 0.33)).map_or(0.0, |hz| tone(at, *hz) * 0.15)
             }),
         ),
         ("a call waits", made(20.0, |at| tone(at, 440.0) * 0.1 * pulse(at, 10.0, 0.3))),
@@ -102,16 +101,15 @@ fn music(chance: &mut Chance) -> Vec<Sound> {
     const MELODY: [f64; 16] = [12.0, 14.0, 16.0, 12.0, 19.0, 17.0, 16.0, 14.0, 16.0, 21.0, 19.0, 16.0, 14.0, 12.0, 11.0, 12.0];
     let hertz = |key: f64| 261.6 * (key / 12.0).exp2();
     let organ = |at: f64, hz: f64| (1..=5).map(|n| tone(at, hz * f64::from(n)) / f64::from(n * n)).sum::<f64>();
-    let chords =
-        move |at: f64| CHORDS[(at / 2.0) as usize % 4].iter().map(|key| organ(at, hertz(*key - 12.0))).sum::<f64>() * 0.04;
+    let chords = move |at: f64| CHORDS[step(at, 2.0) % 4].iter().map(|key| organ(at, hertz(*key - 12.0))).sum::<f64>() * 0.04;
     let arpeggio = move |at: f64| {
-        let step = (at / 0.18) as usize;
+        let step = step(at, 0.18);
         let key = CHORDS[step / 12 % 4][step % 3] + if step % 6 > 2 { 12.0 } else { 0.0 };
         organ(at, hertz(key)) * 0.15 * struck(at % 0.18, 0.12)
     };
     let mut phase = 0.0;
     let mut melody = move |at: f64| {
-        let key = MELODY[(at / 0.5) as usize % 16];
+        let key = MELODY[step(at, 0.5) % 16];
         phase += hertz(key) * (1.0 + 0.012 * tone(at, 5.5)) / RATE;
         let swell = (at % 0.5 / 0.08).min(1.0) * ((0.5 - at % 0.5) / 0.08).min(1.0);
         (1..=6).map(|n| (phase * TAU * f64::from(n)).sin() / f64::from(n)).sum::<f64>() * 0.08 * swell
@@ -133,10 +131,17 @@ fn music(chance: &mut Chance) -> Vec<Sound> {
     ]
 }
 
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times are from 0 on, samples within -1 to 1")]
 fn made(seconds: f64, mut sample: impl FnMut(f64) -> f64) -> Vec<u8> {
     let count = (seconds * RATE) as u32;
     let coded = |value: f64| audio_codec_algorithms::encode_ulaw((value.clamp(-1.0, 1.0) * 32_000.0) as i16);
     (0..count).map(|at| coded(sample(f64::from(at) / RATE))).collect()
+}
+
+/// How many of these periods are over.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times are from 0 on")]
+fn step(at: f64, period: f64) -> usize {
+    (at / period) as usize
 }
 
 fn tone(at: f64, hz: f64) -> f64 {
@@ -167,7 +172,8 @@ impl Chance {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        ((self.0 >> 32) as u32 as f64 / f64::from(u32::MAX) * 2.0 - 1.0) * 3.0_f64.sqrt()
+        let unit = u32::try_from(self.0 >> 32).map_or(0.0, |high| f64::from(high) / f64::from(u32::MAX));
+        (unit * 2.0 - 1.0) * 3.0_f64.sqrt()
     }
 }
 

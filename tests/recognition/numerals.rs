@@ -118,7 +118,7 @@ impl Reader<'_> {
         }
         let Some(kind) = kind(word) else {
             self.put_value();
-            self.put(word.to_owned());
+            self.put(word);
             return 1;
         };
         match kind {
@@ -129,24 +129,24 @@ impl Reader<'_> {
             Kind::One(ones) => self.value = Some(self.with_ones(ones, before)),
             Kind::OneWith(ones, end) => {
                 let whole = self.with_ones(ones, before).text();
-                self.put(whole + end);
+                self.put(&(whole + end));
             }
             Kind::Ten(tens) => self.value = Some(self.with_tens(tens)),
             Kind::TenWith(tens, end) => {
                 let whole = self.with_tens(tens).text();
-                self.put(whole + end);
+                self.put(&(whole + end));
             }
             Kind::Multiplier(by) => self.value = Some(self.times(by)),
             Kind::MultiplierWith(by, end) => {
                 let whole = self.times(by).text();
-                self.put(whole + end);
+                self.put(&(whole + end));
             }
             Kind::Sign(sign) => {
                 self.put_value();
                 if goes_on {
                     self.prefix = Some(sign);
                 } else {
-                    self.put(word.to_owned());
+                    self.put(word);
                 }
             }
             Kind::Currency(sign) if self.value.is_some() => {
@@ -154,7 +154,7 @@ impl Reader<'_> {
                 self.put_value();
             }
             Kind::Percent | Kind::Per if self.value.is_some() => return self.percent(kind, word, next),
-            Kind::Currency(_) | Kind::Percent | Kind::Per => self.put(word.to_owned()),
+            Kind::Currency(_) | Kind::Percent | Kind::Per => self.put(word),
             Kind::And | Kind::Times(_) | Kind::Point => return self.special(kind, word, before, next, goes_on),
         }
         1
@@ -176,11 +176,11 @@ impl Reader<'_> {
         let is_percent = kind == Kind::Percent || next == Some("cent");
         let digits = self.value.take().map_or_else(String::new, |value| value.text());
         if is_percent {
-            self.put(digits + "%");
+            self.put(&(digits + "%"));
             return if kind == Kind::Per { 2 } else { 1 };
         }
-        self.put(digits);
-        self.put(word.to_owned());
+        self.put(&digits);
+        self.put(word);
         1
     }
 
@@ -205,7 +205,7 @@ impl Reader<'_> {
             _ => {}
         }
         self.put_value();
-        self.put(word.to_owned());
+        self.put(word);
         1
     }
 
@@ -243,26 +243,23 @@ impl Reader<'_> {
             None => Value::Whole(by),
             Some(Value::Whole(0)) => Value::Whole(0),
             Some(Value::Whole(value)) => Value::Whole(value / 1000 * 1000 + (value % 1000).saturating_mul(by)),
-            Some(Value::Digits(digits)) => match product(&digits, by) {
-                Some(product) => Value::Whole(product),
-                None => {
-                    self.put(digits);
-                    Value::Whole(by)
-                }
-            },
+            Some(Value::Digits(digits)) => Value::Whole(product(&digits, by).unwrap_or_else(|| {
+                self.put(&digits);
+                by
+            })),
         }
     }
 
     fn put_value(&mut self) {
         if let Some(value) = self.value.take() {
-            self.put(value.text());
+            self.put(&value.text());
         }
     }
 
-    fn put(&mut self, text: String) {
-        let text = self.prefix.take().map_or(text.clone(), |prefix| format!("{prefix}{text}"));
+    fn put(&mut self, text: &str) {
+        let prefix = self.prefix.take().map(String::from).unwrap_or_default();
         self.value = None;
-        self.out.push(text);
+        self.out.push(prefix + text);
     }
 }
 

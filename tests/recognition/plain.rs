@@ -1,6 +1,6 @@
 //! Text as word error rates are counted on: Whisper's English normaliser, so that "It's $5." and "it is five dollars" are the same words.
 //!
-//! Promises: gives what PyPI `whisper-normalizer` 0.1.15 gives for every line of `plain.json`, which `plain.py` made with it. Two of its tables are
+//! Promises: gives what the Python package `whisper-normalizer` 0.1.15 gives for every line of `plain.json`, which `plain.py` made with it. Two of its tables are
 //! left out, as nobody here speaks them: British spellings, and letters beyond Latin.
 
 use crate::numerals;
@@ -109,14 +109,14 @@ fn replace(text: &str, needle: &str, begins: bool, with: &str) -> String {
     while let Some(at) = text[from..].find(needle).map(|at| from + at) {
         let end = at + needle.len();
         made.push_str(&text[from..at]);
-        let fits = !is_part(text[end..].chars().next()) && !(begins && is_part(text[..at].chars().next_back()));
-        if fits {
-            made.push_str(with);
-            from = end;
-        } else {
+        let goes_on = is_part(text[end..].chars().next()) || begins && is_part(text[..at].chars().next_back());
+        if goes_on {
             let first = text[at..].chars().next().map_or(1, char::len_utf8);
             made.push_str(&text[at..at + first]);
             from = at + first;
+        } else {
+            made.push_str(with);
+            from = end;
         }
     }
     made + &text[from..]
