@@ -325,6 +325,19 @@ mod tests {
     }
 
     #[test]
+    fn a_word_that_a_look_did_not_see_yet_begins_behind_it() {
+        // Four words without a rest, the first said slowly.
+        let frames = frames(&[(true, 120)]);
+        let said = words("yes please go on");
+        let seen = [Grown::new(100 + 52, &words("yes"))];
+        let (without, with) = (place(&said, &frames, 100, &[]), place(&said, &frames, 100, &seen));
+        assert!(without[1].start_ms < 1_600 + 32 * 16, "{without:?}");
+        assert!((1_600 + 36 * 16..=1_600 + 52 * 16).contains(&with[1].start_ms), "{with:?}");
+        let other = [Grown::new(100 + 64, &words("nothing of it stayed"))];
+        assert_eq!(place(&said, &frames, 100, &other), without);
+    }
+
+    #[test]
     fn one_word_has_the_whole_sound_and_none_has_none() {
         assert_eq!(times("yes", &[(false, 25), (true, 20), (false, 15)]), [(2000, 2320)]);
         assert!(place(&[], &frames(&[(true, 20)]), 0, &[]).is_empty());
