@@ -18,6 +18,7 @@ use futures_util::future::join_all;
 use pulse_bridge::{
     clock,
     fixture::Fixture,
+    media::bytes_to_ms,
     receive,
     replay::{self, Progress, Recording},
 };
@@ -36,16 +37,17 @@ const TICKS: f64 = 100.0;
 
 fn main() {
     let given = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
-    let calls: usize = given("CALLS", "4").parse().expect("CALLS is a whole number");
+    let calls: u32 = given("CALLS", "4").parse().expect("CALLS is a whole number");
     let (fixture, model) = (given("FIXTURE", "dialogue"), given("MODEL", "fast"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be made");
     runtime.block_on(load(calls, &fixture, &model));
 }
 
-async fn load(calls: usize, fixture: &str, model: &str) {
+async fn load(calls: u32, fixture: &str, model: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let fixture = Fixture::load(&root.join("fixtures").join(fixture)).expect("the fixture is there");
-    let seconds: f64 = fixture.tracks.values().map(|audio| audio.len() as f64 / 8_000.0).sum();
+    let audio_ms: u64 = fixture.tracks.values().map(|audio| bytes_to_ms(audio.len() as u64)).sum();
+    let seconds = Duration::from_millis(audio_ms).as_secs_f64() * f64::from(calls);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let hook = format!("http://{}/", listener.local_addr().expect("it has an address"));
     let (sender, received) = mpsc::channel(1 << 16);
@@ -54,7 +56,7 @@ async fn load(calls: usize, fixture: &str, model: &str) {
     let data_dir = std::env::temp_dir().join(format!("pulse-bridge-engine-{}", clock::ulid()));
     std::fs::create_dir_all(&data_dir).expect("a folder can be made");
     std::os::unix::fs::symlink(root.join("data/engine"), data_dir.join("engine")).expect("a link can be made");
-    let mut bridge = Bridge::start(&data_dir, &hook, model);
+    let bridge = Bridge::start(&data_dir, &hook, model);
     let (idle, before) = (bridge.memory_kib("VmRSS:"), bridge.cpu_seconds());
 
     let (recording, phone, progress) =
@@ -78,7 +80,7 @@ async fn load(calls: usize, fixture: &str, model: &str) {
     let complete = completed.iter().filter(|event| event["data"]["complete"] == true).count();
     let gaps = events.iter().filter(|(_, event)| event["type"] == "transcript.gap").count();
     let last = events.iter().map(|(at, _)| at.saturating_duration_since(ended)).max().unwrap_or_default();
-    println!("{calls} calls of two tracks, model {model}, {:.0} s of audio in all", seconds * calls as f64);
+    println!("{calls} calls of two tracks, model {model}, {:.0} s of audio in all", seconds);
     println!("calls complete             {complete} of {calls}; {gaps} gaps; {failed} phones failed");
     println!("finals                     {}", latencies.len());
     println!("different transcripts      {}", different(&events));
@@ -86,7 +88,7 @@ async fn load(calls: usize, fixture: &str, model: &str) {
     println!("speech end to final        {} ms median, {} ms at 95 %, {} ms worst", at(50), at(95), at(100));
     println!("last event                 {:.1} s behind the calls' end", last.as_secs_f64());
     println!("furthest behind            {lag:.1} s (engine_lag_seconds)");
-    println!("processor                  {:.3} of a core for a live track, the bridge with it", cpu / (seconds * calls as f64));
+    println!("processor                  {:.3} of a core for a live track, the bridge with it", cpu / seconds);
     println!(
         "memory                     {} MB with the model loaded, {} MB at most",
         idle / 1024,
@@ -97,13 +99,13 @@ async fn load(calls: usize, fixture: &str, model: &str) {
 }
 
 /// Every event until so many calls are completed, with when it came.
-async fn gather(mut received: mpsc::Receiver<receive::Received>, calls: usize) -> Vec<(std::time::Instant, Value)> {
+async fn gather(mut received: mpsc::Receiver<receive::Received>, calls: u32) -> Vec<(std::time::Instant, Value)> {
     let (mut events, mut completed) = (Vec::new(), 0);
     while completed < calls
         && let Some(delivery) = received.recv().await
     {
         let event: Value = serde_json::from_slice(&delivery.body).expect("an event is JSON");
-        completed += usize::from(event["type"] == "call.completed");
+        completed += u32::from(event["type"] == "call.completed");
         events.push((clock::now(), event));
     }
     events

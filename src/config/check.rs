@@ -4,7 +4,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Config, ConfigError, EndpointConfig, Engine, Upstream, table};
+use super::{Config, ConfigError, EndpointConfig, Upstream, table};
 use crate::{
     event::KINDS,
     keys::MasterKeys,
@@ -101,28 +101,6 @@ impl Config {
         self.check_engine()
     }
 
-    /// What the built-in engine, where it is used, cannot do.
-    ///
-    /// # Errors
-    /// Another language than English; the older ASR's wire.
-    pub fn check_engine(&self) -> Result<(), ConfigError> {
-        if !self.upstream.is_built_in() {
-            return Ok(());
-        }
-        if self.upstream.protocol == Protocol::Asr {
-            let what = "upstream.protocol is \"asr\", and the built-in engine is used without a key; set SMALLEST_API_KEY or upstream.url (PULSE_BRIDGE_UPSTREAM_URL)";
-            return Err(self.error("upstream.protocol", what));
-        }
-        let language = self.upstream.parameters.iter().find(|(name, _)| *name == "language").map_or("en", |(_, value)| value);
-        if !language.split(['-', '_']).next().unwrap_or_default().eq_ignore_ascii_case("en") {
-            let what = format!(
-                "upstream.language is {language:?}, and the built-in engine hears English alone; set SMALLEST_API_KEY, or upstream.language = \"en\""
-            );
-            return Err(self.error("upstream.language", what));
-        }
-        Ok(())
-    }
-
     /// Whether there is nothing by which a stream could be let in: no token of any kind and no wish to do without.
     #[must_use]
     pub fn lets_no_stream_in(&self) -> bool {
@@ -185,24 +163,6 @@ impl Config {
 }
 
 impl Upstream {
-    /// Whether the built-in engine recognises: it was asked for, or there is neither a key nor an address.
-    #[must_use]
-    pub const fn is_built_in(&self) -> bool {
-        self.is_local || self.url.is_none() && self.api_key.is_none()
-    }
-
-    /// The same settings with the built-in engine as the service, which listens at this address and takes this key.
-    #[must_use]
-    pub fn with_engine(&self, url: url::Url, key: SecretString, engine: &Engine) -> Self {
-        let mut set = Self { url: Some(url), is_local: false, batch_url: None, api_key: Some(key), ..self.clone() };
-        if !set.parameters.iter().any(|(name, _)| *name == "eou_timeout_ms") {
-            set.parameters.push(("eou_timeout_ms", engine.eou_timeout_ms.to_string()));
-        }
-        // It tells that it works on what it has not said yet, so that its last words are waited for.
-        set.extra.push(("progress".to_owned(), "true".to_owned()));
-        set
-    }
-
     /// Where speech goes: the address set, else the service's own for the protocol where there is a key; none: the built-in engine.
     ///
     /// # Panics

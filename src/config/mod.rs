@@ -7,6 +7,7 @@
 mod build;
 mod check;
 pub mod driver;
+mod engine;
 mod file;
 mod load;
 pub(crate) mod nearest;
@@ -21,11 +22,12 @@ use url::Url;
 
 pub use self::{
     check::NO_STREAM,
+    engine::Engine,
     load::{Sources, misspelt},
     reference::reference,
     value::{mask, masked, show_bytes, show_url},
 };
-use crate::{audio::PhoneForm, engine::files::Model, media::EndpointName, upstream::Protocol};
+use crate::{audio::PhoneForm, media::EndpointName, upstream::Protocol};
 
 /// Everything that can be set. Field names are those of the settings file.
 #[derive(Clone)]
@@ -161,15 +163,6 @@ impl WhenFull {
             _ => None,
         }
     }
-}
-
-/// `[engine]`: the built-in speech engine.
-#[derive(Clone)]
-pub struct Engine {
-    /// Which model recognises.
-    pub model: Model,
-    /// Quiet that ends an utterance, 100 to 10,000 ms, where `upstream.eou_timeout_ms` says nothing.
-    pub eou_timeout_ms: u64,
 }
 
 /// `[spool]`.

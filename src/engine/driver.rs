@@ -5,6 +5,7 @@
 
 pub mod install;
 pub mod moonshine;
+mod net;
 mod runtime;
 pub mod start;
 

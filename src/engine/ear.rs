@@ -217,15 +217,14 @@ impl Ear {
                     let samples = self.samples_of(&segment);
                     self.open.look = Some((self.submit(samples, Urgency::Interim), segment));
                 }
-                segments::Output::Look(_) => {}
                 segments::Output::Paused(segment) if guard::may_be_a_voice(&segment.frames) => {
                     let samples = self.samples_of(&segment);
                     let job = self.submit(Arc::clone(&samples), Urgency::Pause);
                     self.open.pause = Some(Paused { job, segment, samples, words: None });
                 }
-                segments::Output::Paused(_) => {}
+                // Nothing is asked of the models about tones and music.
+                segments::Output::Look(_) | segments::Output::Paused(_) => {}
                 segments::Output::Over(segment) if self.open.shown.is_empty() && !guard::may_be_a_voice(&segment.frames) => {
-                    // Nothing is asked of the models about tones and music.
                     self.open = Open::default();
                 }
                 segments::Output::Over(segment) => {
@@ -243,12 +242,11 @@ impl Ear {
     fn end(&mut self, segment: Segment, is_flushed: bool) {
         let Open { pause, shown, grown, .. } = std::mem::take(&mut self.open);
         let pause = pause.filter(|pause| (pause.segment.begin, pause.segment.end) == (segment.begin, segment.end));
-        let (job, samples, recognised) = match pause {
-            Some(pause) => (pause.job, pause.samples, pause.words),
-            None => {
-                let samples = self.samples_of(&segment);
-                (self.submit(Arc::clone(&samples), Urgency::Final), samples, None)
-            }
+        let (job, samples, recognised) = if let Some(pause) = pause {
+            (pause.job, pause.samples, pause.words)
+        } else {
+            let samples = self.samples_of(&segment);
+            (self.submit(Arc::clone(&samples), Urgency::Final), samples, None)
         };
         self.waiting.push_back(Entry::Segment(Box::new(Awaited {
             job,

@@ -108,15 +108,12 @@ impl Session {
                 }
                 Heard::Final(words) => self.tell_final(words),
                 Heard::Flushed(words) => {
-                    match self.recognising.as_mut().and_then(|recognising| recognising.flushes.pop_front()) {
-                        Some(Flush::Close) => {
-                            self.tell_words(words);
-                            self.conclude();
-                        }
-                        _ => {
-                            self.tell_words(words);
-                            self.cut(Marks { from_finalize: true, ..Marks::default() });
-                        }
+                    let flush = self.recognising.as_mut().and_then(|recognising| recognising.flushes.pop_front());
+                    self.tell_words(words);
+                    if flush == Some(Flush::Close) {
+                        self.conclude();
+                    } else {
+                        self.cut(Marks { from_finalize: true, ..Marks::default() });
                     }
                 }
             }

@@ -8,11 +8,15 @@ use std::{borrow::Cow, fs, path::Path, sync::Arc};
 use anyhow::{Context, Result, ensure};
 use ort::{
     environment::Environment,
-    session::{RunOptions, Session, SessionInputValue, builder::GraphOptimizationLevel},
-    value::{DynValue, Tensor, TensorRef},
+    session::SessionInputValue,
+    value::{DynValue, Outlet, Tensor, TensorRef},
 };
 
-use super::{Pool, runtime};
+use super::{
+    Pool,
+    net::{Inputs, Net},
+    runtime,
+};
 use crate::engine::{
     Outcome, Recognise, RecognisedWord, SAMPLES_PER_SECOND,
     files::{Files, Model},
@@ -56,8 +60,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// One thread's models.
 struct Moonshine {
-    encoder: Session,
-    decoder: Session,
+    encoder: Net,
+    decoder: Net,
     vocabulary: Arc<[Vec<u8>]>,
     padding: usize,
     encoder_has_mask: bool,
@@ -76,8 +80,8 @@ struct Try {
 
 impl Moonshine {
     fn new(environment: &Environment, files: &Files, model: Model, vocabulary: Arc<[Vec<u8>]>) -> Result<Self> {
-        let (encoder, decoder) = (session(environment, &files.encoder)?, session(environment, &files.decoder)?);
-        let names: Vec<&str> = decoder.inputs().iter().map(|input| input.name()).collect();
+        let (encoder, decoder) = (Net::load(environment, &files.encoder)?, Net::load(environment, &files.decoder)?);
+        let names: Vec<&str> = decoder.inputs().iter().map(Outlet::name).collect();
         let memory: Vec<(String, String)> = names
             .iter()
             .filter(|name| name.starts_with("past_key_values."))
@@ -120,8 +124,7 @@ impl Moonshine {
                 return Ok(None);
             }
             let is_first = tokens.is_empty();
-            let ids = [token];
-            let ((next, odd), present) = self.step(&ids, &hidden, &mask, &memory, is_first)?;
+            let ((next, odd), present) = self.step(token, &hidden, &mask, &memory, is_first)?;
             // What the decoder keeps of the encoder's features comes out of its first step alone.
             for ((name, old), new) in memory.iter_mut().zip(present) {
                 if is_first || name.contains(".decoder.") {
@@ -145,8 +148,7 @@ impl Moonshine {
 
     fn encode(&mut self, samples: Vec<f32>, mask: &[i64]) -> Result<DynValue> {
         let count = samples.len();
-        let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> =
-            vec![("input_values".into(), Tensor::from_array(([1, count], samples))?.into())];
+        let mut inputs: Inputs<'_> = vec![("input_values".into(), Tensor::from_array(([1, count], samples))?.into())];
         if self.encoder_has_mask {
             inputs.push(("attention_mask".into(), TensorRef::from_array_view(([1, count], mask))?.into()));
         }
@@ -165,14 +167,14 @@ impl Moonshine {
     /// One token more: the likeliest with its probability, and the memory behind it.
     fn step(
         &mut self,
-        token: &[i64; 1],
+        token: i64,
         hidden: &DynValue,
         mask: &[i64],
         memory: &[(String, DynValue)],
         is_first: bool,
     ) -> Result<((i64, f32), Vec<DynValue>)> {
-        let uses_memory = [!is_first];
-        let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = vec![
+        let (token, uses_memory) = ([token], [!is_first]);
+        let mut inputs: Inputs<'_> = vec![
             ("input_ids".into(), TensorRef::from_array_view(([1, 1], token.as_slice()))?.into()),
             ("encoder_hidden_states".into(), hidden.into()),
             ("use_cache_branch".into(), TensorRef::from_array_view(([1], uses_memory.as_slice()))?.into()),
@@ -181,8 +183,7 @@ impl Moonshine {
             inputs.push(("encoder_attention_mask".into(), TensorRef::from_array_view(([1, mask.len()], mask))?.into()));
         }
         inputs.extend(memory.iter().map(|(name, value)| (Cow::from(name.as_str()), SessionInputValue::from(value))));
-        let options = RunOptions::new()?;
-        let mut outputs = self.decoder.run_with_options(inputs, &options)?;
+        let mut outputs = self.decoder.run(inputs)?;
         let logits = outputs.remove("logits").context("the decoder gave no token")?;
         let best = likeliest(logits.try_extract_tensor::<f32>()?.1);
         let present = self.memory.iter().map(|(_, output)| outputs.remove(output).context("the decoder forgot"));
@@ -236,18 +237,6 @@ impl Recognise for Moonshine {
         }
         Outcome::Recognised(best.map(|best| best.words).unwrap_or_default())
     }
-}
-
-pub(super) fn session(environment: &Environment, path: &Path) -> Result<Session> {
-    let build = || -> ort::Result<Session> {
-        Session::builder(environment)?
-            .with_intra_threads(1)?
-            .with_inter_threads(1)?
-            .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_memory_pattern(false)?
-            .commit_from_file(path)
-    };
-    build().map_err(|why| anyhow::anyhow!("{why}")).with_context(|| format!("failed to load {}", path.display()))
 }
 
 /// The likeliest token, and how likely it is.

@@ -17,7 +17,7 @@ use ort::{
 };
 
 use super::{
-    super::{moonshine, runtime},
+    super::{net::Net, runtime},
     place,
 };
 use crate::engine::graph;
@@ -31,7 +31,7 @@ pub(super) fn convert(library: &Path, model: &Path) -> Result<PathBuf> {
     let named = graph::with_names(&bytes).context("ONNX Runtime wrote something that is no ONNX model")?;
     place::write(&written, &named).with_context(|| format!("failed to write {}", written.display()))?;
     drop((bytes, named));
-    moonshine::session(&environment, &written)?;
+    Net::load(&environment, &written)?;
     fs::remove_file(model)?;
     Ok(written)
 }
@@ -58,6 +58,7 @@ mod tests {
     use crate::{
         engine::{
             Job, Outcome, Urgency,
+            driver::moonshine,
             files::{Files, Model},
         },
         store::driver::tests::Folder,
