@@ -80,7 +80,7 @@ async fn load(calls: u32, fixture: &str, model: &str) {
     let complete = completed.iter().filter(|event| event["data"]["complete"] == true).count();
     let gaps = events.iter().filter(|(_, event)| event["type"] == "transcript.gap").count();
     let last = events.iter().map(|(at, _)| at.saturating_duration_since(ended)).max().unwrap_or_default();
-    println!("{calls} calls of two tracks, model {model}, {:.0} s of audio in all", seconds);
+    println!("{calls} calls of two tracks, model {model}, {seconds:.0} s of audio in all");
     println!("calls complete             {complete} of {calls}; {gaps} gaps; {failed} phones failed");
     println!("finals                     {}", latencies.len());
     println!("different transcripts      {}", different(&events));
