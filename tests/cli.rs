@@ -122,7 +122,12 @@ fn the_compose_file_passes_names_that_are_settings_and_leaves_none_of_the_env_fi
     // Behind the settings it gets as far as the engine, which is not here and cannot be had.
     let env = [
         &listed[..],
-        &[("PATH", "/nowhere"), ("PULSE_BRIDGE_DATA_DIR", "data"), ("PULSE_BRIDGE_LISTEN", "127.0.0.1:0"), ("RUST_LOG", "off")],
+        &[
+            ("PATH", "/nowhere"),
+            ("PULSE_BRIDGE_DATA_DIR", "data-of-compose"),
+            ("PULSE_BRIDGE_LISTEN", "127.0.0.1:0"),
+            ("RUST_LOG", "off"),
+        ],
     ]
     .concat();
     let refused = bridge(&["serve"], &env);

@@ -93,6 +93,8 @@ fn what_works_is_told_with_every_setting_and_exits_0() {
       upstream.asr.speech_end_threshold   800                                     default
       upstream.asr.redact_sensitive_data  pci,ssn                                 default
       spool.per_track                     1 h                                     default
+      engine.model                        fast                                    default
+      engine.eou_timeout_ms               600                                     default
       webhook.url                         http://127.0.0.1:PORT/hooks?…          environment PULSE_BRIDGE_WEBHOOK_URL
       webhook.secret                      …LaSw                                   environment PULSE_BRIDGE_WEBHOOK_SECRET
       redaction.hold                      6 s                                     default
