@@ -106,7 +106,10 @@ def main(program):
         check(words and placed, "smallestai: every word has times within the audio and a confidence")
         check(all(before.start <= after.start for before, after in zip(words, words[1:])), "smallestai: in their order")
         check(any(type(other).__name__.startswith("Pulse") for other in others), "smallestai: interims and voice activity are typed")
-        answer = client.waves.transcribe_pulse(request=pcm_of(audio), language="en", word_timestamps=True)
+        figures = {"additional_query_parameters": {"numerals": "true"}}
+        answer = client.waves.transcribe_pulse(
+            request=pcm_of(audio), language="en", word_timestamps=True, request_options=figures
+        )
         check(CARD in digits(answer.transcription or ""), "smallestai: the card number is in the batch transcript of a WAV")
     finally:
         service.send_signal(signal.SIGTERM)
