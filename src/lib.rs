@@ -17,6 +17,7 @@ pub mod doctor;
 mod draw;
 pub mod emulate;
 pub mod engine;
+mod english;
 pub mod event;
 pub mod failpoint;
 pub mod fixture;

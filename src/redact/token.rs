@@ -4,6 +4,7 @@
 //! is one opaque token. Only ASCII is folded, so that byte offsets stay true.
 
 use super::placeholder::Kind;
+use crate::english;
 
 /// What a token may be a part of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,29 +249,7 @@ fn month(word: &str) -> Option<u8> {
 }
 
 fn spoken_ordinal(word: &str) -> Option<u8> {
-    const ORDINALS: [&str; 20] = [
-        "first",
-        "second",
-        "third",
-        "fourth",
-        "fifth",
-        "sixth",
-        "seventh",
-        "eighth",
-        "ninth",
-        "tenth",
-        "eleventh",
-        "twelfth",
-        "thirteenth",
-        "fourteenth",
-        "fifteenth",
-        "sixteenth",
-        "seventeenth",
-        "eighteenth",
-        "nineteenth",
-        "twentieth",
-    ];
-    let index = ORDINALS.iter().position(|ordinal| *ordinal == word);
+    let index = english::ORDINALS.iter().position(|ordinal| *ordinal == word);
     index.and_then(|index| u8::try_from(index + 1).ok()).or((word == "thirtieth").then_some(30))
 }
 

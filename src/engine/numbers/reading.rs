@@ -2,32 +2,12 @@
 //!
 //! Promises: pure; a number never reaches over punctuation.
 
+use crate::english::ORDINALS;
+
 const DIGITS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 const TEENS: [&str; 10] =
     ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"];
 const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-const ORDINALS: [&str; 20] = [
-    "zeroth",
-    "first",
-    "second",
-    "third",
-    "fourth",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "eleventh",
-    "twelfth",
-    "thirteenth",
-    "fourteenth",
-    "fifteenth",
-    "sixteenth",
-    "seventeenth",
-    "eighteenth",
-    "nineteenth",
-];
 const SCALES: [(&str, u64); 3] = [("thousand", 1_000), ("million", 1_000_000), ("billion", 1_000_000_000)];
 /// Digits that a number written with dashes has at least before they go; fewer are a range.
 const DASHED: usize = 6;
@@ -104,7 +84,7 @@ fn kind(core: &str) -> Kind {
     if let Some(at) = place(&TENS) {
         return Kind::Tens(20 + at * 10);
     }
-    if let Some(at) = place(&ORDINALS).filter(|at| *at > 0) {
+    if let Some(at) = place(&ORDINALS[..19]).map(|at| at + 1) {
         return Kind::Ordinal(at);
     }
     if let Some(stem) = core.strip_suffix("ieth")
