@@ -86,10 +86,11 @@ fn run(command: Command) -> Result<(), Failure> {
                 keep: arguments.keep,
                 json: arguments.json,
             };
-            passed(
-                runtime()?.block_on(demo::run(arguments, &mut std::io::stdout()))?,
-                "the demo did not pass; see its last lines",
-            )
+            let runtime = runtime()?;
+            let verdict = runtime.block_on(demo::run(arguments, &mut std::io::stdout()));
+            // An engine that is being fetched is not waited for: what is there of it is taken away by the next fetch.
+            runtime.shutdown_background();
+            passed(verdict?, "the demo did not pass; see its last lines")
         }
         Command::Replay(arguments) => {
             logs_of_a_tool();

@@ -356,8 +356,8 @@ mod tests {
         metrics.removed("calls", 7);
         metrics.attempt("default", "delivered", Duration::from_millis(4));
         metrics.outbox("default", 3, 1, Duration::from_secs(2));
-        metrics.engine(Duration::from_millis(1_500), 3);
-        metrics.engine(Duration::from_millis(1_500), 5);
+        metrics.engine(Duration::from_millis(1_500), 3, 0);
+        metrics.engine(Duration::from_millis(1_500), 5, 1);
         let text = metrics.render();
         for line in [
             "calls_active 1",
@@ -383,6 +383,7 @@ mod tests {
             r#"retention_removed_total{kind="calls"} 7"#,
             "engine_lag_seconds 1.5",
             "engine_interims_shed_total 5",
+            "engine_failures_total 1",
             r#"outbox_pending{endpoint="default"} 3"#,
             r#"outbox_parked{endpoint="default"} 1"#,
             r#"outbox_oldest_seconds{endpoint="default"} 2"#,

@@ -33,7 +33,7 @@ use crate::{
         table::{LONGEST_CLOSE, LONGEST_SLOT_WAIT},
     },
     disk::driver::Watcher,
-    engine::driver::Pool,
+    engine::driver::{Pool, start},
     event::{Event, Speech},
     keys::MasterKeys,
     metrics::Metrics,
@@ -95,6 +95,8 @@ pub struct Running {
     signals: Signals,
     sessions: TaskTracker,
     services: TaskTracker,
+    /// The built-in engine, where that transcribes.
+    engine: Option<Pool>,
     drain: Duration,
     /// Let go when all has stopped.
     _lock: File,
@@ -181,7 +183,7 @@ pub async fn start_with(listener: TcpListener, config: Config, engine: Option<Po
     let (sessions, services) = (TaskTracker::new(), TaskTracker::new());
     let ((live, _), (passing, passing_in)) = (broadcast::channel(LIVE_EVENTS), mpsc::channel(PASSING_EVENTS));
     let dialler = Arc::new(Dialler::new(Reach::Anywhere));
-    let (service, speech) = speech::service(&config, engine, (&metrics, &services, &signals.stopping)).await?;
+    let (service, speech, engine) = speech::service(&config, engine, (&metrics, &services, &signals.stopping)).await?;
     let upstream =
         Upstream { leaving: signals.leaving.clone(), ..upstream(&config, &service, Arc::clone(&dialler), Arc::clone(&metrics))? };
     let turns = speech::turns(&service, &upstream);
@@ -234,7 +236,7 @@ pub async fn start_with(listener: TcpListener, config: Config, engine: Option<Po
     });
     let (router, tasks, stopping) = (api::router(bridge), services.clone(), signals.stopping.clone());
     services.spawn(async move { accept::accept(entrance, listener, router, &tasks, stopping).await });
-    Ok(Running { address, calls, store, live, recovered, speech, signals, sessions, services, drain, _lock: lock })
+    Ok(Running { address, calls, store, live, recovered, speech, signals, sessions, services, engine, drain, _lock: lock })
 }
 
 impl Running {
@@ -269,6 +271,9 @@ impl Running {
         self.services.close();
         if tokio::time::timeout(STOPPING_LIMIT, self.services.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
+        }
+        if let Some(engine) = self.engine {
+            start::close(engine).await;
         }
         self.store.close().await;
     }

@@ -22,7 +22,7 @@ use crate::{
     clock,
     config::{self, Config},
     doctor::{self, Report},
-    emulate::{self, Emulator, Speech},
+    emulate::{self, Emulator, HeardLog, Speech},
     engine::driver::start,
     receive,
     replay::{self, Expect, Expectations, faults::Faults},
@@ -93,6 +93,8 @@ pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
     let given = emulate::Arguments { script: arguments.script, faults: arguments.faults };
     let mut emulator = Emulator::of_arguments(&given).map_err(Failure::usage)?;
     if arguments.engine.is_some() {
+        // What real people say is kept nowhere.
+        emulator.log = HeardLog::unkept();
         let config = config::driver::read(None)?;
         emulator.speech =
             Speech::Recognised(start::start(&config.data_dir, config.engine.model, cli::engine::say(arguments.json)).await?);
@@ -105,8 +107,13 @@ pub async fn emulate(arguments: cli::Emulate) -> Result<(), Failure> {
         if arguments.json { serde_json::json!({ "ready": url }).to_string() } else { format!("speech service ready on {url}") };
     print(ready.as_bytes())?;
     let shutdown = CancellationToken::new();
+    let engine = emulator.speech.engine().cloned();
     let serving = emulate::serve(listener, emulator, shutdown.clone());
-    until_told(async { serving.await.context("the speech service broke") }, shutdown, signals).await
+    let ended = until_told(async { serving.await.context("the speech service broke") }, shutdown, signals).await;
+    if let Some(engine) = engine {
+        start::close(engine).await;
+    }
+    ended
 }
 
 /// `receive`.

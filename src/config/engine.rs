@@ -5,7 +5,7 @@
 use secrecy::SecretString;
 
 use super::{Config, ConfigError, Upstream};
-use crate::{engine::files::Model, upstream::Protocol};
+use crate::{config::table::DAY, engine::files::Model, upstream::Protocol};
 
 /// `[engine]`: the built-in speech engine.
 #[derive(Clone)]
@@ -50,7 +50,9 @@ impl Upstream {
     /// The same settings with the built-in engine as the service, which listens at this address and takes this key.
     #[must_use]
     pub fn with_engine(&self, url: url::Url, key: SecretString, engine: &Engine) -> Self {
-        let mut set = Self { url: Some(url), is_local: false, batch_url: None, api_key: Some(key), ..self.clone() };
+        // Its sessions have no end of their own.
+        let mut set =
+            Self { url: Some(url), is_local: false, batch_url: None, api_key: Some(key), session_limit: DAY, ..self.clone() };
         if !set.parameters.iter().any(|(name, _)| *name == "eou_timeout_ms") {
             set.parameters.push(("eou_timeout_ms", engine.eou_timeout_ms.to_string()));
         }

@@ -140,7 +140,7 @@ pub(crate) const SPOOL: (Duration, Duration) = (Duration::from_secs(10), Duratio
 /// Largest `upstream.slot_wait`: under the time after which a session takes its links for dead.
 pub(crate) const LONGEST_SLOT_WAIT: Duration = Duration::from_mins(30);
 const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 /// Longest retention: ten years, so that sums of times stay far from any overflow.
 const DECADE: Duration = Duration::from_hours(24 * 3_652);
 

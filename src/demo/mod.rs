@@ -79,7 +79,10 @@ struct Stage {
 pub async fn run(arguments: Arguments, out: &mut (impl Write + Send)) -> Result<bool, Failure> {
     let fixture = load(&arguments.fixture).map_err(Failure::usage)?;
     let mut signals = StopSignals::new()?;
-    let speech = Speech::ready(&fixture, (arguments.scripted, arguments.json)).await?;
+    let speech = tokio::select! {
+        speech = Speech::ready(&fixture, (arguments.scripted, arguments.json)) => speech?,
+        () = signals.next() => return Err(anyhow!("stopped before the speech engine was there; the next start fetches the rest").into()),
+    };
     let mut stage = Stage::build(speech).await?;
     let outcome = tokio::select! {
         outcome = stage.show(&fixture, &arguments, out) => outcome,

@@ -83,6 +83,15 @@ impl Recording {
     }
 }
 
+/// An answer of who tells no speakers apart.
+pub(super) fn without_speakers(mut answer: Value) -> Value {
+    let utterances = answer.get_mut("utterances").and_then(Value::as_array_mut);
+    for utterance in utterances.into_iter().flatten().filter_map(Value::as_object_mut) {
+        utterance.remove("speaker");
+    }
+    answer
+}
+
 /// How the built-in engine is to hear a file for this client.
 pub(super) fn ear_settings(asked: &Parameters) -> Result<Settings, Refusal> {
     let of_file = Parameters { encoding: "mulaw".to_owned(), sample_rate: 8_000, ..asked.clone() };

@@ -31,6 +31,7 @@ use super::{
     batch,
     faults::{Fault, Faults, Limit, Manner, Suffered, Wait},
     log::{HeardLog, Request},
+    recognition,
     script::Script,
     session::Session,
     speech::Speech,
@@ -218,7 +219,10 @@ async fn answer_batch(route: Route, State(shared): State<Arc<Shared>>, uri: Uri,
     }
     shared.pause(batch::delay(&faults)).await;
     let answer = match body {
-        Some(body) => answer_to(&body, &asked, route, &faults, &shared.emulator.speech).await,
+        Some(body) => tokio::select! {
+            answer = answer_to(body, &asked, route, &faults, &shared.emulator.speech) => answer,
+            () = shared.shutdown.cancelled() => Err(Refusal::of_status(503, None)),
+        },
         None => Err(batch::too_large(route)),
     };
     match answer {
@@ -235,18 +239,24 @@ async fn answer_batch(route: Route, State(shared): State<Arc<Shared>>, uri: Uri,
 }
 
 async fn answer_to(
-    body: &Bytes,
+    body: Bytes,
     asked: &Parameters,
     route: Route,
     faults: &[Suffered],
     speech: &Speech,
 ) -> Result<serde_json::Value, Refusal> {
-    let recording = batch::open(body, route, faults)?;
-    let spoken = match speech {
-        Speech::Scripted(script) => recording.heard_by(script),
-        Speech::Recognised(pool) => hear::hear(recording.mulaw(), &batch::ear_settings(asked)?, asked, pool).await,
-    };
-    Ok(recording.answer(&spoken, asked))
+    // A long file takes a while to decode.
+    let faults = faults.to_vec();
+    let opening = tokio::task::spawn_blocking(move || batch::open(&body, route, &faults));
+    let recording = opening.await.map_err(|_| Refusal::of_status(500, None))??;
+    match speech {
+        Speech::Scripted(script) => Ok(recording.answer(&recording.heard_by(script), asked)),
+        Speech::Recognised(pool) => {
+            let asked = recognition::heard_alone(asked);
+            let spoken = hear::hear(recording.mulaw(), &batch::ear_settings(&asked)?, &asked, pool).await;
+            Ok(batch::without_speakers(recording.answer(&spoken, &asked)))
+        }
+    }
 }
 
 /// Notes a request and decides about it.

@@ -11,10 +11,10 @@ use crate::engine::{
     ear::{Coding, Settings},
 };
 
-/// Samples a second that are heard.
-const RATES: std::ops::RangeInclusive<u64> = 8_000..=48_000;
-/// Shortest quiet that ends an utterance, in milliseconds; the service breaks on less (protocols/pulse.md section 10).
-const LEAST_EOU_MS: u64 = 100;
+/// Samples a second that are heard (protocols/pulse.md section 4).
+const RATES: [u64; 6] = [8_000, 16_000, 22_050, 24_000, 44_100, 48_000];
+/// Quiet that may end an utterance, in milliseconds (protocols/pulse.md section 4).
+const EOU_MS: (u64, u64) = (100, 10_000);
 
 /// Why nobody would be heard.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub(super) enum Unheard {
     #[error("encoding {0} is not heard by the built-in engine; send linear16, mulaw or alaw")]
     Encoding(String),
     /// No rate of speech.
-    #[error("sample_rate {0} is not heard by the built-in engine; send 8000 to 48000")]
+    #[error("sample_rate {0} is not heard by the built-in engine; send 8000, 16000, 22050, 24000, 44100 or 48000")]
     Rate(u64),
 }
 
@@ -49,10 +49,15 @@ pub(super) fn ear_settings(asked: &Parameters) -> Result<Settings, Unheard> {
     Ok(Settings {
         coding,
         sample_rate: rate.ok_or(Unheard::Rate(asked.sample_rate))?,
-        eou_timeout_ms: asked.eou_timeout_ms.max(LEAST_EOU_MS),
+        eou_timeout_ms: asked.eou_timeout_ms.clamp(EOU_MS.0, EOU_MS.1),
         interims: true,
         numbers: asked.numbers,
     })
+}
+
+/// What is asked for, without what the engine does not tell: that is not made up.
+pub(super) fn heard_alone(asked: &Parameters) -> Parameters {
+    Parameters { emotion: false, gender: false, diarize: false, redact: false, ..asked.clone() }
 }
 
 /// A client's own word, short and plain enough for a message.

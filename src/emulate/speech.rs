@@ -33,7 +33,9 @@ impl Speech {
         }
     }
 
-    pub(super) const fn engine(&self) -> Option<&Pool> {
+    /// The engine, where it is one.
+    #[must_use]
+    pub const fn engine(&self) -> Option<&Pool> {
         match self {
             Self::Scripted(_) => None,
             Self::Recognised(pool) => Some(pool),

@@ -14,7 +14,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -40,10 +40,15 @@ struct Door(Arc<Shared>);
 struct Shared {
     waiting: Mutex<Waiting>,
     wake: Condvar,
+    /// A thread has ended.
+    ended: Condvar,
+    is_closed: AtomicBool,
     /// Finals and pauses that wait: read by who is in the middle of an interim.
     finals: AtomicUsize,
     shed: AtomicU64,
-    done: AtomicU64,
+    failed: AtomicU64,
+    /// Grows with each step of a recogniser's work.
+    steps: AtomicU64,
 }
 
 #[derive(Default)]
@@ -52,6 +57,8 @@ struct Waiting {
     interims: VecDeque<Entry>,
     /// Since when each thread has had the final that it works on, by the final's own age.
     under_way: Vec<Option<Instant>>,
+    /// Threads that have not ended.
+    threads: usize,
     closed: bool,
 }
 
@@ -65,13 +72,17 @@ impl Pool {
     /// Starts a thread for each of these.
     #[must_use]
     pub fn start(recognisers: Vec<Box<dyn Recognise>>) -> Self {
-        let waiting = Waiting { under_way: vec![None; recognisers.len()], ..Waiting::default() };
+        let threads = recognisers.len();
+        let waiting = Waiting { under_way: vec![None; threads], threads, ..Waiting::default() };
         let shared = Arc::new(Shared {
             waiting: Mutex::new(waiting),
             wake: Condvar::new(),
+            ended: Condvar::new(),
+            is_closed: AtomicBool::new(false),
             finals: AtomicUsize::new(0),
             shed: AtomicU64::new(0),
-            done: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            steps: AtomicU64::new(0),
         });
         for (number, recogniser) in recognisers.into_iter().enumerate() {
             let shared = Arc::clone(&shared);
@@ -89,6 +100,8 @@ impl Pool {
         match entry.job.urgency {
             Urgency::Pause if !waiting.finals.is_empty() => return shared.leave_out(&entry),
             Urgency::Pause | Urgency::Final => {
+                // A stream that is gone leaves no audio behind.
+                waiting.finals.retain(|entry| !entry.results.is_closed());
                 waiting.finals.push_back(entry);
                 shared.finals.store(waiting.finals.len(), Ordering::Relaxed);
             }
@@ -97,11 +110,21 @@ impl Pool {
                 if let Some(older) = waiting.interims.iter().position(same).and_then(|at| waiting.interims.remove(at)) {
                     shared.leave_out(&older);
                 }
+                waiting.interims.retain(|entry| !entry.results.is_closed());
                 waiting.interims.push_back(entry);
             }
         }
         drop(waiting);
         shared.wake.notify_one();
+    }
+
+    /// Gives up all that is not done and waits, at most so long, until the threads have ended; whether they have. For whoever is about to leave the
+    /// process: the models' library must not be taken down under a thread that works with it. Blocks.
+    pub fn close(&self, limit: Duration) -> bool {
+        let shared = &self.0.0;
+        shared.close();
+        let waited = shared.ended.wait_timeout_while(shared.waiting(), limit, |waiting| waiting.threads > 0);
+        waited.is_ok_and(|(_, timeout)| !timeout.timed_out())
     }
 
     /// How long the oldest final that is not done has been waiting; zero where none is.
@@ -119,17 +142,22 @@ impl Pool {
         self.0.0.shed.load(Ordering::Relaxed)
     }
 
-    /// Jobs done so far: a sign of life.
+    /// Times that a recogniser has failed so far.
     #[must_use]
-    pub fn done(&self) -> u64 {
-        self.0.0.done.load(Ordering::Relaxed)
+    pub fn failed(&self) -> u64 {
+        self.0.0.failed.load(Ordering::Relaxed)
+    }
+
+    /// Steps of work done so far, several for each job: a sign of life.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.0.0.steps.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Door {
     fn drop(&mut self) {
-        self.0.waiting().closed = true;
-        self.0.wake.notify_all();
+        self.0.close();
     }
 }
 
@@ -139,17 +167,36 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, number: usize, mut recogniser: Box<dyn Recognise>) {
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        let mut waiting = self.waiting();
+        waiting.closed = true;
+        (waiting.finals, waiting.interims) = Default::default();
+        self.wake.notify_all();
+    }
+
+    fn work(&self, number: usize, recogniser: Box<dyn Recognise>) {
+        self.recognise(number, recogniser);
+        self.waiting().threads -= 1;
+        self.ended.notify_all();
+    }
+
+    fn recognise(&self, number: usize, mut recogniser: Box<dyn Recognise>) {
         while let Some(entry) = self.next(number) {
             let is_interim = entry.job.urgency == Urgency::Interim;
-            let is_given_up = || is_interim && self.finals.load(Ordering::Relaxed) > 0;
-            // A bug on one piece is that piece's alone: what interims showed of it is told, and the thread goes on.
+            let is_given_up = || {
+                self.steps.fetch_add(1, Ordering::Relaxed);
+                self.is_closed.load(Ordering::Relaxed) || is_interim && self.finals.load(Ordering::Relaxed) > 0
+            };
+            // A bug on one piece is that piece's alone: the thread goes on.
             let recognised = AssertUnwindSafe(|| recogniser.recognise(&entry.job.samples, &is_given_up));
-            let outcome = panic::catch_unwind(recognised).unwrap_or_else(|_| Outcome::Recognised(Vec::new()));
+            let outcome = panic::catch_unwind(recognised).unwrap_or(Outcome::Failed);
             self.waiting().under_way[number] = None;
-            self.done.fetch_add(1, Ordering::Relaxed);
-            if outcome == Outcome::Shed {
-                self.shed.fetch_add(1, Ordering::Relaxed);
+            self.steps.fetch_add(1, Ordering::Relaxed);
+            match outcome {
+                Outcome::Recognised(_) => {}
+                Outcome::Shed => drop(self.shed.fetch_add(1, Ordering::Relaxed)),
+                Outcome::Failed => drop(self.failed.fetch_add(1, Ordering::Relaxed)),
             }
             // A stream that is gone needs no result.
             let _ = entry.results.send((entry.job.id, outcome));
@@ -160,6 +207,9 @@ impl Shared {
     fn next(&self, number: usize) -> Option<Entry> {
         let mut waiting = self.waiting();
         loop {
+            if waiting.closed {
+                return None;
+            }
             while let Some(entry) = waiting.finals.pop_front() {
                 self.finals.store(waiting.finals.len(), Ordering::Relaxed);
                 if !entry.results.is_closed() {
@@ -175,9 +225,6 @@ impl Shared {
                     return Some(entry);
                 }
                 self.leave_out(&entry);
-            }
-            if waiting.closed {
-                return None;
             }
             waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }

@@ -16,6 +16,8 @@ use super::{
 
 /// Most speech of one stream that may wait for recognition, in milliseconds; its reader waits then ([`Ear::is_full`]).
 pub const MOST_WAITING: u64 = 120_000;
+/// Most segments and flushes that may wait; then the same.
+const MOST_ENTRIES: usize = 256;
 /// Samples behind those in need that are kept before they are let go together: 1 s.
 const LET_GO: usize = 16_000;
 
@@ -100,6 +102,8 @@ struct Awaited {
     words: Option<Vec<Word>>,
     /// A flush ended it, and its words are the answer.
     is_flushed: bool,
+    /// The recogniser has failed on it once.
+    has_failed: bool,
 }
 
 impl Ear {
@@ -150,9 +154,10 @@ impl Ear {
 
     /// A job is done.
     pub fn handle_recognised(&mut self, job: u64, outcome: Outcome) {
+        let has_failed = outcome == Outcome::Failed;
         let words = match outcome {
             Outcome::Recognised(words) => Some(words),
-            Outcome::Shed => None,
+            Outcome::Shed | Outcome::Failed => None,
         };
         if self.open.look.as_ref().is_some_and(|(look, _)| *look == job) {
             if let (Some((_, segment)), Some(words)) = (self.open.look.take(), words) {
@@ -166,7 +171,7 @@ impl Ear {
                 self.show(&words, &segment);
             }
         } else {
-            self.settle(job, words);
+            self.settle(job, words, has_failed);
         }
     }
 
@@ -184,7 +189,7 @@ impl Ear {
     #[must_use]
     pub fn is_full(&self) -> bool {
         let waiting: usize = self.awaited().map(|awaited| awaited.segment.end - awaited.segment.begin).sum();
-        waiting as u64 * FRAME_MS >= MOST_WAITING
+        waiting as u64 * FRAME_MS >= MOST_WAITING || self.waiting.len() >= MOST_ENTRIES
     }
 
     /// Whether somebody speaks, or speech waits whose final is still to come.
@@ -256,17 +261,20 @@ impl Ear {
             grown,
             words: None,
             is_flushed,
+            has_failed: false,
         })));
         if recognised.is_some() {
-            self.settle(job, recognised);
+            self.settle(job, recognised, false);
         }
     }
 
-    /// A job of a segment that is over is done; one that was left out is handed in again.
-    fn settle(&mut self, job: u64, words: Option<Vec<RecognisedWord>>) {
+    /// A job of a segment that is over is done; one that was left out is handed in again, and one on which the recogniser failed once more.
+    fn settle(&mut self, job: u64, words: Option<Vec<RecognisedWord>>, has_failed: bool) {
         let is_it = |entry: &&mut Entry| matches!(entry, Entry::Segment(awaited) if awaited.job == job);
         let Some(Entry::Segment(awaited)) = self.waiting.iter_mut().find(is_it) else { return };
-        let Some(words) = words else {
+        // What fails twice would fail for ever, and hold up all that is said behind it.
+        let is_given_up = has_failed && std::mem::replace(&mut awaited.has_failed, true);
+        let Some(words) = words.or_else(|| is_given_up.then(Vec::new)) else {
             let samples = Arc::clone(&awaited.samples);
             awaited.job = self.next_job;
             self.submit(samples, Urgency::Final);
@@ -318,6 +326,10 @@ impl Ear {
     fn submit(&mut self, samples: Arc<[f32]>, urgency: Urgency) -> u64 {
         let id = self.next_job;
         self.next_job += 1;
+        if urgency == Urgency::Interim {
+            // Of those that nobody has taken yet the newest is enough.
+            self.jobs.retain(|job| job.urgency != Urgency::Interim);
+        }
         self.jobs.push_back(Job { id, urgency, samples });
         id
     }

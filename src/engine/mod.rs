@@ -1,7 +1,7 @@
 //! The built-in speech engine: telephone audio in, recognised English words out, on this machine's processors alone.
 //!
-//! Promises: nothing of a call leaves the process; every stretch of speech gets exactly one final, whatever the load, and only interims are
-//! left out; a word that an interim has shown is never taken back to nothing; silence, noise and tones are not made into words.
+//! Promises: nothing of a call leaves the process; every stretch of speech is recognised to its end, whatever the load, and only interims are
+//! left out; a word that an interim has shown is never taken back to nothing; silence, noise and tones are guarded against being made into words.
 //!
 //! The pieces, in the data's order: `ear` ★ one stream's way from bytes to words (`sound` decodes and resamples, `voice` says where speech is,
 //! `segments` ★ cuts it, `times` says when each word was, `numbers` writes them in one form), `driver` the threads that recognise for all streams,
@@ -54,6 +54,8 @@ pub enum Outcome {
     Recognised(Vec<RecognisedWord>),
     /// Left out because of load; never a final.
     Shed,
+    /// The recogniser failed on it, by a fault of its own.
+    Failed,
 }
 
 /// A word as the model wrote it.
@@ -99,7 +101,7 @@ pub enum Heard {
     Flushed(Vec<Word>),
 }
 
-/// What recognises; one thread has one.
+/// What recognises; one thread has one. The models do, and in tests what a test wants to be heard.
 pub trait Recognise: Send {
     /// The words of these samples. Asks `is_given_up` between its steps, and may stop with [`Outcome::Shed`] when that says so.
     fn recognise(&mut self, samples: &[f32], is_given_up: &dyn Fn() -> bool) -> Outcome;

@@ -1,6 +1,6 @@
 //! A stream's bytes as the models want them: 16,000 samples a second, one channel, -1 to 1.
 //!
-//! Promises: bytes may be cut anywhere; a sample stands where it was said, for the resampler's delay is taken off. Up to 40 ms stay inside until more comes.
+//! Promises: bytes may be cut anywhere; a sample stands where it was said, for the resampler's delay is taken off. Of the rates that the service takes (protocols/pulse.md section 4), up to 40 ms stay inside until more comes.
 
 use audio_codec_algorithms::{decode_alaw, decode_ulaw};
 use rubato::{Fft, FixedSync, Resampler, audioadapter_buffers::direct::InterleavedSlice};

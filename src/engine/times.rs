@@ -235,7 +235,8 @@ fn fit(words: &[RecognisedWord], ends: &[f64], marks: &[Mark], total: f64) -> Ve
             *cell = (strain(here, mark.sound) + skipped(0, number) - gain, None);
             for (before, earlier) in best.iter().enumerate() {
                 let between = skipped(before + 1, number) - gain;
-                for (fewer, (cost, _)) in earlier.iter().enumerate().take(behind).skip(1) {
+                let reached = earlier.iter().enumerate().take(behind).skip(1).filter(|(_, (cost, _))| cost.is_finite());
+                for (fewer, (cost, _)) in reached {
                     let cost = cost + between + strain(here - ends[fewer - 1], mark.sound - marks[before].sound);
                     if cost < cell.0 {
                         *cell = (cost, Some((before, fewer)));

@@ -31,7 +31,7 @@ use crate::{
 /// How often it is looked how far behind the engine is.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The service to use, and its name in events; starts the built-in engine where that is the one and none runs.
+/// The service to use, its name in events, and the built-in engine where that is it; starts the built-in engine where that is the one and none runs.
 ///
 /// # Errors
 /// An engine that is not there and cannot be fetched, in one line.
@@ -39,13 +39,13 @@ pub(super) async fn service(
     config: &Config,
     engine: Option<Pool>,
     (metrics, services, stopping): (&Arc<Metrics>, &TaskTracker, &CancellationToken),
-) -> Result<(config::Upstream, Speech)> {
+) -> Result<(config::Upstream, Speech, Option<Pool>)> {
     if !config.upstream.is_built_in() {
         let speech = match config.upstream.protocol {
             Protocol::Pulse => Speech::Pulse,
             Protocol::Asr => Speech::Asr,
         };
-        return Ok((config.upstream.clone(), speech));
+        return Ok((config.upstream.clone(), speech, None));
     }
     let pool = match engine {
         Some(running) => running,
@@ -67,8 +67,8 @@ pub(super) async fn service(
             tracing::error!(%why, "the speech engine's port broke; calls keep their audio, and a restart goes on with them");
         }
     });
-    services.spawn(stopping.clone().run_until_cancelled_owned(watch(pool, Arc::clone(metrics))));
-    Ok((config.upstream.with_engine(url, key, &config.engine), Speech::BuiltIn))
+    services.spawn(stopping.clone().run_until_cancelled_owned(watch(pool.clone(), Arc::clone(metrics))));
+    Ok((config.upstream.with_engine(url, key, &config.engine), Speech::BuiltIn, Some(pool)))
 }
 
 /// Tells the log how the engine's files come here.
@@ -85,7 +85,7 @@ async fn watch(pool: Pool, metrics: Arc<Metrics>) {
     let mut look = interval(LOOK);
     loop {
         look.tick().await;
-        metrics.engine(pool.lag(), pool.shed());
+        metrics.engine(pool.lag(), pool.shed(), pool.failed());
     }
 }
 

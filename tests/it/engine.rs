@@ -89,6 +89,11 @@ async fn an_engine_that_is_slower_than_the_call_loses_no_word_and_its_last_ones_
     assert!(of_type(&events, "transcript.gap").is_empty());
     assert_eq!(texts(&events), expected);
     assert_eq!(completed["tracks"][0]["reconnects"], 0, "an engine that works is not taken for dead");
-    assert!(pieces.try_iter().count() >= 8, "the engine was behind");
+    assert!(pieces.try_iter().count() >= 8);
+    let latest = of_type(&events, "transcript.final").iter().filter_map(|data| data["latency"]["upstream_ms"].as_u64()).max();
+    assert!(
+        latest > Some(5_000),
+        "the engine was behind by {latest:?} ms, more than the last words are waited for without a sign of life"
+    );
     stage.end().await;
 }

@@ -11,12 +11,15 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 import wave
 from pathlib import Path
 
 from smallestai import SmallestAI
 from smallestai.environment import SmallestAIEnvironment
 from smallestai.waves.pulse_stt_streaming.types import PulseCloseStreamSignalMessage
+from sound import linear
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAME = 160
@@ -65,17 +68,11 @@ def stream(client, audio):
     return finals, others, is_last
 
 
-def pcm_of(audio):
-    """A WAV of 16-bit samples of this mu-law."""
-    samples = bytearray()
-    for byte in audio:
-        byte = ~byte & 0xFF
-        sample = (((byte & 0x0F) << 3) + 0x84) << ((byte & 0x70) >> 4)
-        samples += ((0x84 - sample) if byte & 0x80 else (sample - 0x84)).to_bytes(2, "little", signed=True)
+def wav_of(audio):
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setparams((1, 2, 8000, 0, "NONE", ""))
-        out.writeframes(bytes(samples))
+        out.writeframes(linear(audio))
     return file.getvalue()
 
 
@@ -107,13 +104,20 @@ def main(program):
         check(all(before.start <= after.start for before, after in zip(words, words[1:])), "smallestai: in their order")
         check(any(type(other).__name__.startswith("Pulse") for other in others), "smallestai: interims and voice activity are typed")
         figures = {"additional_query_parameters": {"numerals": "true"}}
+        try:
+            urllib.request.urlopen(f"http://{address}/emulate/log")
+            is_kept = True
+        except urllib.error.HTTPError as refused:
+            is_kept = refused.code != 404
+        check(not is_kept, "what was said is kept nowhere: there is no log to read")
         answer = client.waves.transcribe_pulse(
-            request=pcm_of(audio), language="en", word_timestamps=True, request_options=figures
+            request=wav_of(audio), language="en", word_timestamps=True, request_options=figures
         )
         check(CARD in digits(answer.transcription or ""), "smallestai: the card number is in the batch transcript of a WAV")
     finally:
         service.send_signal(signal.SIGTERM)
-        service.wait(20)
+        ended = service.wait(20)
+    check(ended == 0, "the engine's service ends with exit code 0 when it is told to")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ const RATE: f64 = 8_000.0;
 /// A sound by its name, as mu-law of 8 kHz.
 pub(crate) type Sound = (&'static str, Vec<u8>);
 
-/// All of them, about twelve minutes.
+/// All of them, about 13 minutes.
 pub(crate) fn all() -> Vec<Sound> {
     let mut chance = Chance(7);
     let mut sounds = vec![("silence", made(60.0, |_| 0.0))];

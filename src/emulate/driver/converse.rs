@@ -44,6 +44,8 @@ use crate::{
 
 /// The largest message taken; clients are known to send bursts of 32 KiB.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
+/// Audio of one message that is listened to in one go, in bytes: 4 s of a telephone's.
+const AT_ONCE: usize = 32_000;
 /// How long a client that does not read may hold a session up.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the other side may take to answer a close frame.
@@ -135,7 +137,13 @@ impl Conversation<'_> {
                 output = waiting.next() => if let Some(how) = self.perform(socket, output).await {
                     return how;
                 },
-                Some((job, outcome)) = outcomes.recv() => self.session.handle_recognised(job, outcome),
+                Some((job, outcome)) = outcomes.recv() => {
+                    if self.session.is_full() {
+                        // Nothing was read meanwhile, whatever came.
+                        silent_since = clock::now();
+                    }
+                    self.session.handle_recognised(job, outcome);
+                }
                 message = socket.next(), if !self.session.is_full() => {
                     if matches!(&message, Some(Ok(Message::Binary(_)))) {
                         silent_since = clock::now();
@@ -144,11 +152,11 @@ impl Conversation<'_> {
                         return how;
                     }
                 }
-                () = until(self.session.longest_silence().map(|limit| sleep_until((silent_since + limit).into()))) => {
+                () = until(self.session.longest_silence().filter(|_| !self.session.is_full()).map(|limit| sleep_until((silent_since + limit).into()))) => {
                     self.session.handle_silence();
                 }
                 _ = beat.tick(), if self.session.is_behind() => {
-                    let before = std::mem::replace(&mut done, self.engine.map_or(0, Pool::done));
+                    let before = std::mem::replace(&mut done, self.engine.map_or(0, Pool::steps));
                     if done > before {
                         self.session.handle_progress();
                     }
@@ -166,7 +174,13 @@ impl Conversation<'_> {
             }
             Some(Ok(Message::Binary(audio))) => {
                 self.log.note_audio(self.number, &audio);
-                self.session.handle_audio(&audio);
+                for piece in audio.chunks(AT_ONCE) {
+                    self.session.handle_audio(piece);
+                    if audio.len() > AT_ONCE {
+                        // Others have their turn: to listen to two minutes takes a while.
+                        tokio::task::yield_now().await;
+                    }
+                }
                 if let Some(rest) = self.session.rest_after(audio.len()) {
                     wait(rest).await;
                 }

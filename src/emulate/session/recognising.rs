@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use super::{Marks, Output, Session, State, joined};
 use crate::{
     emulate::{
-        recognition::{ear_settings, spoken, ticks},
+        recognition::{ear_settings, heard_alone, spoken, ticks},
         script::Spoken,
         wire,
     },
@@ -31,8 +31,7 @@ enum Flush {
 impl Session {
     /// Hears with an ear from here on, or says why it cannot.
     pub(super) fn begin_to_recognise(&mut self) {
-        // What the engine does not tell is not made up.
-        (self.asked.emotion, self.asked.gender, self.asked.diarize) = (false, false, false);
+        self.asked = heard_alone(&self.asked);
         match ear_settings(&self.asked) {
             Ok(settings) => {
                 self.recognising = Some(Box::new(Recognising { ear: Ear::new(settings), flushes: VecDeque::new() }));

@@ -219,7 +219,7 @@ impl Moonshine {
 
 impl Recognise for Moonshine {
     fn recognise(&mut self, samples: &[f32], is_given_up: &dyn Fn() -> bool) -> Outcome {
-        let mut best: Option<Try> = None;
+        let (mut best, mut has_failed): (Option<Try>, _) = (None, false);
         for padding in [self.padding, PADDING - self.padding] {
             match self.attempt(samples, padding, is_given_up) {
                 Ok(None) => return Outcome::Shed,
@@ -232,10 +232,14 @@ impl Recognise for Moonshine {
                 Err(why) => {
                     // Nothing of what was said is in it: shapes, names and sizes.
                     tracing::error!(%why, "the speech engine failed on a piece");
+                    has_failed = true;
                 }
             }
         }
-        Outcome::Recognised(best.map(|best| best.words).unwrap_or_default())
+        match best {
+            None if has_failed => Outcome::Failed,
+            best => Outcome::Recognised(best.map(|best| best.words).unwrap_or_default()),
+        }
     }
 }
 

@@ -84,6 +84,23 @@ fn a_pause_that_was_left_out_becomes_a_final_that_is_not() {
 }
 
 #[test]
+fn what_the_recogniser_fails_on_is_tried_once_more_and_then_what_was_shown_of_it_is_told() {
+    let mut ear = ear();
+    let mut tried = 0;
+    play(&mut ear, &recording("pay-by-card", 0, 5_000), |job| match job.urgency {
+        Urgency::Interim => Some(words("hi I'd like")),
+        Urgency::Pause => Some(Outcome::Failed),
+        Urgency::Final => {
+            tried += 1;
+            Some(Outcome::Failed)
+        }
+    });
+    assert_eq!(tried, 2);
+    assert_eq!(heard(&mut ear).last().map(String::as_str), Some("final hi I'd like"));
+    assert!(!ear.is_behind());
+}
+
+#[test]
 fn a_final_that_comes_out_empty_says_what_its_interims_showed() {
     let mut ear = ear();
     play(&mut ear, &recording("pay-by-card", 0, 5_000), |job| {

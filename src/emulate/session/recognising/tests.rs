@@ -131,7 +131,7 @@ fn progress_is_told_only_to_who_asked_for_it_and_while_somebody_speaks_or_waits(
 
 #[test]
 fn words_have_the_times_of_the_stream_and_their_own_confidence_and_no_feeling_is_made_up() {
-    let mut rig = Rig::new(&format!("{CALL}&emotion_detection=true&gender_detection=true&diarize=true"));
+    let mut rig = Rig::new(&format!("{CALL}&emotion_detection=true&gender_detection=true&diarize=true&redact_pii=true"));
     let jobs = rig.play(0, 5_000);
     rig.answer(jobs.last().unwrap(), "Hi, I'd like to pay my bill.");
     let text = std::iter::from_fn(|| rig.0.poll_output()).find_map(|output| match output {
@@ -142,5 +142,6 @@ fn words_have_the_times_of_the_stream_and_their_own_confidence_and_no_feeling_is
     let word = &message["words"][0];
     assert_eq!((&word["word"], &word["confidence"]), (&"Hi,".into(), &0.9.into()));
     assert!((1.8..2.1).contains(&word["start"].as_f64().unwrap()), "{word}");
+    assert!(message.get("redacted_entities").is_none(), "nothing was redacted");
     assert!(message.get("emotion").is_none() && message.get("gender").is_none() && word.get("speaker").is_none());
 }

@@ -84,7 +84,8 @@ pub(super) fn fetch(pip: &[&str], wheel: &Wheel, folder: &Path, say: &Say) -> Re
 
 fn command(pip: &[&str]) -> Command {
     let mut command = Command::new(pip[0]);
-    command.args(&pip[1..]);
+    // Python looks for its modules where it is started: not where somebody may have put a pip of their own.
+    command.args(&pip[1..]).current_dir("/");
     command
 }
 
