@@ -168,7 +168,7 @@ pub async fn start(listener: TcpListener, config: Config) -> Result<Running> {
 /// The same with a built-in engine that runs already, for where the settings ask for one.
 ///
 /// # Errors
-/// As [`start`].
+/// As [`start()`].
 pub async fn start_with(listener: TcpListener, config: Config, engine: Option<Pool>) -> Result<Running> {
     let address = listener.local_addr().context("failed to read the listener's own address")?;
     let origins = origins(&config, address)?;
