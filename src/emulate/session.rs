@@ -123,7 +123,7 @@ impl Session {
             outputs: VecDeque::new(),
         };
         if session.has(&Fault::RefuseLanguage { language: session.asked.language.clone() }) {
-            session.say(Output::Message(wire::no_such_language(&session.asked.language)));
+            session.say(Output::Message(wire::no_such_language(&format!("{} is not served here", session.asked.language))));
             session.end(Output::Close(1011));
         }
         if let Some((message, errors)) = session.asked.asr.as_ref().and_then(|asked| asked.objection.clone()) {

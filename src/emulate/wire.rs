@@ -287,10 +287,7 @@ pub(super) fn voice(session_id: &str, speaking: bool, at: u64, asked: &Parameter
 /// Why nobody would be heard.
 pub(super) fn unheard(why: &Unheard, asked: &Parameters) -> String {
     match why {
-        Unheard::Language(_) if asked.asr.is_none() => {
-            let message = why.to_string();
-            json(&serde_json::json!({"type": "error", "error_code": "LANGUAGE_NOT_ENABLED_IN_REGION", "message": message}))
-        }
+        Unheard::Language(_) if asked.asr.is_none() => no_such_language(&why.to_string()),
         _ => error(&why.to_string(), asked),
     }
 }
@@ -313,9 +310,8 @@ pub(super) fn error(message: &str, asked: &Parameters) -> String {
     json(&serde_json::json!({"type": "error", "status": "error", "message": message}))
 }
 
-/// The error frame for a language that the region does not serve.
-pub(super) fn no_such_language(language: &str) -> String {
-    let message = format!("{language} is not served here");
+/// The error frame for a language that is not served.
+pub(super) fn no_such_language(message: &str) -> String {
     json(&serde_json::json!({"type": "error", "error_code": "LANGUAGE_NOT_ENABLED_IN_REGION", "message": message}))
 }
 

@@ -8,7 +8,7 @@ use rubato::{Fft, FixedSync, Resampler, audioadapter_buffers::direct::Interleave
 use super::{SAMPLES_PER_SECOND, ear::Coding};
 
 /// Lowest and highest rate taken, in samples a second.
-pub(crate) const RATES: std::ops::RangeInclusive<u32> = 8_000..=48_000;
+const RATES: std::ops::RangeInclusive<u32> = 8_000..=48_000;
 /// Audio resampled in one go, in parts of a second: 20 ms.
 const STEPS_PER_SECOND: u32 = 50;
 

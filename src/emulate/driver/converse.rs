@@ -123,7 +123,7 @@ impl Conversation<'_> {
         let mut waiting = Waiting::new(self.manner);
         let mut silent_since = clock::now();
         let (results, mut outcomes) = mpsc::unbounded_channel();
-        let (mut beat, mut done) = (interval(PROGRESS_EVERY), 0);
+        let (mut beat, mut steps) = (interval(PROGRESS_EVERY), 0);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             while let (Some(pool), Some(job)) = (self.engine, self.session.poll_job()) {
@@ -156,8 +156,8 @@ impl Conversation<'_> {
                     self.session.handle_silence();
                 }
                 _ = beat.tick(), if self.session.is_behind() => {
-                    let before = std::mem::replace(&mut done, self.engine.map_or(0, Pool::steps));
-                    if done > before {
+                    let before = std::mem::replace(&mut steps, self.engine.map_or(0, Pool::steps));
+                    if steps > before {
                         self.session.handle_progress();
                     }
                 }
