@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::{
     media::{Offset, Track},
     pii::{Redacted, Unredacted},
+    redact::Why,
 };
 
 /// What a party is to the operator: `caller`, `agent`, or a name from the stream's parameters (at most 64 visible ASCII characters).
@@ -229,6 +230,9 @@ pub struct Redaction {
     pub end_ms: u64,
     /// Who took it out: `bridge` or `service`.
     pub source: &'static str,
+    /// By which rule, and where in the text.
+    #[serde(skip)]
+    pub why: Why,
 }
 
 /// A released final: clean, with what was taken out.

@@ -208,8 +208,14 @@ fn release() -> Release {
         heard_at: crate::clock::now(),
         latency: Latency { ingress_ms: Some(3), upstream_ms: None, gate_ms: Some(0) },
     };
-    let redaction =
-        Redaction { kind: "CREDIT_CARD".into(), label: "[CREDIT_CARD_1]".into(), start_ms: 0, end_ms: 400, source: "bridge" };
+    let redaction = Redaction {
+        kind: "CREDIT_CARD".into(),
+        label: "[CREDIT_CARD_1]".into(),
+        start_ms: 0,
+        end_ms: 400,
+        source: "bridge",
+        why: crate::redact::Why { reason: crate::redact::Reason::Shape, start: 0, end: 1 },
+    };
     Release { segment, redactions: vec![redaction] }
 }
 

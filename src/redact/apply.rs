@@ -9,7 +9,11 @@ use crate::{
     segment::{Redaction, Release, Segment, Utterance, Word},
 };
 
-use super::{token, turn::Mask};
+use super::{
+    reason::{Reason, Why},
+    token,
+    turn::Mask,
+};
 
 /// Longest language code that is passed on.
 const MAX_LANGUAGE: usize = 16;
@@ -41,8 +45,9 @@ pub(super) fn apply(segment: Segment<Unredacted>, masks: &[Mask], mut alone: imp
     let utterances = utterances.collect();
     let redactions = masks.iter().zip(times).map(|(mask, time)| {
         let (start_ms, end_ms) = time.unwrap_or((segment.start_ms, segment.end_ms));
-        let source = if mask.by_service { "service" } else { "bridge" };
-        Redaction { kind: mask.label.kind.as_str().to_owned(), label: mask.label.text.clone(), start_ms, end_ms, source }
+        let source = if mask.reason == Reason::Service { "service" } else { "bridge" };
+        let why = Why { reason: mask.reason, start: mask.start, end: mask.end };
+        Redaction { kind: mask.label.kind.as_str().to_owned(), label: mask.label.text.clone(), start_ms, end_ms, source, why }
     });
     let redactions = redactions.collect();
     let text = Redacted::certified(masked(text, masks));

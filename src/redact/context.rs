@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::LazyLock};
 use super::{
     number::Run,
     placeholder::Kind,
+    reason::Reason,
     token::{Unit, contains_word},
     turn::{Joint, Stream, Turn},
 };
@@ -68,15 +69,16 @@ pub(super) fn cues(words: &[&str]) -> Vec<Cue> {
 }
 
 /// What is known about a run from the words around it.
-pub(super) fn hint(stream: &Stream, run: &Run) -> Option<Hint> {
+pub(super) fn hint(stream: &Stream, run: &Run) -> Option<(Hint, Reason)> {
     if let Some(harmless) = shaped_harmless(stream, run) {
-        return Some(harmless);
+        return Some((harmless, Reason::Shape));
     }
     let before = before(stream, run.first());
     // "The order for my card": what stands behind a number may still name it, but only where nothing before did.
-    before
-        .or_else(|| behind(stream, run.last()))
-        .or_else(|| asked(stream, run.first()).into_iter().find(|hint| fits_asked(hint, run)))
+    let asked = || asked(stream, run.first()).into_iter().find(|hint| fits_asked(hint, run));
+    let found = before.map(|hint| (hint, Reason::CueBefore));
+    let found = found.or_else(|| Some((behind(stream, run.last())?, Reason::CueBehind)));
+    found.or_else(|| Some((asked()?, Reason::Asked)))
 }
 
 /// The nearest cue before an item in its own party's words; a sure one shortly before one that only suggests.

@@ -10,6 +10,7 @@ use super::{
     number::{self, Run},
     phone,
     placeholder::{Kind, Label, Numbering},
+    reason::Reason,
     ssn,
     token::Unit,
     turn::{Joint, Party, Stream, Turn},
@@ -43,6 +44,8 @@ pub(super) struct Finding {
     pub(super) state: State,
     /// The label of the value that it repeats.
     pub(super) repeats: Option<Label>,
+    /// By which rule.
+    pub(super) reason: Reason,
 }
 
 /// Everything personal in `turns`, each party's in the order of its words. `ended` says that nothing more will come.
@@ -91,6 +94,7 @@ fn of_party(stream: &Stream, numbering: &Numbering) -> Vec<Finding> {
         before = (verdict.state != State::Closed || run.len() < 9).then(|| (run.last(), verdict.kind.clone()));
         let mut finding = finding(stream, verdict.kind, &run.items, Some(&run), verdict.state);
         finding.repeats = verdict.repeats;
+        finding.reason = verdict.reason;
         found.push(finding);
     }
     found
@@ -99,6 +103,7 @@ fn of_party(stream: &Stream, numbering: &Numbering) -> Vec<Finding> {
 struct Verdict {
     kind: Kind,
     state: State,
+    reason: Reason,
     repeats: Option<Label>,
 }
 
@@ -106,29 +111,34 @@ struct Verdict {
 fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: Option<&(usize, Kind)>) -> Option<Verdict> {
     let open = number::is_open(stream, run);
     let values = run.values();
-    let verdict = |kind: &Kind, state| Some(Verdict { kind: kind.clone(), state, repeats: None });
+    let verdict = |kind: &Kind, state, reason| Some(Verdict { kind: kind.clone(), state, reason, repeats: None });
     let growing = |whole: bool| if open && !whole { State::Growing } else { State::Closed };
     if run.letters * 4 < run.len().max(1) && card::holds_card(&values, &run.corrections) {
-        return verdict(&Kind::CreditCard, growing(run.len() >= 15));
+        return verdict(&Kind::CreditCard, growing(run.len() >= 15), Reason::CheckDigit);
     }
     if run.dots == 3 && is_ip(run, &values) {
-        return verdict(&Kind::Ip, growing(false));
+        return verdict(&Kind::Ip, growing(false), Reason::Shape);
     }
-    let hint = context::hint(stream, run).or_else(|| continued(stream, run, before));
+    let hint = context::hint(stream, run).or_else(|| Some((continued(stream, run, before)?, Reason::Continued)));
+    let (hint, reason) = hint.map_or((None, Reason::Shape), |(hint, reason)| (Some(hint), reason));
     let digits: zeroize::Zeroizing<String> = values.iter().map(|value| char::from(b'0' + value)).collect::<String>().into();
     let repeats = numbering.heard_before(&digits).filter(|_| run.len() >= NEVER_SEEN || hint != Some(Hint::Harmless));
     if let Some(label) = repeats {
-        return Some(Verdict { kind: label.kind.clone(), state: State::Closed, repeats: Some(label) });
+        return Some(Verdict { kind: label.kind.clone(), state: State::Closed, reason: Reason::ReadBack, repeats: Some(label) });
     }
     match hint {
         Some(Hint::Harmless) => None,
         Some(Hint::Price) if !open && run.len() < UNEXPLAINED => None,
         Some(Hint::Is(kind)) if kind.is_numeric() => match lengths(&kind) {
-            (least, whole, most) if (least..=most).contains(&run.len()) => verdict(&kind, growing(run.len() >= whole)),
-            (least, ..) if run.len() < least => open.then_some(Verdict { kind, state: State::Doubtful(true), repeats: None }),
+            (least, whole, most) if (least..=most).contains(&run.len()) => verdict(&kind, growing(run.len() >= whole), reason),
+            (least, ..) if run.len() < least => {
+                open.then_some(Verdict { kind, state: State::Doubtful(true), reason, repeats: None })
+            }
             _ => shaped(stream, run, &values, open),
         },
-        Some(Hint::MayBe(kind)) if (maybe_least(&kind)..=lengths(&kind).2).contains(&run.len()) => verdict(&kind, growing(false)),
+        Some(Hint::MayBe(kind)) if (maybe_least(&kind)..=lengths(&kind).2).contains(&run.len()) => {
+            verdict(&kind, growing(false), reason)
+        }
         Some(Hint::Is(_) | Hint::MayBe(_) | Hint::Price) | None => shaped(stream, run, &values, open),
     }
 }
@@ -148,9 +158,13 @@ fn shaped(stream: &Stream, run: &Run, values: &[u8], open: bool) -> Option<Verdi
         _ => None,
     };
     match kind {
-        Some(kind) => Some(Verdict { kind, state: if open { State::Growing } else { State::Closed }, repeats: None }),
+        Some(kind) => {
+            let reason = if kind == Kind::Number { Reason::Length } else { Reason::Shape };
+            Some(Verdict { kind, state: if open { State::Growing } else { State::Closed }, reason, repeats: None })
+        }
         None if open && run.len() >= 3 && !lettered && !dotted => {
-            Some(Verdict { kind: Kind::Number, state: State::Doubtful(run.len() >= NEVER_SEEN), repeats: None })
+            let state = State::Doubtful(run.len() >= NEVER_SEEN);
+            Some(Verdict { kind: Kind::Number, state, reason: Reason::Length, repeats: None })
         }
         None => None,
     }
@@ -235,5 +249,5 @@ fn finding(stream: &Stream, kind: Kind, items: &[usize], run: Option<&Run>, stat
             _ => value.push_str(stream.word(*item)),
         }),
     }
-    Finding { kind, spans, value, state, repeats: None }
+    Finding { kind, spans, value, state, repeats: None, reason: Reason::Shape }
 }

@@ -18,6 +18,7 @@ mod email;
 mod number;
 mod phone;
 mod placeholder;
+mod reason;
 mod ssn;
 mod token;
 mod turn;
@@ -39,6 +40,7 @@ use std::{
 
 use digits::Keypad;
 pub use placeholder::Kind;
+pub use reason::{Reason, Why};
 use window::Window;
 
 use crate::{

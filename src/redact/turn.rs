@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::{
     context::{self, Cue},
     placeholder::Label,
+    reason::Reason,
     token::{self, Token, Unit, digit},
 };
 use crate::media::Track;
@@ -30,8 +31,8 @@ pub(super) struct Mask {
     pub(super) end: usize,
     /// What stands in its place.
     pub(super) label: Label,
-    /// Taken out by the speech service before.
-    pub(super) by_service: bool,
+    /// By which rule.
+    pub(super) reason: Reason,
 }
 
 /// One final, read.

@@ -15,6 +15,7 @@ use super::{
     detect::{self, Finding, NEVER_SEEN, State},
     number,
     placeholder::{Kind, Label, Numbering},
+    reason::Reason,
     token::{Token, Unit},
     turn::{Mask, Party, Stream, Turn},
 };
@@ -138,14 +139,14 @@ impl Window {
         let turn = read(&segment);
         let numeric = turn.tokens.iter().filter(|token| says_number(token));
         let label = |kind: &Kind| Label { kind: kind.clone(), text: format!("[{}]", kind.as_str()) };
-        let mut masks: Vec<_> = numeric.map(|token| mask(token.start, token.end, label(&Kind::Number))).collect();
+        let mut masks: Vec<_> = numeric.map(|token| mask(token.start, token.end, label(&Kind::Number), Reason::Length)).collect();
         self.turns.push(turn);
         let found = self.search();
         let last = self.turns.len() - 1;
         self.turns.pop();
         for finding in found? {
             let spans = finding.spans.iter().filter(|(turn, ..)| *turn == last);
-            masks.extend(spans.map(|(_, start, end)| mask(*start, *end, label(&finding.kind))));
+            masks.extend(spans.map(|(_, start, end)| mask(*start, *end, label(&finding.kind), finding.reason)));
         }
         let text = Redacted::certified(apply::masked(segment.text.expose(), &apart(masks)));
         Some(apply::with(segment, text, Vec::new(), Vec::new()))
@@ -159,7 +160,7 @@ impl Window {
         let mut masks = Vec::new();
         for finding in &found {
             for (_, start, end) in finding.spans.iter().filter(|(turn, ..)| *turn == 1) {
-                masks.push(mask(*start, *end, self.label(finding)));
+                masks.push(mask(*start, *end, self.label(finding), finding.reason));
             }
         }
         masks.extend(by_service(&turns[1], &mut self.numbering));
@@ -218,7 +219,8 @@ impl Window {
             };
             for (_, start, end) in finding.spans.iter().filter(|(in_turn, ..)| taken && *in_turn == turn) {
                 let label = self.label(finding);
-                masks.push(mask(*start, *end, label));
+                let reason = if let State::Doubtful(_) = finding.state { Reason::Forced } else { finding.reason };
+                masks.push(mask(*start, *end, label, reason));
             }
         }
         masks.extend(by_service(&self.turns[turn], &mut self.numbering));
@@ -240,7 +242,7 @@ impl Window {
         for (start, end, digits) in runs {
             if !masks.iter().any(|mask| mask.start <= start && end <= mask.end) {
                 let label = self.numbering.label(&Kind::Number, &digits);
-                masks.push(mask(start, end, label));
+                masks.push(mask(start, end, label, Reason::Unasked));
             }
         }
     }
@@ -249,7 +251,10 @@ impl Window {
     fn label(&mut self, finding: &Finding) -> Label {
         let out = |&(turn, start, end): &(usize, usize, usize)| {
             let masks = &self.turns.get(turn)?.masks;
-            masks.iter().find(|mask| mask.start < end && start < mask.end && !mask.by_service).map(|mask| mask.label.clone())
+            masks
+                .iter()
+                .find(|mask| mask.start < end && start < mask.end && mask.reason != Reason::Service)
+                .map(|mask| mask.label.clone())
         };
         match finding.repeats.clone().or_else(|| finding.spans.iter().find_map(out)) {
             Some(label) => {
@@ -277,12 +282,12 @@ impl Window {
         let mut masks = Vec::new();
         let Some(found) = found else {
             self.turns[turn] = own;
-            return vec![mask(0, text.len(), Label { kind: Kind::Number, text: REDACTION_FAILED.to_owned() })];
+            return vec![mask(0, text.len(), Label { kind: Kind::Number, text: REDACTION_FAILED.to_owned() }, Reason::Forced)];
         };
         for finding in &found {
             for (_, start, end) in finding.spans.iter().filter(|(in_turn, ..)| *in_turn == turn) {
                 let label = self.numbering.label(&finding.kind, &finding.value);
-                masks.push(mask(*start, *end, label));
+                masks.push(mask(*start, *end, label, finding.reason));
             }
         }
         masks.extend(by_service(&self.turns[turn], &mut self.numbering));
@@ -343,13 +348,13 @@ fn by_service(turn: &Turn, numbering: &mut Numbering) -> Vec<Mask> {
             None => numbering.fresh(kind),
         };
         seen.push((word, label.clone()));
-        masks.push(Mask { start: token.start, end: token.end, label, by_service: true });
+        masks.push(Mask { start: token.start, end: token.end, label, reason: Reason::Service });
     }
     masks
 }
 
-fn mask(start: usize, end: usize, label: Label) -> Mask {
-    Mask { start, end, label, by_service: false }
+fn mask(start: usize, end: usize, label: Label, reason: Reason) -> Mask {
+    Mask { start, end, label, reason }
 }
 
 /// Masks in the order of the text; of those that overlap, the first with all of their stretch.

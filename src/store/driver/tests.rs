@@ -354,7 +354,14 @@ fn mark(session: &SessionId, offset: u64) -> Write {
 }
 
 fn segment(session: &SessionId, seq: u64, id: &str, start_ms: u64) -> Write {
-    let redaction = Redaction { kind: "SSN".into(), label: "[SSN_1]".into(), start_ms: 0, end_ms: 1, source: "bridge" };
+    let redaction = Redaction {
+        kind: "SSN".into(),
+        label: "[SSN_1]".into(),
+        start_ms: 0,
+        end_ms: 1,
+        source: "bridge",
+        why: crate::redact::Why { reason: crate::redact::Reason::Shape, start: 0, end: 1 },
+    };
     let text = TranscriptText {
         segment_id: Some(id.into()),
         track: Track::Inbound,
