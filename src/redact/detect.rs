@@ -4,11 +4,11 @@
 //! mere length; what is cut over finals is one finding with a span in each.
 
 use super::{
-    card,
+    address, card,
     context::{self, Hint},
-    date, email,
+    date, email, names,
     number::{self, Run},
-    phone,
+    password, phone,
     placeholder::{Kind, Label, Numbering},
     reason::Reason,
     ssn,
@@ -82,10 +82,37 @@ fn of_party(stream: &Stream, numbering: &Numbering) -> Vec<Finding> {
         take(&date.items, &mut taken);
         found.push(finding(stream, date.kind, &date.items, None, if date.open { State::Growing } else { State::Closed }));
     }
+    for password in password::passwords(stream, &taken) {
+        take(&password.items, &mut taken);
+        let state = if password.open { State::Growing } else { State::Closed };
+        let found_here = finding(stream, Kind::Password, &password.items, None, state);
+        found.push(Finding { reason: password.reason, ..found_here });
+    }
+    for place in address::places(stream, &taken) {
+        let state = match (place.certain, place.open) {
+            (true, true) => State::Growing,
+            (true, false) => State::Closed,
+            (false, _) => State::Doubtful(true),
+        };
+        if place.certain {
+            take(&place.items, &mut taken);
+        }
+        let found_here = finding(stream, place.kind, &place.items, None, state);
+        found.push(Finding { reason: place.reason, ..found_here });
+    }
+    for name in names::names(stream, numbering, &taken) {
+        take(&name.items, &mut taken);
+        let found_here = finding(stream, Kind::Person, &name.items, None, State::Closed);
+        found.push(Finding { reason: name.reason, repeats: name.repeats, ..found_here });
+    }
     let mut before: Option<(usize, Kind)> = None;
     for mut run in number::runs(stream) {
-        if run.items.iter().any(|item| taken[*item]) {
-            continue;
+        let holds_card = run.len() >= 13 && card::holds_card(&run.values(), &run.corrections);
+        if !holds_card && run.items.iter().any(|item| taken[*item]) {
+            run.leave(&taken);
+            if run.len() == 0 {
+                continue;
+            }
         }
         let Some(verdict) = judge(stream, &run, numbering, before.as_ref()) else { continue };
         if verdict.kind.has_letters() {
@@ -246,6 +273,12 @@ fn finding(stream: &Stream, kind: Kind, items: &[usize], run: Option<&Run>, stat
             Some(Unit::Dot) => value.push('.'),
             Some(Unit::At) => value.push('@'),
             Some(Unit::Filler) => {}
+            _ if kind == Kind::Person => {
+                if !value.is_empty() {
+                    value.push(' ');
+                }
+                value.push_str(names::bare(stream.word(*item)));
+            }
             _ => value.push_str(stream.word(*item)),
         }),
     }

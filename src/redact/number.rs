@@ -58,6 +58,24 @@ impl Run {
         self.digits.len()
     }
 
+    /// Gives up what is taken: of what is left, the longest stretch stays.
+    pub(super) fn leave(&mut self, taken: &[bool]) {
+        let (mut best, mut now) = (Vec::new(), Vec::new());
+        for item in std::mem::take(&mut self.items) {
+            if taken[item] {
+                now.clear();
+            } else {
+                now.push(item);
+                if now.len() > best.len() {
+                    best.clone_from(&now);
+                }
+            }
+        }
+        self.digits.retain(|digit| best.contains(&digit.item));
+        self.items = best;
+        self.corrections.clear();
+    }
+
     /// How many digits in the longest reading.
     pub(super) fn most(&self) -> usize {
         self.len() + self.pairs

@@ -126,6 +126,7 @@ pub(super) struct Numbering {
     counts: HashMap<String, u32>,
     values: HashMap<Trace, Label>,
     parts: HashMap<Trace, Label>,
+    names: HashMap<Trace, Label>,
 }
 
 /// A placeholder that was given out.
@@ -142,10 +143,12 @@ impl Numbering {
     const MAX_PARTS: usize = 4096;
     /// Digits in a part: as many as may never be seen of a value.
     const PART: usize = 4;
+    /// Letters of a word by which a name is known again.
+    const NAME: usize = 3;
 
     pub(super) fn new(key: [u8; 32]) -> Self {
         let key = Hmac::new_from_slice(&key).expect("HMAC takes a key of any length");
-        Self { key, counts: HashMap::new(), values: HashMap::new(), parts: HashMap::new() }
+        Self { key, counts: HashMap::new(), values: HashMap::new(), parts: HashMap::new(), names: HashMap::new() }
     }
 
     /// The label of a value: the one that was given to it, else the next of its kind.
@@ -179,6 +182,9 @@ impl Numbering {
     pub(super) fn remember(&mut self, value: &str, label: &Label) {
         let trace = self.trace(value);
         self.values.entry(trace).or_insert_with(|| label.clone());
+        if label.kind == Kind::Person {
+            self.remember_name(value, label);
+        }
         if !value.bytes().all(|byte| byte.is_ascii_digit()) {
             return;
         }
@@ -198,6 +204,24 @@ impl Numbering {
         let part = |part| self.parts.get(&self.trace(std::str::from_utf8(part).expect("digits are ASCII")));
         let whole = self.values.get(&self.trace(digits));
         whole.or_else(|| digits.as_bytes().windows(Self::PART).find_map(part)).cloned()
+    }
+
+    /// The words of a name, parted by spaces.
+    fn remember_name(&mut self, name: &str, label: &Label) {
+        for word in name.split(' ').filter(|word| word.chars().count() >= Self::NAME) {
+            if self.names.len() < Self::MAX_PARTS {
+                let trace = self.trace(word);
+                self.names.entry(trace).or_insert_with(|| label.clone());
+            }
+        }
+    }
+
+    /// The label of a redacted name that has this word.
+    pub(super) fn heard_name(&self, word: &str) -> Option<Label> {
+        if self.names.is_empty() || word.chars().count() < Self::NAME {
+            return None;
+        }
+        self.names.get(&self.trace(word)).cloned()
     }
 
     fn trace(&self, value: &str) -> Trace {

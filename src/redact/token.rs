@@ -3,7 +3,7 @@
 //! Promises: tokens cover every letter and digit of the text in order and never overlap; a placeholder of the speech service
 //! is one opaque token. Only ASCII is folded, so that byte offsets stay true.
 
-use super::placeholder::Kind;
+use super::{lexicon::Known, placeholder::Kind};
 use crate::english;
 
 /// What a token may be a part of.
@@ -57,6 +57,11 @@ impl Unit {
         matches!(self, Self::Digits | Self::Mixed | Self::One(_) | Self::Teen(_) | Self::Ten(_))
     }
 
+    /// Whether it may be a word of a name: one that means something in a number or a date is a word too.
+    pub(super) fn is_wordlike(&self) -> bool {
+        matches!(self, Self::Word | Self::Month(_) | Self::Filler | Self::Correction | Self::Weak(_))
+    }
+
     /// Whether people say it between the digits of one number.
     pub(super) fn is_filler(&self) -> bool {
         matches!(self, Self::Filler | Self::Correction | Self::Joiner)
@@ -76,6 +81,12 @@ pub(super) struct Token {
     pub(super) tight: Option<char>,
     /// It begins right where the token before ends.
     pub(super) glued: bool,
+    /// What the word lists know of it.
+    pub(super) known: Known,
+    /// It begins with a capital letter, and is not all capitals.
+    pub(super) capital: bool,
+    /// A sentence ends behind it.
+    pub(super) ends: bool,
 }
 
 /// The tokens of `text`, which must be in ASCII lower case.
@@ -102,7 +113,11 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         let between = &text[out.last().map_or(0, |token| token.end)..at];
         let mut chars = between.chars();
         let tight = chars.next().filter(|c| !c.is_whitespace() && chars.next().is_none());
-        out.push(Token { start: at, end: at + len, unit, tight, glued: between.is_empty() && !out.is_empty() });
+        let known = if unit.is_wordlike() { Known::of(&rest[..len]) } else { Known::default() };
+        let glued = between.is_empty() && !out.is_empty();
+        let behind = text[at + len..].as_bytes();
+        let ends = matches!(behind, [b'.' | b'?' | b'!' | b';'] | [b'.' | b'?' | b'!' | b';', b' ' | b'"', ..]);
+        out.push(Token { start: at, end: at + len, unit, tight, glued, known, capital: false, ends });
         at += len;
     }
     out

@@ -3,10 +3,13 @@
 //! Promises: a [`Turn`] is read once; a [`Stream`] lays the turns of one party end to end, so that a number that is cut over
 //! several finals is read as one, over short turns of the other party (`okay`, `go ahead`, a read-back) too.
 
+use std::borrow::Cow;
+
 use zeroize::Zeroizing;
 
 use super::{
     context::{self, Cue},
+    leads::{self, LeadAt},
     placeholder::Label,
     reason::Reason,
     token::{self, Token, Unit, digit},
@@ -47,6 +50,8 @@ pub(super) struct Turn {
     pub(super) tokens: Vec<Token>,
     /// What the words say about numbers near them.
     pub(super) cues: Vec<Cue>,
+    /// What they say about names, addresses and passwords near them.
+    pub(super) leads: Vec<LeadAt>,
     /// What was taken out, once it is released.
     pub(super) masks: Vec<Mask>,
     /// Whether it is released, so that nothing more can be taken out.
@@ -58,10 +63,16 @@ impl Turn {
     /// Reads a final.
     pub(super) fn new(party: Party, start_ms: u64, end_ms: u64, text: &str) -> Self {
         let folded = Zeroizing::new(text.to_ascii_lowercase());
-        let tokens = token::tokens(&folded);
+        let mut tokens = token::tokens(&folded);
+        for token in &mut tokens {
+            let said = &text[token.start..token.end];
+            token.capital = said.starts_with(char::is_uppercase) && (said.len() == 1 || said.contains(char::is_lowercase));
+        }
         let words: Vec<&str> = tokens.iter().map(|token| &folded[token.start..token.end]).collect();
         let cues = context::cues(&words);
-        Self { party, start_ms, end_ms, tokens, cues, masks: Vec::new(), released: false, folded }
+        let straight: Vec<Cow<str>> = words.iter().map(|word| straight(word)).collect();
+        let leads = leads::leads(&straight.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+        Self { party, start_ms, end_ms, tokens, cues, leads, masks: Vec::new(), released: false, folded }
     }
 
     /// A token's text in ASCII lower case.
@@ -98,6 +109,11 @@ impl Turn {
         }
         out
     }
+}
+
+/// A word with a plain apostrophe in place of a curly one.
+fn straight(word: &str) -> Cow<'_, str> {
+    if word.contains('’') { word.replace('’', "'").into() } else { word.into() }
 }
 
 /// How an item follows the one before.

@@ -1,0 +1,164 @@
+//! Passwords, behind words that say so or where one was asked for.
+//!
+//! Promises: what is said behind `the password is` is taken out up to where the sentence goes on with something else; talk about
+//! passwords (`is case sensitive`, `does not work`) stays.
+
+use super::{
+    leads::Lead,
+    reason::Reason,
+    token::{Unit, contains_word},
+    turn::{Joint, Stream, Turn},
+};
+
+/// Words of a password.
+const LONGEST: usize = 24;
+/// Fillers between a lead and a password.
+const MAX_BETWEEN: usize = 5;
+/// Turns of the other party that may have asked for it.
+const ASKED_TURNS: usize = 2;
+/// How long such a question stays open.
+const ASKED_MS: u64 = 20_000;
+
+/// Words that go on with the sentence.
+const STOP: &str = " and but or because so which please thanks thank when if is isn't was wasn't are aren't were it it's its i i'm we you he she they them that that's this these those does doesn't did didn't do don't not no never \
+                     can can't could couldn't will won't would wouldn't should has hasn't had have haven't must may might for to from on at into onto of by with about until before after while what where why how who again still \
+                     now then just only already always wrong expired reset case sensitive required incorrect invalid stopped works worked changed locked sent needs need keeps says said be been being there here any my your our his her their \
+                     protected field screen page prompt box manager rules policy requirements length strength hint email link letter change update recovery through in yet today yesterday tomorrow ";
+/// Words that may stand between the words of a password.
+const WITHIN: &str = " capital uppercase lowercase upper lower case all cap caps small big exclamation point mark dollar sign hash hashtag pound star asterisk ampersand percent dash hyphen underscore dot period at symbol number numbers \
+                      numeral digit digits letter letters word one then with followed by no spaces space question plus equals the a and an in it's like as caret bang ";
+/// How words tell that a password is spelled.
+const SPELLING: &str = " capital uppercase lowercase exclamation underscore hashtag ampersand asterisk symbol ";
+
+/// A password that is taken out.
+pub(super) struct Password {
+    /// The items that belong to it.
+    pub(super) items: Vec<usize>,
+    /// Whether more of it may follow.
+    pub(super) open: bool,
+    /// By which rule.
+    pub(super) reason: Reason,
+}
+
+/// All passwords of a stream among the items that are not taken yet.
+pub(super) fn passwords(stream: &Stream, taken: &[bool]) -> Vec<Password> {
+    let mut found: Vec<Password> = Vec::new();
+    let mut at = 0;
+    while at < stream.items.len() {
+        let open = found.last().is_some_and(|last| last.items.last() == Some(&at.wrapping_sub(1)) && stream.joint(at) == Joint::Turn);
+        let lead = if taken[at] { None } else { lead(stream, at, open) };
+        let Some((reason, sure)) = lead else {
+            at += 1;
+            continue;
+        };
+        let items = read(stream, at, taken, sure);
+        let Some(last) = items.last().copied() else {
+            at += 1;
+            continue;
+        };
+        let open = !stream.closed && last + 2 > stream.items.len();
+        found.push(Password { items, open, reason });
+        at = last + 1;
+    }
+    found
+}
+
+/// What says that a password begins at an item, and whether that leaves no doubt.
+fn lead(stream: &Stream, at: usize, goes_on: bool) -> Option<(Reason, bool)> {
+    if goes_on {
+        return Some((Reason::Continued, false));
+    }
+    for back in 1..=MAX_BETWEEN.min(at) {
+        if stream.joint(at + 1 - back) == Joint::Break {
+            break;
+        }
+        let item = stream.items[at - back];
+        let leads = &stream.turns[item.turn].leads;
+        let ends = leads.iter().find(|lead| lead.to == item.token + 1 && matches!(lead.lead, Lead::Password | Lead::AskPassword));
+        if let Some(lead) = ends {
+            let said: Vec<&str> = (lead.from..lead.to).map(|token| stream.turns[item.turn].word(token)).collect();
+            let tells = said.last().is_some_and(|word| contains_word(" is password's passphrase's was to as it's colon of equals reads be like key secret ", word));
+            let is_between = (1..back).any(|near| contains_word(" is it's its was ", stream.word(at - near)));
+            let sure = tells || is_between;
+            return (sure || is_like_a_password(stream, at)).then_some((Reason::CueBefore, sure));
+        }
+        if !stream.unit(at - back).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction)) {
+            break;
+        }
+    }
+    (begins_answer(stream, at) && is_asked(stream, at)).then_some((Reason::Asked, true))
+}
+
+/// Whether the words at an item are spelled as passwords are, or hold digits.
+fn is_like_a_password(stream: &Stream, at: usize) -> bool {
+    let near = (at..at + 4).take_while(|next| *next == at || stream.joint(*next) != Joint::Break);
+    let said = |at: usize| stream.unit(at).is_some_and(|unit| unit.is_digit() || *unit == Unit::Mixed) || contains_word(SPELLING, stream.word(at));
+    !contains_word(STOP, stream.word(at)) && near.into_iter().take_while(|at| !contains_word(STOP, stream.word(*at))).any(said)
+}
+
+/// The items of a password from its first on.
+fn read(stream: &Stream, first: usize, taken: &[bool], sure: bool) -> Vec<usize> {
+    let mut items = Vec::new();
+    let mut last = None;
+    for at in first..(first + LONGEST).min(stream.items.len()) {
+        if taken[at] || (at > first && stream.joint(at) == Joint::Break) {
+            break;
+        }
+        let word = stream.word(at);
+        let ended = at > first && stream.token(at - 1).is_some_and(|token| token.ends) && !goes_on(stream, at);
+        if ended || (at > first && stream.joint(at) == Joint::Turn && !goes_on(stream, at)) {
+            break;
+        }
+        let within = at > first && contains_word(WITHIN, word) && goes_on(stream, at + 1);
+        let filler = stream.unit(at).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction));
+        if filler || within && contains_word(STOP, word) {
+            items.push(at);
+            continue;
+        }
+        if contains_word(STOP, word) {
+            break;
+        }
+        items.push(at);
+        last = Some(items.len());
+    }
+    items.truncate(last.unwrap_or(0));
+    let content = items.iter().filter(|at| !contains_word(WITHIN, stream.word(**at)) || stream.unit(**at).is_some_and(Unit::is_digit)).count();
+    if content == 0 || (!sure && !items.iter().any(|at| is_like_a_password(stream, *at))) {
+        items.clear();
+    }
+    items
+}
+
+/// Whether an item may be a further part of a password.
+fn goes_on(stream: &Stream, at: usize) -> bool {
+    let Some(unit) = stream.unit(at).filter(|_| stream.joint(at) != Joint::Break) else { return false };
+    unit.is_digit() || matches!(unit, Unit::Letter | Unit::Mixed | Unit::Weak(0) | Unit::Repeat(_) | Unit::Joiner | Unit::Dot | Unit::At) || contains_word(SPELLING, stream.word(at))
+        || contains_word(" dollar hash pound star point number numbers dash percent ", stream.word(at))
+}
+
+fn is_asked(stream: &Stream, at: usize) -> bool {
+    let Some(item) = stream.items.get(at) else { return false };
+    let own = &stream.turns[item.turn];
+    let others = stream.turns[..item.turn].iter().rev().filter(|turn| turn.party != own.party);
+    let recent = others.take_while(|turn| own.start_ms.saturating_sub(turn.end_ms) <= ASKED_MS);
+    let says = |turn: &&Turn| !turn.leads.is_empty() || !turn.cues.is_empty();
+    let question = |turn: &Turn| (0..turn.tokens.len()).any(|token| contains_word(" what what's which tell give read say confirm verify provide your please can could need ", turn.word(token)));
+    let asks = |turn: &Turn| turn.leads.iter().any(|one| matches!(one.lead, Lead::AskPassword | Lead::Password)) && question(turn);
+    recent.filter(says).take(ASKED_TURNS).next().is_some_and(asks)
+}
+
+/// Whether nothing but what leads to an answer stands before an item in its turn.
+fn begins_answer(stream: &Stream, at: usize) -> bool {
+    const LEADING: &str = " it's it is yes yeah sure okay um uh the password that's that would be should i think my ";
+    if contains_word(LEADING, stream.word(at)) || contains_word(STOP, stream.word(at)) || contains_word(" hold one hang sure sorry what why hmm ", stream.word(at)) {
+        return false;
+    }
+    let mut back = at;
+    while back > 0 && stream.joint(back) == Joint::Same {
+        back -= 1;
+        if !(stream.unit(back).is_some_and(Unit::is_filler) || contains_word(LEADING, stream.word(back))) {
+            return false;
+        }
+    }
+    true
+}
