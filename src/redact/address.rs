@@ -91,6 +91,15 @@ fn place_at(stream: &Stream, at: usize) -> Option<Place> {
         }
         return led(stream, at, behind);
     }
+    // "Flat 9, 22 Kensal Rise".
+    if let Some(end) = unit_behind(stream, at)
+        && contains_word(" apartment apt flat unit suite ", stream.word(at))
+        && let from = skip(stream, end + 1)
+        && let Some(behind) = house_number_behind(stream, from)
+        && let Some(last) = street(stream, behind)
+    {
+        return Some(whole(stream, at, last, Reason::Shape));
+    }
     let unit = contains_word(" apartment apt flat unit suite ", stream.word(at)) && lead_before(stream, at, false).is_some() && unit_behind(stream, at).is_some();
     if unit {
         return Some(whole(stream, at, unit_behind(stream, at)?, Reason::CueBefore));
@@ -109,10 +118,17 @@ fn post_box(stream: &Stream, at: usize) -> Option<usize> {
         ["p", ".", "o", "box", _] if same(at + 4) => number(at + 4),
         ["po" | "pobox", "box", ..] if same(at + 2) => number(at + 2),
         ["rural" | "state" | "county", "route" | "road" | "highway", ..] if same(at + 2) && lead_before(stream, at, true).is_some() => number(at + 2),
+        ["rr" | "route", ..] if same(at + 2) => number(at + 1).filter(|last| stream.word(last + 1) == "box"),
+        ["rural", "route", ..] if same(at + 2) => number(at + 2).filter(|last| stream.word(last + 1) == "box"),
         _ => None,
     }?;
     let boxed = if stream.word(last + 1) == "box" { number(last + 2) } else { None };
     Some(boxed.unwrap_or(last))
+}
+
+/// The same where digits may stand before it: a flat's.
+fn house_number_behind(stream: &Stream, at: usize) -> Option<usize> {
+    house_number(stream, at).or_else(|| matches!(stream.unit(at), Some(Unit::Digits)).then_some(at + 1))
 }
 
 /// The item behind a house number that begins at an item: digits, digit words, `12b`, `forty two a`.
@@ -131,6 +147,9 @@ fn house_number(stream: &Stream, first: usize) -> Option<usize> {
     while at < stream.items.len() && digit(at) {
         let zero = matches!(stream.unit(at), Some(Unit::Weak(0) | Unit::Repeat(_))) && says(at + 1);
         let dash = at > first && stream.unit(at) == Some(&Unit::Joiner) && says(at + 1);
+        if at > first && matches!(stream.unit(at), Some(Unit::Digits)) && stream.unit(at - 1) != Some(&Unit::Joiner) {
+            break;
+        }
         if !(says(at) || zero || dash) {
             break;
         }
@@ -182,7 +201,7 @@ fn street(stream: &Stream, from: usize) -> Option<usize> {
                 words += 1;
                 strong = true;
             }
-            Unit::Word | Unit::Month(_) | Unit::Letter | Unit::Dot => {
+            Unit::Word | Unit::Month(_) | Unit::Letter | Unit::Dot | Unit::Weak(3) => {
                 if contains_word(STOP, word) && !(words > 0 && contains_word(" the of a ", word)) && word != "st" {
                     return None;
                 }
@@ -202,6 +221,8 @@ fn street(stream: &Stream, from: usize) -> Option<usize> {
 fn is_named_street(stream: &Stream, from: usize, kind: usize) -> bool {
     (from..kind).filter_map(|at| stream.token(at)).any(|token| token.capital || token.known.is_name() || token.known.is_strange() || token.known.is_place())
         || lead_before(stream, from, true).is_some()
+        || is_asked(stream, from)
+        || lead_before(stream, from.saturating_sub(1), true).is_some()
         || unit_behind(stream, kind + 1).is_some()
 }
 
@@ -340,9 +361,26 @@ fn postal_code(stream: &Stream, from: usize) -> Option<Place> {
         digits += width;
         next += 1;
     }
+    corrected(stream, &mut items);
     let last = items.last().copied()?;
     let open = !stream.closed && next >= stream.items.len() && digits < 5;
     (digits == 5 || digits == 9 || (open && digits >= 2)).then(|| Place { kind: Kind::Zip, items, open: open && last + 2 > stream.items.len(), certain: true, reason: Reason::Shape })
+}
+
+/// `two seven nine seven six I mean two seven nine seven three`.
+fn corrected(stream: &Stream, items: &mut Vec<usize>) {
+    let Some(last) = items.last().copied() else { return };
+    let mut at = last + 1;
+    let mut taken_back = false;
+    while at < last + 1 + MAX_BETWEEN && stream.joint(at) != Joint::Break && stream.unit(at).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction | Unit::Letter)) {
+        taken_back |= stream.unit(at) == Some(&Unit::Correction) || stream.word(at) == "mean";
+        at += 1;
+    }
+    let digit = |at: usize| stream.joint(at) != Joint::Break && stream.unit(at).is_some_and(|unit| unit.is_digit() || *unit == Unit::Weak(0));
+    while taken_back && digit(at) && items.len() < 24 {
+        items.push(at);
+        at += 1;
+    }
 }
 
 /// A number behind a lead or a question, with words behind it but no kind of street.

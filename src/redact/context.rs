@@ -6,6 +6,7 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::{
+    leads::Lead,
     number::Run,
     placeholder::Kind,
     reason::Reason,
@@ -35,6 +36,8 @@ pub(super) enum Hint {
     Price,
     /// It is nobody's secret.
     Harmless,
+    /// The same, as long as it is short: a room, a gate, an extension.
+    Short,
 }
 
 /// A cue in a turn.
@@ -51,15 +54,18 @@ pub(super) struct Cue {
 /// The cues of one turn, longest first where two begin alike, none inside another.
 pub(super) fn cues(words: &[&str]) -> Vec<Cue> {
     let bare = |word: &&str| word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word).to_owned();
-    let words: Vec<String> = words.iter().map(bare).collect();
+    // "Four-digit", "e-mail": a hyphen parts no words.
+    let words: Vec<(usize, String)> = words.iter().enumerate().filter(|(_, word)| **word != "-").map(|(at, word)| (at, bare(word))).collect();
     let mut cues = Vec::new();
     let mut at = 0;
     while at < words.len() {
-        let matching =
-            |phrase: &&Phrase| words[at..].iter().map(String::as_str).take(phrase.words.len()).eq(phrase.words.iter().copied());
-        match PHRASES.get(words[at].as_str()).and_then(|phrases| phrases.iter().find(matching)) {
+        let matching = |phrase: &&Phrase| {
+            words[at..].iter().map(|(_, word)| word.as_str()).take(phrase.words.len()).eq(phrase.words.iter().copied())
+        };
+        match PHRASES.get(words[at].1.as_str()).and_then(|phrases| phrases.iter().find(matching)) {
             Some(phrase) => {
-                cues.push(Cue { from: at, to: at + phrase.words.len(), hint: phrase.hint.clone() });
+                let last = at + phrase.words.len() - 1;
+                cues.push(Cue { from: words[at].0, to: words[last].0 + 1, hint: phrase.hint.clone() });
                 at += phrase.words.len();
             }
             None => at += 1,
@@ -73,46 +79,96 @@ pub(super) fn hint(stream: &Stream, run: &Run) -> Option<(Hint, Reason)> {
     if let Some(harmless) = shaped_harmless(stream, run) {
         return Some((harmless, Reason::Shape));
     }
-    let before = before(stream, run.first());
+    let before = cues_before(stream, run.first());
+    let fitting = before.first().filter(|hint| fits(hint, run)).or_else(|| before.iter().find(|hint| matches!(hint, Hint::Is(_)) && fits(hint, run))).or(before.first()).cloned();
+    let before = fitting.filter(|hint| fits(hint, run) || behind(stream, run.last()).is_none_or(|behind| !fits(&behind, run)));
     // "The order for my card": what stands behind a number may still name it, but only where nothing before did.
-    let asked = || asked(stream, run.first()).into_iter().find(|hint| fits_asked(hint, run));
+    let asked = || answers(stream, run);
     let found = before.map(|hint| (hint, Reason::CueBefore));
     let found = found.or_else(|| Some((behind(stream, run.last())?, Reason::CueBehind)));
     found.or_else(|| Some((asked()?, Reason::Asked)))
 }
 
+/// What a run answers: of the last question what has the right length, or several together; else of a question before it.
+fn answers(stream: &Stream, run: &Run) -> Option<Hint> {
+    let questions = questions(stream, run.first());
+    let (last, earlier) = questions.split_first()?;
+    let numeric = last.iter().find(|hint| matches!(hint, Hint::Is(kind) if kind.is_numeric()) && fits_asked(hint, run));
+    if let Some(hint) = numeric.or_else(|| last.iter().find(|hint| fits_asked(hint, run))) {
+        return Some(hint.clone());
+    }
+    let together: usize = last.iter().map(|hint| if let Hint::Is(kind) = hint { longest(kind).min(19) } else { 0 }).sum();
+    if last.len() > 1 && run.len() <= together {
+        return last.iter().find(|hint| matches!(hint, Hint::Is(kind) if kind.is_numeric())).cloned();
+    }
+    let sure = |hint: &&Hint| matches!(hint, Hint::Is(kind) if kind.is_numeric()) && fits_asked(hint, run);
+    earlier.iter().find_map(|asked| asked.iter().find(sure)).cloned()
+}
+
+/// Whether a number has the length of what a cue says.
+fn fits(hint: &Hint, run: &Run) -> bool {
+    match hint {
+        Hint::Is(kind) if kind.is_numeric() => run.len() >= least(kind).min(3) && run.len() <= longest(kind) && (run.len() != 3 || least(kind) < 4),
+        _ => true,
+    }
+}
+
 /// The nearest cue before an item in its own party's words; a sure one shortly before one that only suggests.
 pub(super) fn before(stream: &Stream, first: usize) -> Option<Hint> {
+    cues_before(stream, first).into_iter().next()
+}
+
+/// The cues before an item that may be about it, the nearest first.
+fn cues_before(stream: &Stream, first: usize) -> Vec<Hint> {
     const SHORTLY: usize = 4;
-    let (mut suggested, mut reach) = (None, REACH_BEFORE);
+    let mut found = Vec::new();
+    let (mut suggested, mut reach, mut price) = (None, REACH_BEFORE, false);
     let (mut at, mut steps) = (first, 0);
     while steps < reach && at > 0 && stream.joint(at) != Joint::Break {
         at -= 1;
         steps += 1;
         match stream.unit(at) {
-            Some(Unit::Placeholder(kind)) if kind.is_numeric() && steps <= 2 => return Some(Hint::Is(kind.clone())),
+            Some(Unit::Placeholder(kind)) if kind.is_numeric() && steps <= 2 => {
+                found.push(Hint::Is(kind.clone()));
+                return found;
+            }
             _ => {}
         }
         let item = stream.items[at];
         let ends = |cue: &&Cue| cue.to == item.token + 1;
         match stream.turns[item.turn].cues.iter().find(ends).map(|cue| &cue.hint) {
-            Some(Hint::Harmless | Hint::Price) if steps > REACH_BEFORE_NOT || suggested.is_some() => break,
+            Some(Hint::Harmless | Hint::Price | Hint::Short) if steps > REACH_BEFORE_NOT || suggested.is_some() => break,
             Some(hint @ Hint::MayBe(_)) if suggested.is_none() => {
                 suggested = Some(hint.clone());
                 reach = reach.min(steps + SHORTLY);
             }
             Some(Hint::MayBe(_)) | None => {}
-            Some(hint) => return Some(hint.clone()),
+            // A number that a price stands near may still be an order's.
+            Some(Hint::Price) if !price && found.is_empty() => price = true,
+            Some(Hint::Price) => {}
+            Some(hint) if price && !matches!(hint, Hint::Harmless) => break,
+            Some(hint) => {
+                found.push(hint.clone());
+                price = false;
+                if !matches!(hint, Hint::Is(_)) {
+                    break;
+                }
+            }
         }
     }
-    suggested
+    if price && found.is_empty() {
+        found.push(Hint::Price);
+    }
+    if found.is_empty() || suggested.is_some() && !matches!(found.first(), Some(Hint::Is(_))) {
+        return suggested.into_iter().chain(found).collect();
+    }
+    found
 }
 
 /// The nearest cue behind an item in the same turn: "… is my social".
-fn behind(stream: &Stream, last: usize) -> Option<Hint> {
+pub(super) fn behind(stream: &Stream, last: usize) -> Option<Hint> {
     for at in last + 1..=last + REACH_AFTER {
-        let ends = stream.joint(at) != Joint::Same || contains_word(" and but or then ", stream.word(at));
-        if ends || stream.unit(at).is_some_and(Unit::is_digit) {
+        if stream.joint(at) != Joint::Same || contains_word(" and but or then ", stream.word(at)) {
             return None;
         }
         let item = stream.items[at];
@@ -120,23 +176,46 @@ fn behind(stream: &Stream, last: usize) -> Option<Hint> {
         if let Some(cue) = stream.turns[item.turn].cues.iter().find(begins) {
             return Some(cue.hint.clone()).filter(|hint| matches!(hint, Hint::Is(_) | Hint::MayBe(_)));
         }
+        if stream.unit(at).is_some_and(Unit::is_digit) {
+            return None;
+        }
     }
     None
 }
 
 /// What the other party asked for in its last turns before an item, most recent turn first.
 pub(super) fn asked(stream: &Stream, first: usize) -> Vec<Hint> {
+    questions(stream, first).into_iter().next().unwrap_or_default()
+}
+
+/// What each of the other party's last turns asked for, most recent turn first.
+fn questions(stream: &Stream, first: usize) -> Vec<Vec<Hint>> {
     let Some(item) = stream.items.get(first) else { return Vec::new() };
     let own = &stream.turns[item.turn];
     let others = stream.turns[..item.turn].iter().rev().filter(|turn| turn.party != own.party).take(ASKED_TURNS);
     let recent = |turn: &&Turn| own.start_ms.saturating_sub(turn.end_ms) <= ASKED_MS;
-    let asked = |turn: &Turn| turn.cues.iter().filter(|cue| is_asked(turn, cue)).map(|cue| cue.hint.clone()).collect::<Vec<_>>();
-    others.take_while(recent).map(asked).find(|asked| !asked.is_empty()).unwrap_or_default()
+    let asked = |turn: &Turn| {
+        let mut asked: Vec<Hint> = turn.cues.iter().filter(|cue| is_asked(turn, cue)).map(|cue| cue.hint.clone()).collect();
+        asked.sort_by_key(|hint| !matches!(hint, Hint::Is(_)));
+        let other = turn.leads.iter().find_map(|lead| match lead.lead {
+            Lead::AskName | Lead::AskSpelling => Some(Kind::Person),
+            Lead::AskAddress => Some(Kind::Address),
+            Lead::Address if turn.tokens.len() <= lead.to + 3 => Some(Kind::Address),
+            Lead::AskPassword => Some(Kind::Password),
+            _ => None,
+        });
+        asked.extend(other.map(Hint::Is));
+        asked
+    };
+    others.take_while(recent).map(asked).filter(|asked| !asked.is_empty()).collect()
 }
 
 /// Whether a cue leaves its number open: "my card is 4111…" asks for nothing.
 fn is_asked(turn: &Turn, cue: &Cue) -> bool {
     const TOLD: usize = 4;
+    if turn.question {
+        return true;
+    }
     let digits = turn.tokens[cue.to..].iter().filter(|token| token.unit.is_digit());
     digits.map(|token| if token.unit == Unit::Digits { token.end - token.start } else { 1 }).sum::<usize>() < TOLD
 }
@@ -144,8 +223,16 @@ fn is_asked(turn: &Turn, cue: &Cue) -> bool {
 /// Whether a run can be the answer to a question; one that asked for several things is answered by what has the right length.
 fn fits_asked(hint: &Hint, run: &Run) -> bool {
     match hint {
-        Hint::Is(kind) | Hint::MayBe(kind) => run.len() <= longest(kind),
-        Hint::Harmless | Hint::Price => true,
+        Hint::Is(kind) | Hint::MayBe(kind) => (least(kind)..=longest(kind)).contains(&run.len()) || run.len() < 3,
+        Hint::Harmless | Hint::Price | Hint::Short => true,
+    }
+}
+
+/// The fewest digits of an answer that is of this kind.
+fn least(kind: &Kind) -> usize {
+    match kind {
+        Kind::CreditCard | Kind::Phone | Kind::BankAccount | Kind::Routing => 4,
+        _ => 1,
     }
 }
 
@@ -176,10 +263,17 @@ fn shaped_harmless(stream: &Stream, run: &Run) -> Option<Hint> {
         behind += 1;
     }
     let follows = stream.joint(behind) != Joint::Break;
-    let measured = follows && contains_word(MEASURES, stream.word(behind));
+    let measured = follows && contains_word(MEASURES, stream.word(behind)) && !(run.len() > 4 && stream.word(behind) == "times");
     let percent = follows && stream.word(behind) == "percent";
-    let harmless = run.money || run.timed || measured || percent || is_day_or_year(stream, run) || is_time(stream, run);
+    let harmless = run.money || run.timed || is_written_date(stream, run) || measured || percent || is_day_or_year(stream, run) || is_time(stream, run);
     harmless.then_some(Hint::Harmless)
+}
+
+/// `06/14/2026`, unless something says whose.
+fn is_written_date(stream: &Stream, run: &Run) -> bool {
+    let slashes = run.items.windows(2).all(|pair| pair[1] == pair[0] + 2 && matches!(stream.word(pair[0] + 1), "/" | "-"));
+    let shape = matches!(run.groups()[..], [1 | 2, 1 | 2, 2 | 4] | [4, 2, 2]);
+    slashes && shape && asked_or_before(stream, run.first()).is_none() && behind(stream, run.last()).is_none()
 }
 
 /// `March 6`, `in 2004`.
@@ -209,12 +303,17 @@ fn is_time(stream: &Stream, run: &Run) -> bool {
         _ => return false,
     };
     let said = contains_word(" at by until till around before after ", stream.word(at));
-    let phone = matches!(asked_or_before(stream, at), Some(Hint::Is(_)));
+    let phone = matches!(asked_or_before(stream, run.first()), Some(Hint::Is(_)));
     said && (1..=12).contains(&hour) && minute < 60 && minute.is_multiple_of(5) && !phone
 }
 
 fn asked_or_before(stream: &Stream, at: usize) -> Option<Hint> {
     before(stream, at).or_else(|| asked(stream, at).into_iter().next())
+}
+
+/// Whether a word says that the number before it counts or measures something.
+pub(super) fn is_measure(word: &str) -> bool {
+    contains_word(MEASURES, word)
 }
 
 const MEASURES: &str = " dollars dollar bucks cents cent euros pounds percent inches inch feet foot yards miles mile meters metres kilometers km \
@@ -251,68 +350,100 @@ type Row = (fn() -> Hint, &'static str);
 const TABLE: &[Row] = &[
     (
         || Hint::Is(Kind::CreditCard),
-        "card number, card, cards, credit card, debit card, visa, mastercard, master card, amex, american express, discover, diners, long number, \
-         sixteen digits, sixteen digit, number on the front, digits on the front, card ending, card ends in, card digits",
+        "card number, card, cards, credit card, debit card, card no, visa, mastercard, master card, amex, american express, discover, discover card, diners, long number, long number on the front, \
+         sixteen digits, sixteen digit, fifteen digits, sixteen digit number, number on the front, numbers on the front, digits on the front, card ending, card ends in, card ending in, card digits, \
+         credit card number, debit card number, payment method, my plastic, number across the front, numbers across the front, digits across the front, big number, charge it to, charge this to, run it on, \
+         bill it to, put it on, put that on, put this on, deposit on, balance on, charge on, on the card, company card, corporate card, gift card number, pan",
     ),
     (
         || Hint::Is(Kind::Cvv),
-        "cvv, cvc, cvv2, cvc2, cvn, cid, c v v, c v c, security code, security digits, security number, card code, short code, \
-         three digits, three digit, three digit code, three digit number, digits on the back, number on the back, code on the back, numbers on the back, back of the card, \
-         back of my card, signature strip, expiry and code, four digits on the front, card verification",
+        "cvv, cvc, cvv2, cvc2, cvn, cid, csc, cv2, c v v, c v c, c i d, security code, security digits, security number, card code, short code, cvv code, cvc code, cvv number, \
+         three digits, three digit, three digit code, three digit number, three digits on the back, three little digits, little digits, little number, small number, small numbers, last three, last three digits, last three on the back, \
+         digits on the back, number on the back, code on the back, numbers on the back, number at the back, code at the back, digits at the back, back of the card, three on the back, \
+         back of my card, turn the card over, flip the card over, turn it over, flip it over, verification digits, off the strip, the strip, signature strip, signature panel, signature line, next to the signature, by the signature, expiry and code, four digits on the front, four digit code on the front, four on the front, four digit code above, \
+         four digits above, four small digits, above the card number, card verification, card verification value, verification value, card's security code, code from the back, verification code from the back, number on the reverse, code on the reverse",
     ),
     (
         || Hint::Is(Kind::Expiry),
-        "expiry, expires, expire, expiring, expiring in, expiring on, expiration, expiration date, exp, exp date, valid until, valid through, valid thru, good through, good thru, \
-         good until, runs out, run out, month and year, card expires, card expire, card runs out, expiry date",
+        "expiry, expires, expire, expiring, expiring in, expiring on, expired, expiration, expiration date, exp, exp date, valid until, valid through, valid thru, valid to, valid till, good through, good thru, good till, good to, \
+         good until, goes until, runs out, run out, runs till, runs until, runs through, month and year, card expires, card expire, card runs out, card expired, expiry date, lasts until, end date on the card, date on the front",
     ),
     (
         || Hint::Is(Kind::Ssn),
-        "social security, social security number, social, ssn, s s n, socials, taxpayer, tax id, tax i d, last four of your social, last four of my social",
+        "social security, social security number, social, ssn, s s n, socials, soc, soc number, sosh, taxpayer, taxpayer id, tax id, tax i d, tax identification, tin, itin, last four of your social, last four of my social, \
+         social insurance, national insurance, full social, nine digit",
     ),
     (
         || Hint::Is(Kind::Phone),
-        "phone, phone number, telephone, cell, cell phone, cellphone, mobile, landline, fax, callback number, call back number, \
-         contact number, best number, number to reach, ring you, ring me on, reach you at, reach me at, phone numbers, whatsapp, area code",
+        "phone, phone number, telephone, telephone number, cell, cell phone, cell number, cellphone, mobile, mobile number,  landline, land line, fax, fax number, fax line, callback number, call back number, \
+         contact number, best number, good number, number to reach, number to call, number to text, ring you, ring me on, ring me at, reach you at, reach me at, reach me on, reach him at, reach her at, reach us at, phone numbers, whatsapp, whatsapp number, area code, \
+         home number, work number, daytime number, evening number, work line, home line, direct line, direct number, texts to, text to, give me a ring, ring him on, ring her on, call me at, call me on, call her at, call him at, call us at, call us on, caller id, \
+         number you're calling from, number i'm calling from, number you called from, callback, call back, call you back on, call you back at, call me back on, call me back at",
     ),
     (
         || Hint::MayBe(Kind::Phone),
-        "call me, call you, call you back, call me back, reach me, reach you, text me, text you, ring me, called me on, called you from, dial, callback, calling from",
+        "call me, call you, call you back, call me back, call him, call her, call them, reach me, reach you, text me, text you, text him, text her, ring me, ring him, ring her, called me on, called you from, called from, called you on, dial, dialed, calling from, my number, \
+         your number, his number, her number, my number's, the number's, my digits, sms, pager, beeper, voicemail",
     ),
     (
         || Hint::Is(Kind::Pin),
-        "pin, pin number, pin code, passcode, pass code, one time code, one time password, verification code, access code, otp, o t p, \
-         six digit code, four digit code, code we sent, code we texted, code i got, code you sent, code from the text, text code, login code, confirmation text",
+        "pin, pin number, pin code, pins, passcode, pass code, one time code, one time password, one time passcode, one time pin, onetime code, verification code, verify code, access code, otp, o t p, 2fa, 2fa code, two factor, two factor code, two step code, authenticator, authenticator app, authentication code, \
+         six digit code, four digit code, five digit code, eight digit code, six digits, code we sent, code we texted, code we emailed, code we just sent, code i got, code you sent, code you texted, code from the text, code in the text, text code, login code, sign in code, confirmation text, temporary code, \
+         unlock code, voicemail code, alarm code, door code, gate code, disarm code, entry code, device code, security pin, account pin, atm pin, porting pin, port out pin, transfer pin, keypad code, code just came, code came through, code says, code reads, code is, code was, code i received, \
+         the code, telephone pin, banking pin, secret number, secret code, safe code, lock code, reset code, activation code, backup code, recovery code, text says, message says, it texted me, they texted me",
     ),
-    (|| Hint::MayBe(Kind::Pin), "code, codes"),
-    (|| Hint::Is(Kind::Routing), "routing, routing number, aba, a b a, transit number, sort code, bank routing"),
+    (|| Hint::MayBe(Kind::Zip), "area"),
+    (|| Hint::MayBe(Kind::Pin), "code, codes, texted, punch in, punched in, key in, keyed in"),
+    (
+        || Hint::Is(Kind::Routing),
+        "routing, routing number, routing transit number, routing no, aba, aba number, a b a, transit number, transit, sort code, bank routing, rtn, r t n, wire number, bank code, ach number, ach routing, bank's number, bottom left of the check, bottom of the check, bottom left",
+    ),
     (
         || Hint::Is(Kind::BankAccount),
-        "account number, bank account, checking account, savings account, account, acct, account ends, checking, savings, direct deposit, direct debit, accounts",
+        "account number, bank account, checking account, savings account, account, account no, acct, acct number, acct no, account ends, account ending, checking, savings, direct deposit, direct debit, accounts, payroll account, business account, joint account, \
+         brokerage account, deposit account, bank acct, bank number, current account",
     ),
-    (|| Hint::Is(Kind::Zip), "zip, zip code, zipcode, postal code, postcode, post code, zip codes"),
-    (|| Hint::Is(Kind::DateOfBirth), "born, birth, date of birth, birth date, birthdate, birthday, birthdays, dob, d o b"),
-    (|| Hint::Is(Kind::Passport), "passport, passport number"),
+    (|| Hint::Is(Kind::Zip), "zip, zip code, zipcode, zip codes, postal code, postcode, post code, zips, zip's, postal, billing zip"),
+    (
+        || Hint::Is(Kind::DateOfBirth),
+        "born, born on, born in, birth, date of birth, birth date, birthdate, birthday, birthdays, birthday is, dob, d o b, d.o.b, bday, b day, year of birth, came into the world, turned eighteen on, was born",
+    ),
+    (|| Hint::Is(Kind::Passport), "passport, passport number, passport no, passports, travel document, passport card, travel document number, passport book"),
     (
         || Hint::Is(Kind::DriverLicense),
-        "driver license, drivers license, driver licence, driving licence, driving license, drivers licence, license number, licence number, license, licence",
+        "driver license, drivers license, driver licence, driver's, driving licence, driving license, drivers licence, license number, licence number, license, licence, dl, dl number, d l, d l number, driver's id, driver id, driver's permit, learner's permit, \
+         learner permit, learners permit, learner, learners, state id, state id number, license no, license plate number, licence no",
     ),
-    (|| Hint::Is(Kind::Iban), "iban, i ban, international bank account"),
-    (|| Hint::Is(Kind::Ip), "ip address, ip, i p address, i p"),
+    (|| Hint::Is(Kind::Iban), "iban, ibans, i ban, i b a n, international bank account, international account number, international account, iban number, eye ban"),
+    (|| Hint::Is(Kind::Ip), "ip address, ip, i p address, i p, ips, ip's, subnet, gateway, dns server, static address, server address, host address"),
     (
         || Hint::Is(Kind::Email),
-        "email, e mail, mail, email address, mail address, e mail address, gmail, login, log in, username, user name, at sign",
+        "email, e mail, emails, mail, email address, mail address, e mail address, gmail, login, log in, username, user name, at sign",
     ),
-    (|| Hint::Price, "price, priced, cost, costs, total, balance, paid, pay, bill, worth, charge, charged, fee, amount, refund"),
+    (|| Hint::MayBe(Kind::Number), "ends in, ending in, ends with, ending with, ending, last four, last four digits, last 4, last 4 digits, last five, finishing in, finishes in"),
+    (|| Hint::Price, "price, priced, cost, costs, total, balance, paid, pay, bill, worth, charge, charged, fee, amount, refund, refunded, payment, payment of, salary, rent, deposit, withdrew, transferred, owed, owe, owes, invoice for, premium, copay, deductible, fine, tip, discount, budget"),
     (
         || Hint::Harmless,
-        "order, order number, orders, tracking, tracking number, parcel, package, shipment, serial, serial number, sku, item, item number, part, part number, \
-         model, flight, case, case number, ticket, ticket number, reference, reference number, confirmation, confirmation number, confirmation code, invoice, \
-         invoice number, quote, quote number, extension, ext, version, build, room, gate, seat, page, chapter, option, press, sound check, mic check, \
-         united, delta, lufthansa, southwest, jetblue, bus, train, channel, catalog, \
-         product, product number, product code, promo code, coupon, coupon code, discount code, error code, article, isbn, upc, barcode, \
-         meter reading, score, firmware, release, running, step, line, highway, interstate, route, lot, batch, work order, purchase order, po number, \
-         claim, claim number, incident, request number, booking, booking reference, reservation, locker, aisle, bay, dress code, error, zip file, zip archive, \
-         card game, business card, gift wrap",
+        "order, order number, orders, order no, order id, tracking, tracking number, tracking no, parcel, package, shipment, serial, serial number, serial no, sku, item, item number, part, part number, part no, vin, \
+         model, model number, flight, flight number, case, case number, case no, case id, ticket, ticket number, ticket no, reference, reference number, reference no, ref, ref number, confirmation, confirmation number, confirmation code, invoice, \
+         invoice number, invoice no, quote, quote number, version, build, sound check, mic check, itinerary, itinerary number, record locator, locator, waybill, airway bill, bill of lading, docket, docket number, po, p o number, purchase order number, \
+         catalog, product, product number, product code, promo code, promo, coupon, coupon code, discount code, error code, article, isbn, upc, barcode, bar code, batch number, lot number, work order number, \
+         meter reading, meter number, meter, score, firmware, release, lot, batch, work order, purchase order, po number, claim, claim number, claim no, incident, incident number, request number, booking, booking number, booking reference, booking code, reservation, reservation number, \
+         policy number, policy, member number, group number, plan number, loan number, permit, badge number, employee number, student number, asset tag, service tag, mpn, imei, mac, membership number, loyalty number, frequent flyer number, frequent flyer, job number, \
+         dress code, error, error number, zip file, zip files, zip archive, zip tie, zip ties, zip bag, zip up, zip drive, zip line, zip lock, zip hoodie, zipped, card game, card games, card table, card reader, card shop, card stock, business card, business cards, index cards, greeting card, greeting cards, birthday card, \
+         birthday cards, christmas cards, library card, playing cards, gift card for, gift cards for, trading cards, report card, memory card, sim card, sim cards, sd card, gift wrap, graphics card, score card, scorecard, social media, social worker, social workers, social event, social distancing, social club, social hour, social studies, \
+         passport photo, passport photos, passport picture, passport office, passport size, passport renewal, passport control, birthday party, birthday cake, birthday gift, birthday present, birthday dinner, birthday parties, birth certificate, birth certificates, license plate, license plates, license fee, software license, software licenses, business license, \
+         liquor license, fishing license, hunting license, marriage license, license renewal, licenses, mail room, mailroom, mail order, mail in, account balance, account manager, account executive, accounts payable, account for, phone case, phone plan, phone bill, phone call, phone calls, phone tag, cell tower, mobile app, mobile home, mobile game, \
+         pin it, pin that, pin this, pin the, pin down, pinned, bowling pin, safety pin, rolling pin, hair pin, pin cushion, area rug, dial tone, fax machine, fax machines, code of conduct, building code, building codes, dress codes, zip code map, code section, penal code, tax code, source code, qr code, bar codes, postal service, postal worker, area codes, \
+         security deposit, social call, checking in, checking on, checking whether, checking if, checking out, checking my, checking the, checking up, savings of, savings on, routing software, routing slip, routing issue, routing error, transit time, in transit, transit authority, transit pass, rapid transit, public transit, social security office, social security check, social security benefits, \
+         expiration policy, warranty, warranty expires, warranty expired, agreement expire, agreement expires, contract expire, lease expire, lease expires, lease runs out, contract expires, contract runs, offer expires, offer ends, coupon expires, promo expires, promotion expires, quote expires, quote is good, trial expires, membership expires, subscription expires, registration expires, insurance expires, plan expires, milk expires, medication expires, \
+         prescription expires, points expire, miles expire, ticket expires, permit expires, license expires, certificate expires, visa expires, passport expires, policy expires, rate expires, deal expires, voucher expires, sale runs, supply runs out, ran out, runs out of, run out of, ran out of, hold until, wait until, waiting until, open until, closed until, not until, until then, up until, up to, stay until, here until, \
+         there until, back until, delayed until, postponed until, pushed until, late until, due until, off until, out until, busy until, available until, valid for",
+    ),
+    (
+        || Hint::Short,
+        "extension, ext, room, gate, seat, page, chapter, option, press, pressed, united, delta, lufthansa, southwest, jetblue, bus, train, channel, running, step, line, highway, interstate, route, locker, aisle, bay, floor, level, unit, \
+         apartment, suite, store number, store, location number, branch, terminal, platform, track, dock, lane, pump, table, booth, window, section, row, box, exit, mile marker, size, grade, form, section number, question, number one, zone, district, precinct, battalion, hotline, nine one one, dial 911, call 911, emergency, platform number, queue",
     ),
 ];
 

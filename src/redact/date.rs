@@ -2,7 +2,9 @@
 
 use super::{
     context::{self, Hint},
-    placeholder::Kind,
+    number,
+    placeholder::{Kind, Label, Numbering},
+    reason::Reason,
     token::{Unit, contains_word},
     turn::{Joint, Stream},
 };
@@ -20,36 +22,102 @@ pub(super) struct Date {
     pub(super) items: Vec<usize>,
     /// Whether a year may still follow.
     pub(super) open: bool,
+    /// By which rule.
+    pub(super) reason: Reason,
+    /// The label of the date that it repeats.
+    pub(super) repeats: Option<Label>,
 }
 
 /// All dates of a stream that name a month and that a cue makes personal.
-pub(super) fn dates(stream: &Stream) -> Vec<Date> {
+pub(super) fn dates(stream: &Stream, numbering: &Numbering) -> Vec<Date> {
     let mut found: Vec<Date> = Vec::new();
     for month in 0..stream.items.len() {
         let taken = found.last().is_some_and(|date| date.items.contains(&month));
         if taken || !matches!(stream.unit(month), Some(Unit::Month(_))) {
             continue;
         }
-        let Some(kind) = kind(stream, month) else { continue };
         let mut items = around(stream, month);
         items.sort_unstable();
+        let known = || {
+            let heard = |kind| numbering.heard_date(&value(stream, &items, &kind)?);
+            let label = heard(Kind::DateOfBirth).or_else(|| heard(Kind::Expiry))?;
+            Some((label.kind.clone(), Reason::ReadBack, Some(label)))
+        };
+        let cued = kind(stream, month, &items).map(|(kind, reason)| (kind, reason, None));
+        let Some((kind, reason, repeats)) = cued.or_else(known) else { continue };
         let last = items.last().copied().unwrap_or(month);
         let open = !stream.closed
             && last + MAX_BETWEEN >= stream.items.len()
             && (last + 1..stream.items.len()).all(|at| is_between(stream, at));
         // "May" is more than a month.
         if items.len() > 1 || open || stream.word(month) != "may" {
-            found.push(Date { kind, items, open });
+            found.push(Date { kind, items, open, reason, repeats });
         }
     }
     found
 }
 
-fn kind(stream: &Stream, month: usize) -> Option<Kind> {
-    let hint = context::before(stream, month).or_else(|| context::asked(stream, month).into_iter().next());
-    match hint {
-        Some(Hint::Is(kind @ (Kind::DateOfBirth | Kind::Expiry))) => Some(kind),
+fn kind(stream: &Stream, month: usize, items: &[usize]) -> Option<(Kind, Reason)> {
+    let dated = |hint: Hint| match hint {
+        Hint::Is(kind @ (Kind::DateOfBirth | Kind::Expiry)) => Some(kind),
         _ => None,
+    };
+    if let Some(hint) = context::before(stream, month)
+        && !matches!(hint, Hint::Price)
+    {
+        return Some((dated(hint)?, Reason::CueBefore));
+    }
+    let last = items.last().copied().unwrap_or(month);
+    if let Some(kind) = context::behind(stream, last).and_then(dated) {
+        return Some((kind, Reason::CueBehind));
+    }
+    Some((context::asked(stream, month).into_iter().find_map(dated)?, Reason::Asked))
+}
+
+/// Month, day and the year's last two digits, in an order that is the same however they are said; of an expiry, no day. `None` for a month alone.
+pub(super) fn value(stream: &Stream, items: &[usize], kind: &Kind) -> Option<String> {
+    let (mut month, mut day, mut tens) = (0, None, 0);
+    let mut numbers: Vec<String> = Vec::new();
+    let mut at = 0;
+    while let Some(item) = items.get(at) {
+        at += 1;
+        match stream.unit(*item)? {
+            Unit::Month(number) => month = *number,
+            Unit::Ordinal(ordinal) => day = Some(tens + ordinal),
+            // "Twenty fourth" is a ten and an ordinal.
+            Unit::Ten(ten) if items.get(at).is_some_and(|next| matches!(stream.unit(*next), Some(Unit::Ordinal(..10)))) => tens = ten * 10,
+            unit if unit.is_digit() || matches!(unit, Unit::Hundred | Unit::Thousand) => {
+                let (digits, took) = number::said(stream, *item);
+                at += took - 1;
+                numbers.push(digits.iter().map(ToString::to_string).collect());
+            }
+            _ => {}
+        }
+    }
+    let digits = numbers.concat();
+    if digits.len() < 2 {
+        return None;
+    }
+    let year = &digits[digits.len() - 2..];
+    if *kind == Kind::Expiry {
+        return Some(format!("{month}//{year}"));
+    }
+    let first = || numbers.first().and_then(|number| number.parse().ok()).filter(|_| numbers.len() > 1);
+    Some(format!("{month}/{}/{year}", day.or_else(first).unwrap_or_default()))
+}
+
+/// The same of a date in digits alone, in every order that it may be meant in: `0331`, `07241941`.
+pub(super) fn values(kind: &Kind, digits: &str) -> Vec<String> {
+    let number = |range: std::ops::Range<usize>| digits.get(range).and_then(|digits| digits.parse::<u8>().ok());
+    let year = digits.get(digits.len().saturating_sub(2)..).unwrap_or_default();
+    match (kind, digits.len()) {
+        (Kind::Expiry, 4 | 6) => number(0..2).map(|month| format!("{month}//{year}")).into_iter().collect(),
+        (Kind::Expiry, 3) => number(0..1).map(|month| format!("{month}//{year}")).into_iter().collect(),
+        (Kind::DateOfBirth, 6 | 8) => match (number(0..2), number(2..4)) {
+            (Some(first), Some(second)) => vec![format!("{first}/{second}/{year}"), format!("{second}/{first}/{year}")],
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! mere length; what is cut over finals is one finding with a span in each.
 
 use super::{
-    address, card,
+    address, card, codes,
     context::{self, Hint},
     date, email, names,
     number::{self, Run},
@@ -14,10 +14,13 @@ use super::{
     ssn,
     token::Unit,
     turn::{Joint, Party, Stream, Turn},
+    url,
 };
 
 /// Digits from which a number that nothing explains is taken out.
 const UNEXPLAINED: usize = 8;
+/// Digits of a room, an extension, a flight.
+const SHORT: usize = 6;
 /// Digits of a value that may never be seen in a row.
 pub(super) const NEVER_SEEN: usize = 4;
 
@@ -38,6 +41,8 @@ pub(super) struct Finding {
     pub(super) kind: Kind,
     /// Turn and byte range in its text, one for each turn that it touches.
     pub(super) spans: Vec<(usize, usize, usize)>,
+    /// What its value is when it is said in another way: a date's.
+    pub(super) also: Vec<String>,
     /// What makes it the same value as another: digits, or words.
     pub(super) value: zeroize::Zeroizing<String>,
     /// How sure it is.
@@ -57,8 +62,9 @@ pub(super) fn findings(turns: &[Turn], numbering: &Numbering, ended: bool) -> Ve
         }
     }
     let of = |party| {
-        let stream = Stream::new(turns, party);
-        of_party(&Stream { closed: stream.closed || ended, ..stream }, numbering)
+        let mut stream = Stream::new(turns, party);
+        stream.closed |= ended;
+        of_party(&stream, numbering)
     };
     parties.into_iter().flat_map(of).collect()
 }
@@ -78,9 +84,40 @@ fn of_party(stream: &Stream, numbering: &Numbering) -> Vec<Finding> {
         }
         found.push(finding(stream, address.kind, &address.items, None, state));
     }
-    for date in date::dates(stream) {
+    for address in url::urls(stream, &taken) {
+        let state = match (address.certain, address.open) {
+            (true, true) => State::Growing,
+            (true, false) => State::Closed,
+            (false, _) => State::Doubtful(true),
+        };
+        if address.certain {
+            take(&address.items, &mut taken);
+        }
+        found.push(finding(stream, Kind::Url, &address.items, None, state));
+    }
+    for code in codes::codes(stream, &taken) {
+        let state = match (code.certain, code.open) {
+            (true, true) => State::Growing,
+            (true, false) => State::Closed,
+            (false, _) => State::Doubtful(true),
+        };
+        if code.certain {
+            take(&code.items, &mut taken);
+        }
+        let found_here = finding(stream, code.kind, &code.items, None, state);
+        found.push(Finding { reason: code.reason, value: code.value.into(), ..found_here });
+    }
+    for date in date::dates(stream, numbering) {
+        if date.items.iter().any(|item| taken[*item]) {
+            continue;
+        }
         take(&date.items, &mut taken);
-        found.push(finding(stream, date.kind, &date.items, None, if date.open { State::Growing } else { State::Closed }));
+        let state = if date.open { State::Growing } else { State::Closed };
+        let mut found_here = finding(stream, date.kind, &date.items, None, state);
+        if let Some(value) = date::value(stream, &date.items, &found_here.kind) {
+            found_here.value = value.into();
+        }
+        found.push(Finding { reason: date.reason, repeats: date.repeats, ..found_here });
     }
     for password in password::passwords(stream, &taken) {
         take(&password.items, &mut taken);
@@ -149,12 +186,13 @@ fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: Option<&(usi
     let hint = context::hint(stream, run).or_else(|| Some((continued(stream, run, before)?, Reason::Continued)));
     let (hint, reason) = hint.map_or((None, Reason::Shape), |(hint, reason)| (Some(hint), reason));
     let digits: zeroize::Zeroizing<String> = values.iter().map(|value| char::from(b'0' + value)).collect::<String>().into();
-    let repeats = numbering.heard_before(&digits).filter(|_| run.len() >= NEVER_SEEN || hint != Some(Hint::Harmless));
+    let repeats = numbering.heard_before(&digits).filter(|_| run.len() >= NEVER_SEEN || !matches!(hint, Some(Hint::Harmless | Hint::Short)));
     if let Some(label) = repeats {
         return Some(Verdict { kind: label.kind.clone(), state: State::Closed, reason: Reason::ReadBack, repeats: Some(label) });
     }
     match hint {
         Some(Hint::Harmless) => None,
+        Some(Hint::Short) if !open && run.len() <= SHORT => None,
         Some(Hint::Price) if !open && run.len() < UNEXPLAINED => None,
         Some(Hint::Is(kind)) if kind.is_numeric() => match lengths(&kind) {
             (least, whole, most) if (least..=most).contains(&run.len()) => verdict(&kind, growing(run.len() >= whole), reason),
@@ -166,15 +204,15 @@ fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: Option<&(usi
         Some(Hint::MayBe(kind)) if (maybe_least(&kind)..=lengths(&kind).2).contains(&run.len()) => {
             verdict(&kind, growing(false), reason)
         }
-        Some(Hint::Is(_) | Hint::MayBe(_) | Hint::Price) | None => shaped(stream, run, &values, open),
+        Some(Hint::Is(_) | Hint::MayBe(_) | Hint::Price | Hint::Short) | None => shaped(stream, run, &values, open),
     }
 }
 
 /// What a run is by its own form and length.
 fn shaped(stream: &Stream, run: &Run, values: &[u8], open: bool) -> Option<Verdict> {
     let groups = run.groups();
-    let dotted = run.dots >= 2 && stream.word(run.first() + 1) == ".";
-    let counting = values.windows(2).all(|pair| pair[0] + 1 == pair[1]) || values.windows(2).all(|pair| pair[0] == pair[1] + 1);
+    let dotted = run.dots >= 2 && stream.word(run.first() + 1) == "." && !matches!(groups[..], [3, 3, 4] | [1, 3, 3, 4]);
+    let counting = counts(&said_values(run));
     let lettered = run.letters * 4 >= run.len().max(1);
     let kind = match run.len() {
         _ if ssn::has_shape(values, &groups) => Some(Kind::Ssn),
@@ -195,6 +233,27 @@ fn shaped(stream: &Stream, run: &Run, values: &[u8], open: bool) -> Option<Verdi
         }
         None => None,
     }
+}
+
+/// What each item of a run says as a number.
+fn said_values(run: &Run) -> Vec<u64> {
+    let mut said: Vec<(usize, u64)> = Vec::new();
+    for digit in &run.digits {
+        match said.last_mut() {
+            Some((item, value)) if *item == digit.item => *value = value.saturating_mul(10) + u64::from(digit.value),
+            _ => said.push((digit.item, u64::from(digit.value))),
+        }
+    }
+    // "4111" in one word counts nothing, "1 2 3" and "123" do.
+    match said[..] {
+        [_] => run.values().into_iter().map(u64::from).collect(),
+        _ => said.into_iter().map(|(_, value)| value).collect(),
+    }
+}
+
+/// Whether numbers count up or down by one.
+fn counts(said: &[u64]) -> bool {
+    said.windows(2).all(|pair| pair[0] + 1 == pair[1]) || said.windows(2).all(|pair| pair[0] == pair[1] + 1)
 }
 
 /// Whether a run goes on with a number that its party broke off with other words: "4111 1111 then it says 1111".
@@ -282,5 +341,6 @@ fn finding(stream: &Stream, kind: Kind, items: &[usize], run: Option<&Run>, stat
             _ => value.push_str(stream.word(*item)),
         }),
     }
-    Finding { kind, spans, value, state, repeats: None, reason: Reason::Shape }
+    let also = if value.bytes().all(|byte| byte.is_ascii_digit()) { date::values(&kind, &value) } else { Vec::new() };
+    Finding { kind, spans, also, value, state, repeats: None, reason: Reason::Shape }
 }

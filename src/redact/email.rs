@@ -47,7 +47,6 @@ pub(super) fn addresses(stream: &Stream) -> Vec<Address> {
         }
         let address = match stream.unit(at) {
             Some(Unit::At) => mail(stream, at, behind.map_or(0, |last| last + 1)),
-            Some(Unit::Dot) => web(stream, at, behind.map_or(0, |last| last + 1)),
             _ => None,
         };
         found.extend(address);
@@ -60,8 +59,12 @@ pub(super) fn addresses(stream: &Stream) -> Vec<Address> {
 
 /// The address around an `at`.
 fn mail(stream: &Stream, at: usize, floor: usize) -> Option<Address> {
-    let (mut items, complete) = domain(stream, at + 1)?;
+    let sign = usize::from(stream.word(at + 1) == "sign" && stream.joint(at + 1) != Joint::Break);
     let name = name(stream, at, floor);
+    if let Some(begun) = broken_off(stream, at + sign, &name) {
+        return Some(begun);
+    }
+    let (mut items, complete) = domain(stream, at + 1 + sign)?;
     let cued = || matches!(context::before(stream, at), Some(Hint::Is(Kind::Email)));
     if name.is_empty() && !(cued() && complete) {
         return None;
@@ -72,6 +75,26 @@ fn mail(stream: &Stream, at: usize, floor: usize) -> Option<Address> {
     let last = *items.last().expect("the at is in it");
     let open = !complete && !stream.closed && stream.items.len() <= last + 2;
     Some(Address { kind: Kind::Email, items, open, certain: true })
+}
+
+/// An address of which nothing was heard behind the `at` yet, or only up to a `dot`.
+fn broken_off(stream: &Stream, at: usize, name: &[usize]) -> Option<Address> {
+    let rest = at + 1..stream.items.len();
+    if stream.closed || rest.len() > NAME_WORDS + 1 || name.is_empty() {
+        return None;
+    }
+    let telling = |item: &&usize| stream.unit(**item).is_some_and(|unit| unit.is_digit() || matches!(unit, Unit::Dot | Unit::Joiner | Unit::Letter));
+    let named = name.iter().filter(telling).count() >= 2 || name.iter().any(|item| matches!(stream.unit(*item), Some(Unit::Dot)));
+    let plain = rest.clone().all(|at| matches!(stream.unit(at), Some(Unit::Word | Unit::Dot)) && stream.joint(at) != Joint::Break && !is_stop(stream.word(at)));
+    let dotted = rest.clone().next_back().is_some_and(|last| stream.unit(last) == Some(&Unit::Dot));
+    if !plain || !(dotted || (rest.is_empty() && named)) {
+        return None;
+    }
+    let items: Vec<usize> = name.iter().copied().chain(at..stream.items.len()).collect();
+    let mut items = items;
+    items.sort_unstable();
+    items.dedup();
+    Some(Address { kind: Kind::Email, items, open: true, certain: true })
 }
 
 /// The domain from an item on, and whether its ending was heard.
@@ -159,7 +182,13 @@ fn name(stream: &Stream, behind: usize, floor: usize) -> Vec<usize> {
                 pending.push(at);
                 continue;
             }
-            Some(Unit::Letter) if contains_word(" i a ", stream.word(at)) && items.is_empty() => break,
+            Some(Unit::Letter)
+                if contains_word(" i a ", stream.word(at))
+                    && items.is_empty()
+                    && !(at > 0 && matches!(stream.unit(at - 1), Some(Unit::Letter | Unit::Dot | Unit::Joiner))) =>
+            {
+                break;
+            }
             Some(Unit::Letter | Unit::Dot | Unit::Joiner | Unit::Repeat(_) | Unit::Hundred | Unit::Thousand | Unit::Weak(0)) => {}
             Some(Unit::Weak(_))
                 if stream.unit(at + 1).is_some_and(Unit::is_digit)
@@ -196,31 +225,6 @@ fn spelled_word(stream: &Stream, at: usize) -> bool {
         _ => false,
     };
     inner || (word(1) == "in" && word(2) == "as" && letter(3)) || (contains_word(" like for ", word(1)) && letter(2))
-}
-
-/// A web address around a `dot`: `www dot example dot net`, `example.com`.
-fn web(stream: &Stream, dot: usize, floor: usize) -> Option<Address> {
-    let first = dot.checked_sub(1).filter(|at| *at >= floor && stream.joint(dot) != Joint::Break)?;
-    if !matches!(stream.unit(first), Some(Unit::Word | Unit::Mixed | Unit::Letter)) {
-        return None;
-    }
-    let mut items = vec![first];
-    let (mut at, mut complete) = (dot, false);
-    while stream.unit(at) == Some(&Unit::Dot) && stream.joint(at + 1) != Joint::Break && stream.unit(at + 1).is_some() {
-        complete |= contains_word(TLDS, stream.word(at + 1));
-        items.extend([at, at + 1]);
-        at += 2;
-    }
-    let www = stream.word(first) == "www";
-    // A dot without white space may only be a missing space between two sentences: "order.My name".
-    let said = stream.word(dot) == "dot" || contains_word(" com net org edu gov io ", stream.word(at - 1));
-    let open = !complete && !stream.closed && at >= stream.items.len();
-    (www || (complete && said && stream.word(first) != "point")).then_some(Address {
-        kind: Kind::Url,
-        items,
-        open,
-        certain: true,
-    })
 }
 
 /// Names of addresses whose `at` has not been said: what is spelled out, or ends the party's words, behind a cue.

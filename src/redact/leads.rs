@@ -31,6 +31,8 @@ pub(super) enum Lead {
     Password,
     /// The other party is asked for a password.
     AskPassword,
+    /// A firm that is called like a person.
+    Brand,
 }
 
 /// A lead in a turn.
@@ -46,13 +48,16 @@ pub(super) struct LeadAt {
 
 /// The leads of one turn, longest first where two begin alike, none inside another.
 pub(super) fn leads(words: &[&str]) -> Vec<LeadAt> {
+    // "Pass-phrase", "co-signer": a hyphen parts no words.
+    let words: Vec<(usize, &str)> = words.iter().copied().enumerate().filter(|(_, word)| *word != "-").collect();
     let mut leads = Vec::new();
     let mut at = 0;
     while at < words.len() {
-        let fits = |phrase: &&Phrase| words[at..].iter().take(phrase.words.len()).eq(phrase.words.iter());
-        match PHRASES.get(words[at]).and_then(|phrases| phrases.iter().find(fits)) {
+        let fits = |phrase: &&Phrase| words[at..].iter().take(phrase.words.len()).map(|(_, word)| word).eq(phrase.words.iter());
+        match PHRASES.get(words[at].1).and_then(|phrases| phrases.iter().find(fits)) {
             Some(phrase) => {
-                leads.push(LeadAt { from: at, to: at + phrase.words.len(), lead: phrase.lead });
+                let last = at + phrase.words.len() - 1;
+                leads.push(LeadAt { from: words[at].0, to: words[last].0 + 1, lead: phrase.lead });
                 at += phrase.words.len();
             }
             None => at += 1,
@@ -92,7 +97,7 @@ const TABLE: &[(Lead, &str)] = &[
          the beneficiary is, primary is, tenant is, owner is, registered to, made out to, payable to, addressed to, attention to, to the attention of, attn, care of, signed by, \
          speaking with, speaking to, you're speaking with, you're speaking to, you are speaking with, you are speaking to, you've got, you have reached, married name, nickname is, son's name is, \
          daughter's name is, wife's name is, husband's name is, mother's name is, father's name is, child's name is, passenger is, passenger name, traveler is, guest is, guest name, \
-         student is, student's name is, my supervisor is, supervisor's name is, manager's name is, rep's name was, agent's name was, they call me, people call me, you can call me, just call me, \
+         student is, student's name is, my supervisor is, supervisor's name is, manager's name is, rep's name was, agent's name was, they call me, calls me, call me, people call me, you can call me, just call me, \
          name and it's, name it's, named, called herself, called himself",
     ),
     (
@@ -134,8 +139,17 @@ const TABLE: &[(Lead, &str)] = &[
     ),
     (Lead::AskSpelling, "spell, spelled, spelling, letter by letter, how do you spell, phonetically"),
     (
+        Lead::Brand,
+        "ben and jerry's, ben & jerry's, sam's club, dick's, dick's sporting goods, trader joe's, jimmy john's, papa john's, little caesars, carl's jr, dave and buster's, johnson and johnson, johnson & johnson, wells fargo, jp morgan, j p morgan, morgan stanley, charles schwab, \
+         edward jones, john deere, jack daniels, jack daniel's, johnnie walker, jim beam, captain morgan, harley davidson, victoria's secret, ralph lauren, calvin klein, tommy hilfiger, michael kors, kate spade, tory burch, louis vuitton, aunt jemima, uncle ben's, mrs butterworth's, \
+         mary kay, martha stewart, betty crocker, dr pepper, doctor pepper, dr scholl's, sherwin williams, benjamin moore, johns hopkins, mayo clinic, saint jude, st jude, st john's, saint mary's, st mary's, saint joseph's, st joseph's, saint luke's, st luke's, merrill lynch, goldman sachs, t rowe price, dave ramsey, h and r block, h & r block, \
+         jackson hewitt, liberty mutual, john hancock, lincoln financial, martin luther king, george washington, victor valley, jiffy lube, pep boys, o'reilly's, o'reilly auto, barnes and noble, barnes & noble, barnes noble, marks and spencer, marks & spencer, john lewis, lloyd's, tim hortons, wendy's, \
+         arby's, denny's, macy's, kohl's, lowe's, levi's, chili's, applebee's, popeye's, hardee's, friendly's, perkins, bob evans, culver's, zaxby's, raising cane's, domino's, papa murphy's, marie callender's, annie's, amy's, hershey's, reese's, campbell's, kellogg's, smucker's, ben franklin, rosetta stone, ashley furniture, \
+         bob's discount, rooms to go, mattress firm, marshalls, tj maxx, t j maxx, claire's, joann, jo ann, jo-ann, michaels, hank's, joe's, tony's, mario's, luigi's, sal's, frank's, mama mia, jose cuervo, st patrick's day, saint patrick's day, valentine's day, mother's day, father's day, new year's",
+    ),
+    (
         Lead::Address,
-        "address is, address's, address, my address, home address, mailing address, shipping address, billing address, street address, delivery address, service address, i live at, live at, lives at, living at, living on, live on, \
+        "place is, home is, flat is, address is, address's, address, my address, home address, mailing address, shipping address, billing address, street address, delivery address, service address, i live at, live at, lives at, living at, living on, live on, \
          lived at, used to be at, used to live at, moved to, moving to, moving from, staying at, located at, we're located at, we are at, we're at, house at, house is at, property at, apartment at, place at, deliver it to, deliver to, \
          delivered to, ship it to, ship to, ship that to, shipped to, send it to, send that to, send them to, mail it to, mail that to, mailed to, pick up at, pick me up at, pick up from, drop off at, drop it at, come to, come out to, going to, \
          one at, resides at, residing at, residence is, residence at, premises at, site at, corner of, intersection of, headed to, dispatch to, send someone to, send a truck to, send the driver to, the one on, house on, apartment on, flat at, flat on, \
@@ -144,7 +158,7 @@ const TABLE: &[(Lead, &str)] = &[
     (Lead::MayBeAddress, "at, to, on, from, is, it's, in, that's, for"),
     (
         Lead::AskAddress,
-        "your address, your home address, your mailing address, your street address, your billing address, your shipping address, the address, the billing address, the shipping address, the delivery address, the service address, street address, home address, \
+        "where should we, where do we, where do you want, where can we, where shall we, where would you like, your address, your home address, your mailing address, your street address, your billing address, your shipping address, the address, the billing address, the shipping address, the delivery address, the service address, street address, home address, \
          mailing address, billing address, shipping address, delivery address, service address, current address, which property, what address, which address, where do you live, where are you located, where should we send, where should i send, where do we send, where do i send, \
          where can we send, where are we delivering, where are we sending, where should we deliver, where would you like it, where shall i send, where shall we send, where is it going, where's it going, where am i sending, where is the property, where's the property, \
          where are you, where is the house, what street, what city, which city, city and state, what town, where to, where's home, where is home, where is the pickup, where should the driver, where should i pick, pickup address, pick up address, drop off address, address please, address on file, address for",
@@ -153,13 +167,13 @@ const TABLE: &[(Lead, &str)] = &[
         Lead::Password,
         "password is, password's, password was, password to, password as, password it's, passphrase is, passphrase's, passphrase was, pass phrase is, pass phrase, passphrase, password colon, the password, my password, new password, old password, temporary password, temp password, \
          current password, wifi password, wi fi password, wifi password is, wi fi password is, network key is, security phrase is, security word is, secret word is, secret is, code word is, codeword is, safe word is, pass word is, password of, password equals, password reads, password should be, \
-         password will be, password would be, password set to, it to password, logging in with, log in with, memorable word is, telephone password is, verbal password is, verbal password, passkey is, pass key is, wpa key is, network password is, password like, password again is, \
+         password will be, password would be, password set to, it to password, pass word's, pass word, and password, password, logging in with, log in with, memorable word is, telephone password is, verbal password is, verbal password, passkey is, pass key is, wpa key is, network password is, password like, password again is, \
          password i use is, password i used is, password i set is, password i have is, password there is, password you gave me is, password you gave me was, security answer is, admin password",
     ),
     (
         Lead::AskPassword,
         "your password, the password, your passphrase, the passphrase, your security word, your verbal password, what password, which password, account password, telephone password, memorable word, secret word, code word, codeword, security phrase, security answer, \
-         current password, new password, old password, wifi password, wi fi password, the network key, password please, password on file, password on the account, password you use, password are you, password do you, password would you, pass phrase, passphrase",
+         current password, new password, old password, wifi password, wi fi password, the network key, password please, security word please, security word, the passphrase you chose, passphrase you chose, password on file, password on the account, password you use, password are you, password do you, password would you, pass phrase, passphrase",
     ),
 ];
 

@@ -15,11 +15,15 @@ impl Known {
     const ENGLISH: u8 = 4;
     const THING: u8 = 8;
     const PLACE: u8 = 16;
+    const FREQUENT: u8 = 32;
 
     /// What is known of a word in ASCII lower case; an `'s` behind it does not count.
     pub(super) fn of(word: &str) -> Self {
         let bare = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
         let plain = CLASSES.get(bare).copied().unwrap_or_default();
+        if plain == 0 && CONTRACTIONS.iter().any(|ending| bare.ends_with(ending)) {
+            return Self(Self::ENGLISH);
+        }
         let folded = || if bare.is_ascii() { 0 } else { CLASSES.get(unaccented(bare).as_str()).copied().unwrap_or_default() };
         Self(if plain == 0 { folded() } else { plain })
     }
@@ -49,6 +53,11 @@ impl Known {
         self.0 & Self::PLACE != 0
     }
 
+    /// A given name that is heard often.
+    pub(super) fn is_frequent(self) -> bool {
+        self.0 & Self::FREQUENT != 0
+    }
+
     /// A name and nothing else.
     pub(super) fn is_only_name(self) -> bool {
         self.is_name() && self.0 & (Self::ENGLISH | Self::THING | Self::PLACE) == 0
@@ -60,9 +69,12 @@ impl Known {
     }
 }
 
+const CONTRACTIONS: [&str; 12] = ["'m", "'re", "'ll", "'ve", "'d", "'t", "’m", "’re", "’ll", "’ve", "’d", "’t"];
+
 static CLASSES: LazyLock<HashMap<&'static str, u8>> = LazyLock::new(|| {
     let lists = [
         (Known::GIVEN, include_str!("lexicon/given.txt")),
+        (Known::GIVEN | Known::FREQUENT, include_str!("lexicon/frequent.txt")),
         (Known::FAMILY, include_str!("lexicon/family.txt")),
         (Known::ENGLISH, include_str!("lexicon/english.txt")),
         (Known::THING, include_str!("lexicon/things.txt")),

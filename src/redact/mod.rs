@@ -10,12 +10,14 @@
 
 mod apply;
 mod card;
+mod codes;
 mod context;
 mod date;
 mod detect;
 mod digits;
 mod address;
 mod email;
+mod homophone;
 mod leads;
 mod lexicon;
 mod names;
@@ -28,6 +30,7 @@ mod reason;
 mod ssn;
 mod token;
 mod turn;
+mod url;
 mod window;
 
 #[cfg(test)]

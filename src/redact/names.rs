@@ -30,8 +30,7 @@ const ASKED_MS: u64 = 20_000;
 const SHORT_ANSWER: usize = 3;
 
 /// Names that are verbs or small words before anything else.
-const VERBS: &str = " will may can call see love wish need ask say pay hold wait work long so an do in ha my oh le early even rather even more less major junior senior mark bill page \
-                     drop chase grant art sue pat rob trace chance rich ray van ";
+const VERBS: &str = " will may can call see love wish need ask say pay hold wait work long so an do in ha my oh le early even rather more less drop van ";
 /// Parts of names that are no names.
 const PARTICLES: &str = " van von der den de del dela la las los da dos das di du le el al bin ibn abu ben mac mc o' st san ter ten ";
 /// What may stand behind a name.
@@ -55,7 +54,9 @@ enum Look {
     Continued,
     /// Behind a greeting or a relation.
     Hardly,
-    /// Behind a small word, or nothing.
+    /// Behind a small word.
+    Near,
+    /// Behind nothing.
     Only,
 }
 
@@ -91,6 +92,9 @@ pub(super) fn names(stream: &Stream, numbering: &Numbering, taken: &[bool]) -> V
 }
 
 fn name_at(stream: &Stream, at: usize, before: Option<usize>, numbering: &Numbering) -> Option<Name> {
+    if is_brand(stream, at) {
+        return None;
+    }
     let asked = asked(stream, at);
     let lead = lead_before(stream, at);
     if (asked.is_some() && begins_answer(stream, at)) || lead == Some(Lead::Name) {
@@ -115,14 +119,14 @@ fn name_at(stream: &Stream, at: usize, before: Option<usize>, numbering: &Number
         _ if continued => (Look::Continued, Reason::Continued),
         Some(Lead::MayBeName) => (Look::Likely, Reason::CueBefore),
         Some(Lead::HardlyName) => (Look::Hardly, Reason::CueBefore),
-        Some(_) => (Look::Only, Reason::CueBefore),
+        Some(_) => (Look::Near, Reason::CueBefore),
         None => (Look::Only, Reason::Shape),
     };
     if accepts(stream, at, look) {
         return Some(Name { items: extend(stream, at, look), reason, repeats: None });
     }
     // "Haruto speaking", "Nkechi here".
-    if matches!(look, Look::Hardly | Look::Only | Look::Likely) && stands_before_lead(stream, at) {
+    if matches!(look, Look::Hardly | Look::Near | Look::Only | Look::Likely) && stands_before_lead(stream, at) {
         return Some(Name { items: extend(stream, at, Look::Likely), reason: Reason::CueBehind, repeats: None });
     }
     None
@@ -139,9 +143,10 @@ fn accepts(stream: &Stream, at: usize, look: Look) -> bool {
     let possessive = word.ends_with("'s") || word.ends_with("’s");
     match look {
         Look::Any => match () {
-            () if verb => capital || alone() || family_follows(stream, at),
+            () if verb => capital || alone() || family_follows(stream, at) || (known.is_given() && lead_before_is_nickname(stream, at)),
             () if known.is_thing() && !known.is_name() => false,
             () if known.is_name() || known.is_strange() => true,
+            () if alone() && lead_before_is_nickname(stream, at) => !is_small(stream, at),
             () => !known.is_place() && (capital || (family_follows(stream, at) && !is_small(stream, at))),
         },
         Look::Answer => match () {
@@ -152,20 +157,26 @@ fn accepts(stream: &Stream, at: usize, look: Look) -> bool {
         },
         Look::Likely => match () {
             () if known.is_only_name() => true,
-            () if known.is_strange() => word.len() > 2 && !possessive && (capital || !is_cased(stream, at) || supported()),
-            () if known.is_name() => !verb && ((capital && !known.is_thing()) || supported() || (known.is_given() && alone() && !known.is_place())) || (verb && capital),
+            () if known.is_strange() => (word.len() > 2 || capital) && !possessive && (capital || !is_cased(stream, at) || supported()),
+            () if known.is_name() => !verb && ((capital && !known.is_thing()) || supported() || (known.is_given() && alone() && !known.is_place())) || (verb && (capital || only_name_follows(stream, at))),
             () => capital && !known.is_thing() && !known.is_place() && only_name_follows(stream, at),
         },
         Look::Continued => !verb && !known.is_place() && !known.is_thing() && (known.is_only_name() || known.is_strange() || (known.is_name() && !is_small(stream, at))),
         Look::Hardly => match () {
             () if known.is_only_name() => !possessive || belongs(stream, at),
             () if known.is_strange() => capital && !possessive,
-            () => known.is_given() && capital && !known.is_thing() && !known.is_place() && !possessive,
+            () => known.is_given() && !known.is_place() && !possessive && !verb && ((capital && !known.is_thing()) || (!is_cased(stream, at) && is_greeted(stream, at))),
         },
-        Look::Only => {
+        Look::Near | Look::Only => {
             let owns = !possessive || belongs(stream, at);
-            known.is_only_name() && owns && ((known.is_given() && (capital || family_follows(stream, at) || is_frequent(stream, at))) || (capital && family_follows(stream, at)))
-                || (known.is_given() && capital && only_name_follows(stream, at) && !known.is_thing())
+            let given = known.is_given() && (capital || family_follows(stream, at) || known.is_frequent() || look == Look::Near || stands_alone(stream, at));
+            let article = at > 0 && stream.joint(at) == Joint::Same && contains_word(" a an the ", stream.word(at - 1));
+            if article && !capital || matches!(stream.unit(at), Some(Unit::Month(_))) && !only_name_follows(stream, at) {
+                return false;
+            }
+            let introduced = known.is_strange() && word.len() > 3 && is_introduced(stream, at);
+            let is_one = introduced || known.is_only_name() && (given || (capital && family_follows(stream, at)));
+            owns && (is_one || (known.is_given() && capital && only_name_follows(stream, at) && !known.is_thing()))
         }
     }
 }
@@ -200,7 +211,8 @@ fn goes_on(stream: &Stream, at: usize, look: Look) -> Option<usize> {
         return (same(next + 1) && is_name_word(stream, next + 1, look)).then_some(next + 1);
     }
     if contains_word(PARTICLES, word) {
-        let behind = if contains_word(PARTICLES, stream.word(next + 1)) { next + 2 } else { next + 1 };
+        let twice = contains_word(PARTICLES, stream.word(next + 1)) || stream.unit(next + 1) == Some(&Unit::Joiner);
+        let behind = if twice { next + 2 } else { next + 1 };
         return (same(behind) && is_wordlike(stream, behind) && (is_name_word(stream, behind, look) || is_marked_by_capital(stream, behind))).then_some(behind);
     }
     if stream.unit(next) == Some(&Unit::Letter) {
@@ -235,13 +247,37 @@ fn only_name_follows(stream: &Stream, at: usize) -> bool {
     goes_on(stream, at, Look::Only).and_then(|next| stream.token(next)).is_some_and(|token| token.known.is_only_name() || token.known.is_strange())
 }
 
-/// Whether it is so often a name that it needs no lead: in lower case a short or rare one may be a misheard word.
-fn is_frequent(stream: &Stream, at: usize) -> bool {
-    is_cased(stream, at) && is_marked_by_capital(stream, at)
+/// Whether somebody says who is calling: `it's deepika in payroll`.
+fn is_introduced(stream: &Stream, at: usize) -> bool {
+    let led = at > 0 && contains_word(" it's its is ", stream.word(at - 1)) && begins_answer(stream, at);
+    let last = extend(stream, at, Look::Likely).last().copied().unwrap_or(at);
+    led && (stands_alone(stream, last) || contains_word(" from in with at over here again calling speaking and ", stream.word(last + 1)))
+}
+
+/// Whether somebody is greeted or thanked by name: `thanks grace`, `hi chase my name is`.
+fn is_greeted(stream: &Stream, at: usize) -> bool {
+    let greets = at > 0 && contains_word(" hi hello hey thanks you morning afternoon evening ", stream.word(at - 1));
+    greets && (stands_alone(stream, at) || contains_word(" and how i my what can this it's yes for could would is i'm ", stream.word(at + 1)))
+}
+
+/// Whether it ends its turn, or its sentence: somebody is called by name.
+fn stands_alone(stream: &Stream, at: usize) -> bool {
+    stream.token(at).is_some_and(|token| token.ends) || stream.joint(at + 1) != Joint::Same
 }
 
 fn belongs(stream: &Stream, at: usize) -> bool {
     stream.joint(at + 1) == Joint::Same && contains_word(BELONGINGS, stream.word(at + 1))
+}
+
+/// Whether the word is a part of a firm's name.
+fn is_brand(stream: &Stream, at: usize) -> bool {
+    let item = stream.items[at];
+    stream.turns[item.turn].leads.iter().any(|lead| lead.lead == Lead::Brand && (lead.from..lead.to).contains(&item.token))
+}
+
+/// Whether everybody calls somebody so.
+fn lead_before_is_nickname(stream: &Stream, at: usize) -> bool {
+    at > 1 && stream.word(at - 1) == "me" && contains_word(" call calls called ", stream.word(at - 2))
 }
 
 /// Words that no name is, capital letter or not.
@@ -250,7 +286,12 @@ fn is_small(stream: &Stream, at: usize) -> bool {
 }
 
 fn is_wordlike(stream: &Stream, at: usize) -> bool {
-    matches!(stream.unit(at), Some(Unit::Word)) || (matches!(stream.unit(at), Some(Unit::Month(_))) && contains_word(" april may june august ", stream.word(at)))
+    let dated = || stream.joint(at + 1) == Joint::Same && stream.unit(at + 1).is_some_and(|unit| unit.is_digit() || matches!(unit, Unit::Ordinal(_)));
+    match stream.unit(at) {
+        Some(Unit::Word) => true,
+        Some(Unit::Month(_)) => contains_word(" april may june august ", stream.word(at)) && !dated(),
+        _ => false,
+    }
 }
 
 /// Whether the turn has capital letters where a name would have them.
@@ -266,22 +307,33 @@ fn is_marked_by_capital(stream: &Stream, at: usize) -> bool {
 
 /// The lead that ends right before an item, over fillers.
 fn lead_before(stream: &Stream, at: usize) -> Option<Lead> {
+    let mut best = None;
     for back in 1..=MAX_BETWEEN.min(at) {
         if stream.joint(at + 1 - back) == Joint::Break {
-            return None;
+            break;
         }
         let item = stream.items[at - back];
         let turn = &stream.turns[item.turn];
         let leads = turn.leads.iter().filter(|lead| lead.to == item.token + 1);
         if let Some(lead) = leads.map(|lead| lead.lead).find(|lead| is_name_lead(*lead)) {
             // "Is" alone says little: what stands before it may say more.
-            return Some(lead);
+            best = best.filter(|best: &Lead| rank(*best) >= rank(lead)).or(Some(lead));
         }
         if !stream.unit(at - back).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction)) {
-            return None;
+            break;
         }
     }
-    None
+    best
+}
+
+/// How much a lead says.
+fn rank(lead: Lead) -> u8 {
+    match lead {
+        Lead::Name | Lead::AskName => 3,
+        Lead::MayBeName => 2,
+        Lead::HardlyName => 1,
+        _ => 0,
+    }
 }
 
 fn is_name_lead(lead: Lead) -> bool {
@@ -298,8 +350,11 @@ fn stands_before_lead(stream: &Stream, at: usize) -> bool {
     let items = extend(stream, at, Look::Likely);
     let Some(last) = items.last() else { return false };
     let Some(token) = stream.token(at) else { return false };
+    if token.known.is_only_name() && token.known.is_given() && lead_begins(stream, last + 1, Lead::NameBefore) {
+        return true;
+    }
     let may_be = token.known.is_only_name() || (token.known.is_strange() && stream.word(at).len() > 2) || (token.known.is_given() && !contains_word(VERBS, stream.word(at)));
-    let begins = at == 0 || stream.joint(at) != Joint::Same || stream.token(at - 1).is_some_and(|token| token.ends || token.unit.is_filler() || contains_word(" morning afternoon evening hello hi hey support desk care service department billing accounts office is it's ", stream.word(at - 1)));
+    let begins = at == 0 || stream.joint(at) != Joint::Same || is_marked_by_capital(stream, at) || stream.token(at - 1).is_some_and(|token| token.ends || token.unit.is_filler() || contains_word(" morning afternoon evening hello hi hey support desk care service department billing accounts office is it's ", stream.word(at - 1)));
     may_be && begins && lead_begins(stream, last + 1, Lead::NameBefore)
 }
 
@@ -362,7 +417,9 @@ fn is_short_answer(stream: &Stream, at: usize) -> bool {
 /// The label of a name that was taken out, if the word is one of its words.
 fn repeated(stream: &Stream, at: usize, numbering: &Numbering) -> Option<Label> {
     let known: Known = stream.token(at)?.known;
-    let plain = known.is_english() && !is_marked_by_capital(stream, at);
+    let greeted = || lead_before(stream, at).is_some_and(|lead| matches!(lead, Lead::HardlyName | Lead::MayBeName));
+    let begins = || stream.joint(at) != Joint::Same && stream.token(at).is_some_and(|token| token.capital) && known.is_given();
+    let plain = known.is_english() && !is_marked_by_capital(stream, at) && !begins() && !(known.is_given() && greeted());
     if plain || !(known.is_name() || known.is_strange() || is_marked_by_capital(stream, at)) {
         return None;
     }

@@ -175,7 +175,9 @@ fn is_just_a_word(stream: &Stream, at: usize) -> bool {
         return false;
     }
     let same = |at: usize| stream.joint(at) == Joint::Same;
-    let after = if same(at + 1) { stream.word(at + 1) } else { "" };
+    // "One-time".
+    let next = if stream.unit(at + 1) == Some(&Unit::Joiner) { at + 2 } else { at + 1 };
+    let after = if same(at + 1) && same(next) { stream.word(next) } else { "" };
     let before = if at > 0 && same(at) { stream.word(at - 1) } else { "" };
     let digit_after = same(at + 1) && stream.unit(at + 1).is_some_and(Unit::is_digit);
     let counts = contains_word(" digit digits numbers ", after)
@@ -195,6 +197,13 @@ fn read(stream: &Stream, first: usize) -> (Run, usize) {
         let Some(next) = next_digit(stream, at, &mut run) else { return (run, at.max(first + 1)) };
         at = next;
     }
+}
+
+/// The digits that an item says, with those that make one value with it, and how many items that are.
+pub(super) fn said(stream: &Stream, at: usize) -> (Vec<u8>, usize) {
+    let mut run = Run::default();
+    let next = push(stream, at, &mut run);
+    (run.values(), next - at)
 }
 
 /// Finds the item with which the run goes on, over what people put between digits.
@@ -226,6 +235,7 @@ fn next_digit(stream: &Stream, from: usize, run: &mut Run) -> Option<usize> {
             // What it doubles comes in the next final.
             Unit::Repeat(_) if stream.joint(at + 1) == Joint::Turn => {}
             unit if unit.is_filler() => {}
+            Unit::Letter if stream.word(at) == "i" && stream.unit(at + 1).is_some_and(Unit::is_filler) => {}
             unit if is_one_moment(unit, stream, at) => {}
             _ => return None,
         }

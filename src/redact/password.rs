@@ -13,7 +13,7 @@ use super::{
 /// Words of a password.
 const LONGEST: usize = 24;
 /// Fillers between a lead and a password.
-const MAX_BETWEEN: usize = 5;
+const MAX_BETWEEN: usize = 8;
 /// Turns of the other party that may have asked for it.
 const ASKED_TURNS: usize = 2;
 /// How long such a question stays open.
@@ -23,10 +23,12 @@ const ASKED_MS: u64 = 20_000;
 const STOP: &str = " and but or because so which please thanks thank when if is isn't was wasn't are aren't were it it's its i i'm we you he she they them that that's this these those does doesn't did didn't do don't not no never \
                      can can't could couldn't will won't would wouldn't should has hasn't had have haven't must may might for to from on at into onto of by with about until before after while what where why how who again still \
                      now then just only already always wrong expired reset case sensitive required incorrect invalid stopped works worked changed locked sent needs need keeps says said be been being there here any my your our his her their \
-                     protected field screen page prompt box manager rules policy requirements length strength hint email link letter change update recovery through in yet today yesterday tomorrow ";
+                     too short long weak strong simple hard easy written older protected field screen page prompt box manager rules policy requirements length strength hint email link letter change update recovery through in yet today yesterday tomorrow ";
 /// Words that may stand between the words of a password.
 const WITHIN: &str = " capital uppercase lowercase upper lower case all cap caps small big exclamation point mark dollar sign hash hashtag pound star asterisk ampersand percent dash hyphen underscore dot period at symbol number numbers \
                       numeral digit digits letter letters word one then with followed by no spaces space question plus equals the a and an in it's like as caret bang ";
+/// Words between a lead and the password.
+const BETWEEN: &str = " will be would should was to in our your my for the on of room house guest account network lobby office says reads goes set currently now just there here you gave me i use used have him her today ";
 /// How words tell that a password is spelled.
 const SPELLING: &str = " capital uppercase lowercase exclamation underscore hashtag ampersand asterisk symbol ";
 
@@ -78,15 +80,56 @@ fn lead(stream: &Stream, at: usize, goes_on: bool) -> Option<(Reason, bool)> {
         if let Some(lead) = ends {
             let said: Vec<&str> = (lead.from..lead.to).map(|token| stream.turns[item.turn].word(token)).collect();
             let tells = said.last().is_some_and(|word| contains_word(" is password's passphrase's was to as it's colon of equals reads be like key secret ", word));
-            let is_between = (1..back).any(|near| contains_word(" is it's its was ", stream.word(at - near)));
+            let is_between = (1..back).any(|near| contains_word(" is it's its was be to says reads goes like ", stream.word(at - near)));
             let sure = tells || is_between;
             return (sure || is_like_a_password(stream, at)).then_some((Reason::CueBefore, sure));
         }
-        if !stream.unit(at - back).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction)) {
+        let leads_on = contains_word(BETWEEN, stream.word(at - back)) || stream.unit(at - back).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction));
+        if !leads_on {
             break;
         }
     }
-    (begins_answer(stream, at) && is_asked(stream, at)).then_some((Reason::Asked, true))
+    if is_told(stream, at) {
+        return Some((Reason::CueBefore, true));
+    }
+    if begins_answer(stream, at) && is_asked(stream, at) {
+        return Some((Reason::Asked, true));
+    }
+    (is_named_behind(stream, at) && is_like_a_password(stream, at)).then_some((Reason::CueBehind, false))
+}
+
+/// Whether `is`, `was`, `says` stands right before an item and a password was named shortly before that.
+fn is_told(stream: &Stream, at: usize) -> bool {
+    const FAR: usize = 12;
+    let tells = |at: usize| contains_word(" is was be to says reads equals it's goes ", stream.word(at));
+    let mut told = false;
+    for back in 1..=FAR.min(at) {
+        if stream.joint(at + 1 - back) == Joint::Break || stream.token(at - back).is_some_and(|token| token.ends) {
+            return false;
+        }
+        told |= tells(at - back);
+        let item = stream.items[at - back];
+        let named = stream.turns[item.turn].leads.iter().any(|lead| lead.to == item.token + 1 && matches!(lead.lead, Lead::Password | Lead::AskPassword));
+        if named {
+            return told;
+        }
+        let filler = stream.unit(at - back).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction));
+        if !told && !filler || contains_word(" isn't wasn't doesn't don't not won't can't forgot reset change changed lost need and but because so ", stream.word(at - back)) {
+            return false;
+        }
+    }
+    false
+}
+
+/// Whether a word is called a password behind it: `H3lloKitty$, that's the password`, `Mustang.68 as my password`.
+fn is_named_behind(stream: &Stream, at: usize) -> bool {
+    if !matches!(stream.unit(at), Some(Unit::Mixed | Unit::Word)) {
+        return false;
+    }
+    let near = (at + 1..at + 16).take_while(|next| stream.joint(*next) != Joint::Break).map(|next| stream.word(next)).collect::<Vec<_>>();
+    ["that's the password", "is the password", "that's my password", "is my password", "as my password", "as the password", "for my password", "for the password", "as a password"]
+        .iter()
+        .any(|phrase| near.join(" ").contains(phrase))
 }
 
 /// Whether the words at an item are spelled as passwords are, or hold digits.
@@ -115,14 +158,15 @@ fn read(stream: &Stream, first: usize, taken: &[bool], sure: bool) -> Vec<usize>
             items.push(at);
             continue;
         }
-        if contains_word(STOP, word) {
+        let cased = word == "case" && at > first && contains_word(" lower upper ", stream.word(at - 1));
+        if contains_word(STOP, word) && !cased {
             break;
         }
         items.push(at);
         last = Some(items.len());
     }
     items.truncate(last.unwrap_or(0));
-    let content = items.iter().filter(|at| !contains_word(WITHIN, stream.word(**at)) || stream.unit(**at).is_some_and(Unit::is_digit)).count();
+    let content = items.iter().filter(|at| !contains_word(WITHIN, stream.word(**at)) && !stream.unit(**at).is_some_and(Unit::is_filler) || stream.unit(**at).is_some_and(Unit::is_digit)).count();
     if content == 0 || (!sure && !items.iter().any(|at| is_like_a_password(stream, *at))) {
         items.clear();
     }
@@ -142,15 +186,15 @@ fn is_asked(stream: &Stream, at: usize) -> bool {
     let others = stream.turns[..item.turn].iter().rev().filter(|turn| turn.party != own.party);
     let recent = others.take_while(|turn| own.start_ms.saturating_sub(turn.end_ms) <= ASKED_MS);
     let says = |turn: &&Turn| !turn.leads.is_empty() || !turn.cues.is_empty();
-    let question = |turn: &Turn| (0..turn.tokens.len()).any(|token| contains_word(" what what's which tell give read say confirm verify provide your please can could need ", turn.word(token)));
+    let question = |turn: &Turn| turn.question || (0..turn.tokens.len()).any(|token| contains_word(" what what's which tell give read say confirm verify provide your please can could need you ", turn.word(token)));
     let asks = |turn: &Turn| turn.leads.iter().any(|one| matches!(one.lead, Lead::AskPassword | Lead::Password)) && question(turn);
     recent.filter(says).take(ASKED_TURNS).next().is_some_and(asks)
 }
 
 /// Whether nothing but what leads to an answer stands before an item in its turn.
 fn begins_answer(stream: &Stream, at: usize) -> bool {
-    const LEADING: &str = " it's it is yes yeah sure okay um uh the password that's that would be should i think my ";
-    if contains_word(LEADING, stream.word(at)) || contains_word(STOP, stream.word(at)) || contains_word(" hold one hang sure sorry what why hmm ", stream.word(at)) {
+    const LEADING: &str = " it's it is yes yeah sure okay um uh oh the password that's that would be should i think my was gonna going believe passphrase word ";
+    if contains_word(LEADING, stream.word(at)) || contains_word(STOP, stream.word(at)) || contains_word(" hold one hang sure sorry what why hmm let ", stream.word(at)) {
         return false;
     }
     let mut back = at;

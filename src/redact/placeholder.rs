@@ -185,10 +185,11 @@ impl Numbering {
         if label.kind == Kind::Person {
             self.remember_name(value, label);
         }
-        if !value.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !value.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return;
         }
-        for part in value.as_bytes().windows(Self::PART) {
+        let digits: zeroize::Zeroizing<String> = value.chars().filter(char::is_ascii_digit).collect::<String>().into();
+        for part in digits.as_bytes().windows(Self::PART) {
             if self.parts.len() < Self::MAX_PARTS {
                 let trace = self.trace(std::str::from_utf8(part).expect("digits are ASCII"));
                 self.parts.entry(trace).or_insert_with(|| label.clone());
@@ -214,6 +215,12 @@ impl Numbering {
                 self.names.entry(trace).or_insert_with(|| label.clone());
             }
         }
+    }
+
+    /// The label of a redacted date: month, day and year as `date.rs` writes them.
+    pub(super) fn heard_date(&self, value: &str) -> Option<Label> {
+        let label = || self.values.get(&self.trace(value)).cloned();
+        if self.values.is_empty() { None } else { label() }
     }
 
     /// The label of a redacted name that has this word.

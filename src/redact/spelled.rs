@@ -85,6 +85,17 @@ fn letter(stream: &Stream, at: usize, spelling: &mut Spelling) -> usize {
     0
 }
 
+/// Whether a word stands for a letter in a spelling alphabet.
+pub(super) fn is_alphabet(word: &str) -> bool {
+    contains_word(ALPHABET, word)
+}
+
+/// How many items behind a letter say which one is meant: `as in boy`, `for boy`, `boy`.
+pub(super) fn explained(stream: &Stream, at: usize) -> usize {
+    let mut spelling = Spelling { items: Vec::new(), letters: 0, explained: false };
+    letter(stream, at, &mut spelling).saturating_sub(1)
+}
+
 fn is_letter(stream: &Stream, at: usize) -> bool {
     matches!(stream.unit(at), Some(Unit::Letter)) || stream.word(at) == "o"
 }

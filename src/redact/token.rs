@@ -233,7 +233,7 @@ fn known(word: &str) -> Option<Unit> {
 fn filler(word: &str) -> Option<Unit> {
     const FILLERS: &str = " uh um uhm er erm ah eh hmm hm mm mmm mhm okay ok so like well and then yeah yes yep let me see is it's its it the \
                            that's that thats right sure mean think next again hang hold on just got go ahead followed by alright after \
-                           next there's there then's was um-hmm ";
+                           next there's there then's was um-hmm believe guess excuse ";
     contains_word(FILLERS, word).then_some(Unit::Filler)
 }
 

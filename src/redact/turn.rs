@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     context::{self, Cue},
+    homophone,
     leads::{self, LeadAt},
     placeholder::Label,
     reason::Reason,
@@ -20,6 +21,19 @@ use crate::media::Track;
 const NOD_WORDS: usize = 4;
 /// A pause of one party after which what it says is no longer the same number.
 const LONG_PAUSE_MS: u64 = 20_000;
+
+const ONES: [Unit; 10] = [
+    Unit::One(0),
+    Unit::One(1),
+    Unit::One(2),
+    Unit::One(3),
+    Unit::One(4),
+    Unit::One(5),
+    Unit::One(6),
+    Unit::One(7),
+    Unit::One(8),
+    Unit::One(9),
+];
 
 /// Whose words. In a signal that mixes the parties the label tells them apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +64,8 @@ pub(super) struct Turn {
     pub(super) tokens: Vec<Token>,
     /// What the words say about numbers near them.
     pub(super) cues: Vec<Cue>,
+    /// Whether it asks whether something is right.
+    pub(super) question: bool,
     /// What they say about names, addresses and passwords near them.
     pub(super) leads: Vec<LeadAt>,
     /// What was taken out, once it is released.
@@ -72,7 +88,8 @@ impl Turn {
         let cues = context::cues(&words);
         let straight: Vec<Cow<str>> = words.iter().map(|word| straight(word)).collect();
         let leads = leads::leads(&straight.iter().map(AsRef::as_ref).collect::<Vec<_>>());
-        Self { party, start_ms, end_ms, tokens, cues, leads, masks: Vec::new(), released: false, folded }
+        let question = text.trim_end().ends_with('?') || words.iter().any(|word| matches!(*word, "correct" | "still" | "right"));
+        Self { party, start_ms, end_ms, tokens, cues, question, leads, masks: Vec::new(), released: false, folded }
     }
 
     /// A token's text in ASCII lower case.
@@ -146,12 +163,14 @@ pub(super) struct Stream<'a> {
     pub(super) items: Vec<Item>,
     /// Whether nothing can follow on the last item any more: the other party went on to say something else.
     pub(super) closed: bool,
+    /// Items that sound like a digit and are one.
+    homophones: Vec<bool>,
 }
 
 impl<'a> Stream<'a> {
     /// Lays the turns of `party` end to end.
     pub(super) fn new(turns: &'a [Turn], party: &Party) -> Self {
-        let mut stream = Self { turns, items: Vec::new(), closed: false };
+        let mut stream = Self { turns, items: Vec::new(), closed: false, homophones: Vec::new() };
         let mut before = String::new();
         let mut pause_from = None;
         for (index, turn) in turns.iter().enumerate() {
@@ -171,12 +190,22 @@ impl<'a> Stream<'a> {
             stream.items.extend((0..turn.tokens.len()).zip(joints).map(|(token, joint)| Item { turn: index, token, joint }));
         }
         zeroize::Zeroize::zeroize(&mut before);
+        homophone::resolve(&mut stream);
         stream
+    }
+
+    /// An item that sounds like a digit is one.
+    pub(super) fn is_digit(&mut self, item: usize) {
+        self.homophones.resize(self.items.len(), false);
+        self.homophones[item] = true;
     }
 
     /// What an item may mean; `None` behind the last.
     pub(super) fn unit(&self, item: usize) -> Option<&'a Unit> {
-        self.token(item).map(|token| &token.unit)
+        match &self.token(item)?.unit {
+            Unit::Weak(value) if self.homophones.get(item) == Some(&true) => ONES.get(usize::from(*value)),
+            unit => Some(unit),
+        }
     }
 
     /// An item's token.

@@ -261,7 +261,11 @@ impl Window {
                 self.numbering.remember(&finding.value, &label);
                 label
             }
-            None => self.numbering.label(&finding.kind, &finding.value),
+            None => {
+                let label = self.numbering.label(&finding.kind, &finding.value);
+                finding.also.iter().for_each(|value| self.numbering.remember(value, &label));
+                label
+            }
         }
     }
 
