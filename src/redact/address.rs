@@ -82,12 +82,19 @@ pub(super) fn places(stream: &Stream, taken: &[bool]) -> Vec<Place> {
 
 fn place_at(stream: &Stream, at: usize) -> Option<Place> {
     if let Some(end) = post_box(stream, at) {
-        return Some(whole(stream, at, end, Reason::Shape));
+        return Some(whole(stream, at, town(stream, end).unwrap_or(end), Reason::Shape));
     }
     let numbered = house_number(stream, at);
     if let Some(behind) = numbered {
         if let Some(end) = street(stream, behind) {
             return Some(whole(stream, at, end, Reason::Shape));
+        }
+        // "Eleven Delancey, apartment four C".
+        if let Some(unit) = (behind + 1..=behind + 3).find(|at| contains_word(" apartment apt suite unit flat ", stream.word(*at)))
+            && (behind..unit).all(|at| is_proper(stream, at))
+            && let Some(end) = unit_behind(stream, unit)
+        {
+            return Some(whole(stream, at, town(stream, end).unwrap_or(end), Reason::Shape));
         }
         return led(stream, at, behind);
     }
@@ -390,7 +397,7 @@ fn led(stream: &Stream, number: usize, behind: usize) -> Option<Place> {
         Some(Lead::Address) => (Reason::CueBefore, true),
         _ if asked => (Reason::Asked, true),
         Some(_) => (Reason::CueBefore, false),
-        None => return None,
+        None => (Reason::Shape, false),
     };
     if let Some(end) = unit_behind(stream, skip(stream, behind)).filter(|_| sure) {
         return Some(whole(stream, number, town(stream, end).unwrap_or(end), reason));
@@ -413,11 +420,20 @@ fn led(stream: &Stream, number: usize, behind: usize) -> Option<Place> {
     let ended = at >= stream.items.len() && !stream.closed;
     if words == 0 || (ended && words <= 2) {
         // "At 78 south" may go on with "Larkspur Road" in the next final.
-        let open = ended && (sure || words > 0);
+        let open = ended && (sure || (words > 0 && (behind..at).all(|at| is_proper(stream, at))));
         return open.then(|| Place { kind: Kind::Address, items: (number..at).collect(), open: true, certain: sure && words > 0, reason });
     }
     let strong = (behind..at).filter_map(|at| stream.token(at)).any(|token| token.capital || token.known.is_place() || !token.known.is_english());
     (sure && (strong || asked)).then(|| whole(stream, number, behind_street(stream, at - 1), reason))
+}
+
+/// Whether a word looks like one of a name.
+fn is_proper(stream: &Stream, at: usize) -> bool {
+    let named = |known: super::lexicon::Known| known.is_place() || known.is_strange() || known.is_only_name();
+    stream.joint(at) != Joint::Break
+        && stream.unit(at) == Some(&Unit::Word)
+        && !contains_word(STOP, stream.word(at))
+        && stream.token(at).is_some_and(|token| token.capital || named(token.known) || contains_word(DIRECTIONS, stream.word(at)))
 }
 
 /// The answer to a question for an address that has no number: a town and a state.

@@ -80,7 +80,11 @@ fn code_at(stream: &Stream, at: usize, taken: &[bool]) -> Option<Code> {
         return Some(Code { kind: Kind::Iban, items, value, open: false, certain: true, reason: Reason::CheckDigit });
     }
     let open = closed(&reading.items);
-    let Some((kind, reason)) = cue(stream, at) else { return begun(reading, open) };
+    let Some((kind, reason)) = cue(stream, at, reading.items.last().copied().unwrap_or(at)) else { return begun(reading, open) };
+    // A postal code with letters has five to eight characters.
+    if kind == Kind::Zip && !(5..=8).contains(&reading.characters.len()) {
+        return None;
+    }
     let first = reading.characters.first()?.0;
     // A run of digits alone is the number reader's.
     let lettered = reading.characters.iter().any(|(c, _)| c.is_ascii_alphabetic());
@@ -90,22 +94,29 @@ fn code_at(stream: &Stream, at: usize, taken: &[bool]) -> Option<Code> {
 
 /// `de562638` at the end of what was said may be the beginning of an IBAN.
 fn begun(reading: Reading, open: bool) -> Option<Code> {
-    let [(a, first), (b, second), (c, _), (d, _), (e, last), ..] = reading.characters[..] else { return None };
-    let written = first == last && first == second && a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && [c, d, e].iter().all(char::is_ascii_digit);
+    let [(a, first), (b, second), (c, third), (d, _), (e, _), ..] = reading.characters[..] else { return None };
+    let written = first == second && first == third && a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && [c, d, e].iter().all(char::is_ascii_digit);
     let value = reading.characters.iter().map(|(c, _)| c).collect();
     (written && open).then_some(Code { kind: Kind::Iban, items: reading.items, value, open, certain: false, reason: Reason::Shape })
 }
 
 /// The kind with letters that a cue of the own party or a question names.
-fn cue(stream: &Stream, at: usize) -> Option<(Kind, Reason)> {
+fn cue(stream: &Stream, at: usize, last: usize) -> Option<(Kind, Reason)> {
     let lettered = |hint: Hint| match hint {
-        Hint::Is(kind) if kind.has_letters() => Some(kind),
+        Hint::Is(kind) if kind.has_letters() || kind == Kind::Zip => Some(kind),
         _ => None,
     };
-    match context::before(stream, at) {
-        Some(hint) => Some((lettered(hint)?, Reason::CueBefore)),
-        None => Some((context::asked(stream, at).into_iter().find_map(lettered)?, Reason::Asked)),
+    let before = context::cues_before(stream, at);
+    // "My passport on the ticket is …": the nearest cue but an order's.
+    let explained = before.iter().position(|hint| !matches!(hint, Hint::Harmless | Hint::Short));
+    if let Some(kind) = explained.and_then(|at| lettered(before[at].clone())) {
+        return Some((kind, Reason::CueBefore));
     }
+    if let Some(kind) = context::behind(stream, last).and_then(lettered) {
+        return Some((kind, Reason::CueBehind));
+    }
+    let asked = || context::asked(stream, at).into_iter().find_map(lettered);
+    if before.is_empty() { Some((asked()?, Reason::Asked)) } else { None }
 }
 
 /// Letters and digits from an item on.
@@ -132,7 +143,7 @@ fn read(stream: &Stream, first: usize, taken: &[bool]) -> Reading {
 
 /// Takes what is said at an item; how many items that is, 0 if it is no part of a code.
 fn take(stream: &Stream, at: usize, reading: &mut Reading) -> usize {
-    let begun = !reading.characters.is_empty();
+    let headed = matches!(reading.characters[..], [(a, _), (b, _), (c, _), (d, _)] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && c.is_ascii_digit() && d.is_ascii_digit());
     let mut push = |c: char| reading.characters.push((c, at));
     match stream.unit(at) {
         Some(Unit::Digits | Unit::Mixed) => stream.word(at).chars().for_each(push),
@@ -159,7 +170,7 @@ fn take(stream: &Stream, at: usize, reading: &mut Reading) -> usize {
             return took;
         }
         // The bank's letters: `ie97 aibk 7911`.
-        Some(Unit::Word) if begun && stream.word(at).len() == 4 && stream.token(at).is_some_and(|token| token.known.is_strange()) => {
+        Some(Unit::Word) if headed && stream.word(at).len() == 4 && stream.token(at).is_some_and(|token| !token.known.is_english()) => {
             stream.word(at).chars().for_each(push);
         }
         Some(_) if spelled::is_alphabet(stream.word(at)) => stream.word(at).chars().take(1).for_each(push),

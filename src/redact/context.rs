@@ -74,6 +74,12 @@ pub(super) fn cues(words: &[&str]) -> Vec<Cue> {
     cues
 }
 
+/// Whether a date of birth or an expiry was led to, or asked for.
+pub(super) fn is_dated(stream: &Stream, first: usize) -> bool {
+    let dated = |hint: &Hint| matches!(hint, Hint::Is(Kind::Expiry | Kind::DateOfBirth));
+    before(stream, first).as_ref().is_some_and(dated) || asked(stream, first).iter().any(dated)
+}
+
 /// What is known about a run from the words around it.
 pub(super) fn hint(stream: &Stream, run: &Run) -> Option<(Hint, Reason)> {
     if let Some(harmless) = shaped_harmless(stream, run) {
@@ -119,7 +125,7 @@ pub(super) fn before(stream: &Stream, first: usize) -> Option<Hint> {
 }
 
 /// The cues before an item that may be about it, the nearest first.
-fn cues_before(stream: &Stream, first: usize) -> Vec<Hint> {
+pub(super) fn cues_before(stream: &Stream, first: usize) -> Vec<Hint> {
     const SHORTLY: usize = 4;
     let mut found = Vec::new();
     let (mut suggested, mut reach, mut price) = (None, REACH_BEFORE, false);
@@ -150,9 +156,6 @@ fn cues_before(stream: &Stream, first: usize) -> Vec<Hint> {
             Some(hint) => {
                 found.push(hint.clone());
                 price = false;
-                if !matches!(hint, Hint::Is(_)) {
-                    break;
-                }
             }
         }
     }
@@ -265,7 +268,8 @@ fn shaped_harmless(stream: &Stream, run: &Run) -> Option<Hint> {
     let follows = stream.joint(behind) != Joint::Break;
     let measured = follows && contains_word(MEASURES, stream.word(behind)) && !(run.len() > 4 && stream.word(behind) == "times");
     let percent = follows && stream.word(behind) == "percent";
-    let harmless = run.money || run.timed || is_written_date(stream, run) || measured || percent || is_day_or_year(stream, run) || is_time(stream, run);
+    let amount = run.thousands && run.len() <= 7 && !is_dated(stream, run.first());
+    let harmless = amount || run.money || run.timed || is_written_date(stream, run) || measured || percent || is_day_or_year(stream, run) || is_time(stream, run);
     harmless.then_some(Hint::Harmless)
 }
 
@@ -285,8 +289,8 @@ fn is_day_or_year(stream: &Stream, run: &Run) -> bool {
             run.len() <= 2 && !matches!(asked_or_before(stream, at), Some(Hint::Is(Kind::Expiry | Kind::DateOfBirth)))
         }
         _ => {
-            year && contains_word(" in since from year of until the by during ", stream.word(at))
-                && before(stream, run.first()).is_none()
+            let dated = matches!(before(stream, run.first()), Some(Hint::Is(kind)) if !matches!(kind, Kind::BankAccount | Kind::CreditCard | Kind::Phone));
+            year && contains_word(" in since from year of until the by during ", stream.word(at)) && !dated
         }
     }
 }
@@ -360,13 +364,13 @@ const TABLE: &[Row] = &[
         "cvv, cvc, cvv2, cvc2, cvn, cid, csc, cv2, c v v, c v c, c i d, security code, security digits, security number, card code, short code, cvv code, cvc code, cvv number, \
          three digits, three digit, three digit code, three digit number, three digits on the back, three little digits, little digits, little number, small number, small numbers, last three, last three digits, last three on the back, \
          digits on the back, number on the back, code on the back, numbers on the back, number at the back, code at the back, digits at the back, back of the card, three on the back, \
-         back of my card, turn the card over, flip the card over, turn it over, flip it over, verification digits, off the strip, the strip, signature strip, signature panel, signature line, next to the signature, by the signature, expiry and code, four digits on the front, four digit code on the front, four on the front, four digit code above, \
+         back of my card, back number, back of it, back of the thing, verification thing, verification number, three small, three little, tiny number, tiny numbers, tiny digits, tiny code, little code, three on the strip, little three, turn the card over, flip the card over, turn it over, flip it over, verification digits, off the strip, the strip, signature strip, signature panel, signature line, next to the signature, by the signature, expiry and code, four digits on the front, four digit code on the front, four on the front, four digit code above, \
          four digits above, four small digits, above the card number, card verification, card verification value, verification value, card's security code, code from the back, verification code from the back, number on the reverse, code on the reverse",
     ),
     (
         || Hint::Is(Kind::Expiry),
         "expiry, expires, expire, expiring, expiring in, expiring on, expired, expiration, expiration date, exp, exp date, valid until, valid through, valid thru, valid to, valid till, good through, good thru, good till, good to, \
-         good until, goes until, runs out, run out, runs till, runs until, runs through, month and year, card expires, card expire, card runs out, card expired, expiry date, lasts until, end date on the card, date on the front",
+         good until, goes until, runs out, run out, runs till, runs until, runs through, month and year, card expires, card expire, card runs out, card expired, expiry date, dies in, lapses, lapses in, month and the year, month slash year, m m y y, mmyy, mm yy, m m slash y y, date on it, date on the card, lasts until, end date on the card, date on the front",
     ),
     (
         || Hint::Is(Kind::Ssn),
@@ -393,6 +397,7 @@ const TABLE: &[Row] = &[
          the code, telephone pin, banking pin, secret number, secret code, safe code, lock code, reset code, activation code, backup code, recovery code, text says, message says, it texted me, they texted me",
     ),
     (|| Hint::MayBe(Kind::Zip), "area"),
+    (|| Hint::MayBe(Kind::Cvv), "on the back, on back, on the reverse, small ones, little ones, small ones on the back"),
     (|| Hint::MayBe(Kind::Pin), "code, codes, texted, punch in, punched in, key in, keyed in"),
     (
         || Hint::Is(Kind::Routing),
@@ -403,7 +408,7 @@ const TABLE: &[Row] = &[
         "account number, bank account, checking account, savings account, account, account no, acct, acct number, acct no, account ends, account ending, checking, savings, direct deposit, direct debit, accounts, payroll account, business account, joint account, \
          brokerage account, deposit account, bank acct, bank number, current account",
     ),
-    (|| Hint::Is(Kind::Zip), "zip, zip code, zipcode, zip codes, postal code, postcode, post code, zips, zip's, postal, billing zip"),
+    (|| Hint::Is(Kind::Zip), "zip, zip code, zipcode, zip codes, postal code, postcode, post code, zips, zip's, postal, billing zip, digits after the state, five digit zip, pin code area, post codes"),
     (
         || Hint::Is(Kind::DateOfBirth),
         "born, born on, born in, birth, date of birth, birth date, birthdate, birthday, birthdays, birthday is, dob, d o b, d.o.b, bday, b day, year of birth, came into the world, turned eighteen on, was born",
@@ -420,7 +425,7 @@ const TABLE: &[Row] = &[
         || Hint::Is(Kind::Email),
         "email, e mail, emails, mail, email address, mail address, e mail address, gmail, login, log in, username, user name, at sign",
     ),
-    (|| Hint::MayBe(Kind::Number), "ends in, ending in, ends with, ending with, ending, last four, last four digits, last 4, last 4 digits, last five, finishing in, finishes in"),
+    (|| Hint::MayBe(Kind::Number), "ends in, ending in, ends with, ending with, ending, last four, last four digits, last 4, last 4 digits, last five, finishing in, finishes in, finished in, finishing with, tail, tail end, last bit, starts with, starts, starting with, begins with, beginning with, beginning, first four, first six, first four digits"),
     (|| Hint::Price, "price, priced, cost, costs, total, balance, paid, pay, bill, worth, charge, charged, fee, amount, refund, refunded, payment, payment of, salary, rent, deposit, withdrew, transferred, owed, owe, owes, invoice for, premium, copay, deductible, fine, tip, discount, budget"),
     (
         || Hint::Harmless,
@@ -438,7 +443,7 @@ const TABLE: &[Row] = &[
          security deposit, social call, checking in, checking on, checking whether, checking if, checking out, checking my, checking the, checking up, savings of, savings on, routing software, routing slip, routing issue, routing error, transit time, in transit, transit authority, transit pass, rapid transit, public transit, social security office, social security check, social security benefits, \
          expiration policy, warranty, warranty expires, warranty expired, agreement expire, agreement expires, contract expire, lease expire, lease expires, lease runs out, contract expires, contract runs, offer expires, offer ends, coupon expires, promo expires, promotion expires, quote expires, quote is good, trial expires, membership expires, subscription expires, registration expires, insurance expires, plan expires, milk expires, medication expires, \
          prescription expires, points expire, miles expire, ticket expires, permit expires, license expires, certificate expires, visa expires, passport expires, policy expires, rate expires, deal expires, voucher expires, sale runs, supply runs out, ran out, runs out of, run out of, ran out of, hold until, wait until, waiting until, open until, closed until, not until, until then, up until, up to, stay until, here until, \
-         there until, back until, delayed until, postponed until, pushed until, late until, due until, off until, out until, busy until, available until, valid for",
+         there until, back until, delayed until, postponed until, pushed until, late until, consignment, consignment note, member id, member i d, group, social life, social skills, lease runs through, lease runs until, lease runs to, contract runs through, plan runs through, policy runs through, warranty runs through, term runs through, due until, off until, out until, busy until, available until, valid for",
     ),
     (
         || Hint::Short,

@@ -106,19 +106,27 @@ pub(super) fn value(stream: &Stream, items: &[usize], kind: &Kind) -> Option<Str
     Some(format!("{month}/{}/{year}", day.or_else(first).unwrap_or_default()))
 }
 
-/// The same of a date in digits alone, in every order that it may be meant in: `0331`, `07241941`.
+/// The same of a date in digits alone, in every way that it may be meant: `0331`, `07241941`, `72441`.
 pub(super) fn values(kind: &Kind, digits: &str) -> Vec<String> {
-    let number = |range: std::ops::Range<usize>| digits.get(range).and_then(|digits| digits.parse::<u8>().ok());
+    let mut found = Vec::new();
+    let number = |from: usize, to: usize| digits.get(from..to).and_then(|digits| digits.parse::<u8>().ok());
     let year = digits.get(digits.len().saturating_sub(2)..).unwrap_or_default();
-    match (kind, digits.len()) {
-        (Kind::Expiry, 4 | 6) => number(0..2).map(|month| format!("{month}//{year}")).into_iter().collect(),
-        (Kind::Expiry, 3) => number(0..1).map(|month| format!("{month}//{year}")).into_iter().collect(),
-        (Kind::DateOfBirth, 6 | 8) => match (number(0..2), number(2..4)) {
-            (Some(first), Some(second)) => vec![format!("{first}/{second}/{year}"), format!("{second}/{first}/{year}")],
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
+    if *kind == Kind::Expiry && (3..=6).contains(&digits.len()) {
+        for (long, month) in [(1, number(0, 1)), (2, number(0, 2))] {
+            if [2, 4].contains(&(digits.len() - long)) {
+                found.extend(month.filter(|month| (1..=12).contains(month)).map(|month| format!("{month}//{year}")));
+            }
+        }
     }
+    if *kind == Kind::DateOfBirth && (4..=8).contains(&digits.len()) {
+        for (one, two) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
+            let rest = digits.len().saturating_sub(one + two);
+            if let (true, Some(first), Some(second)) = (rest == 2 || rest == 4, number(0, one), number(one, one + two)) {
+                found.extend([format!("{first}/{second}/{year}"), format!("{second}/{first}/{year}")]);
+            }
+        }
+    }
+    found
 }
 
 /// A month with the days and years before and behind it.
@@ -140,6 +148,9 @@ fn around(stream: &Stream, month: usize) -> Vec<usize> {
 }
 
 fn take(stream: &Stream, at: usize, between: &mut usize, items: &mut Vec<usize>) -> bool {
+    if number::is_just_a_word(stream, at) {
+        return false;
+    }
     if stream
         .unit(at)
         .is_some_and(|unit| unit.is_digit() || matches!(unit, Unit::Ordinal(_) | Unit::Weak(0) | Unit::Hundred | Unit::Thousand))

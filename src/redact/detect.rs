@@ -6,7 +6,7 @@
 use super::{
     address, card, codes,
     context::{self, Hint},
-    date, email, names,
+    date, email, ip, names,
     number::{self, Run},
     password, phone,
     placeholder::{Kind, Label, Numbering},
@@ -73,6 +73,10 @@ fn of_party(stream: &Stream, numbering: &Numbering) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut taken = vec![false; stream.items.len()];
     let take = |items: &[usize], taken: &mut Vec<bool>| items.iter().for_each(|item| taken[*item] = true);
+    for items in ip::addresses(stream) {
+        take(&items, &mut taken);
+        found.push(finding(stream, Kind::Ip, &items, None, State::Closed));
+    }
     for address in email::addresses(stream) {
         let state = match (address.certain, address.open) {
             (true, true) => State::Growing,
@@ -179,6 +183,9 @@ fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: Option<&(usi
     let growing = |whole: bool| if open && !whole { State::Growing } else { State::Closed };
     if run.letters * 4 < run.len().max(1) && card::holds_card(&values, &run.corrections) {
         return verdict(&Kind::CreditCard, growing(run.len() >= 15), Reason::CheckDigit);
+    }
+    if stream.word(run.first()) == "1z" {
+        return None;
     }
     if run.dots == 3 && is_ip(run, &values) {
         return verdict(&Kind::Ip, growing(false), Reason::Shape);
@@ -301,7 +308,11 @@ fn lengths(kind: &Kind) -> (usize, usize, usize) {
 
 /// The fewest digits behind a cue that only suggests.
 fn maybe_least(kind: &Kind) -> usize {
-    if *kind == Kind::Phone { 7 } else { 4 }
+    match kind {
+        Kind::Phone => 7,
+        Kind::Cvv => 3,
+        _ => 4,
+    }
 }
 
 /// Takes the letters around a run's digits into it: `e s 59 8772`, `m55`.

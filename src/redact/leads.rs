@@ -53,8 +53,9 @@ pub(super) fn leads(words: &[&str]) -> Vec<LeadAt> {
     let mut leads = Vec::new();
     let mut at = 0;
     while at < words.len() {
-        let fits = |phrase: &&Phrase| words[at..].iter().take(phrase.words.len()).map(|(_, word)| word).eq(phrase.words.iter());
-        match PHRASES.get(words[at].1).and_then(|phrases| phrases.iter().find(fits)) {
+        let same = |(said, word): (&(usize, &str), &&str)| said.1 == *word || (!word.ends_with("'s") && said.1.strip_suffix("'s") == Some(word));
+        let fits = |phrase: &&Phrase| phrase.words.len() <= words.len() - at && words[at..].iter().zip(&phrase.words).all(same);
+        match PHRASES.get(words[at].1).into_iter().chain(bare(words[at].1)).find_map(|phrases| phrases.iter().find(fits)) {
             Some(phrase) => {
                 let last = at + phrase.words.len() - 1;
                 leads.push(LeadAt { from: words[at].0, to: words[last].0 + 1, lead: phrase.lead });
@@ -64,6 +65,11 @@ pub(super) fn leads(words: &[&str]) -> Vec<LeadAt> {
         }
     }
     leads
+}
+
+/// The phrases that begin with a word without its `'s`.
+fn bare(word: &str) -> Option<&'static Vec<Phrase>> {
+    PHRASES.get(word.strip_suffix("'s")?)
 }
 
 struct Phrase {
@@ -95,7 +101,7 @@ const TABLE: &[(Lead, &str)] = &[
          name of, goes by, go by, i go by, known as, legal name is, the name, name would be, name should be, name will be, name spelled, name as, \
          account holder is, account holder's, policyholder is, policy holder is, cardholder is, card holder is, patient is, patient's name is, the patient, patient name, beneficiary is, \
          the beneficiary is, primary is, tenant is, owner is, registered to, made out to, payable to, addressed to, attention to, to the attention of, attn, care of, signed by, \
-         speaking with, speaking to, you're speaking with, you're speaking to, you are speaking with, you are speaking to, you've got, you have reached, married name, nickname is, son's name is, \
+         speaking with, speaking to, you're speaking with, you're speaking to, you are speaking with, you are speaking to, you've got, you have reached, you've reached, the late, booking is under, reservation is under, it's under, account is under, policy is under, room is under, order is under, sign me up as, put me down as, me down as, registered as, married name, nickname is, son's name is, \
          daughter's name is, wife's name is, husband's name is, mother's name is, father's name is, child's name is, passenger is, passenger name, traveler is, guest is, guest name, \
          student is, student's name is, my supervisor is, supervisor's name is, manager's name is, rep's name was, agent's name was, they call me, calls me, call me, people call me, you can call me, just call me, \
          name and it's, name it's, named, called herself, called himself",
@@ -145,7 +151,7 @@ const TABLE: &[(Lead, &str)] = &[
          mary kay, martha stewart, betty crocker, dr pepper, doctor pepper, dr scholl's, sherwin williams, benjamin moore, johns hopkins, mayo clinic, saint jude, st jude, st john's, saint mary's, st mary's, saint joseph's, st joseph's, saint luke's, st luke's, merrill lynch, goldman sachs, t rowe price, dave ramsey, h and r block, h & r block, \
          jackson hewitt, liberty mutual, john hancock, lincoln financial, martin luther king, george washington, victor valley, jiffy lube, pep boys, o'reilly's, o'reilly auto, barnes and noble, barnes & noble, barnes noble, marks and spencer, marks & spencer, john lewis, lloyd's, tim hortons, wendy's, \
          arby's, denny's, macy's, kohl's, lowe's, levi's, chili's, applebee's, popeye's, hardee's, friendly's, perkins, bob evans, culver's, zaxby's, raising cane's, domino's, papa murphy's, marie callender's, annie's, amy's, hershey's, reese's, campbell's, kellogg's, smucker's, ben franklin, rosetta stone, ashley furniture, \
-         bob's discount, rooms to go, mattress firm, marshalls, tj maxx, t j maxx, claire's, joann, jo ann, jo-ann, michaels, hank's, joe's, tony's, mario's, luigi's, sal's, frank's, mama mia, jose cuervo, st patrick's day, saint patrick's day, valentine's day, mother's day, father's day, new year's",
+         bob's discount, rooms to go, mattress firm, marshalls, tj maxx, t j maxx, claire's, joann, jo ann, jo-ann, michaels, hank's, joe's, tony's, mario's, luigi's, sal's, frank's, mama mia, jose cuervo, pro max, san jose, san diego, san antonio, san francisco, santa fe, santa clara, los angeles, las vegas, st louis, saint louis, st paul, saint paul, fort worth, fort wayne, fort lauderdale, king county, orange county, coco chanel, chanel, estee lauder, st patrick's day, saint patrick's day, valentine's day, mother's day, father's day, new year's",
     ),
     (
         Lead::Address,
@@ -158,7 +164,7 @@ const TABLE: &[(Lead, &str)] = &[
     (Lead::MayBeAddress, "at, to, on, from, is, it's, in, that's, for"),
     (
         Lead::AskAddress,
-        "where should we, where do we, where do you want, where can we, where shall we, where would you like, your address, your home address, your mailing address, your street address, your billing address, your shipping address, the address, the billing address, the shipping address, the delivery address, the service address, street address, home address, \
+        "where should we, where do we, where do you want, where can we, where shall we, where would you like, where's the pickup, where's the pick up, where is the pick up, mail it where, send it where, deliver it where, which door, your address, your home address, your mailing address, your street address, your billing address, your shipping address, the address, the billing address, the shipping address, the delivery address, the service address, street address, home address, \
          mailing address, billing address, shipping address, delivery address, service address, current address, which property, what address, which address, where do you live, where are you located, where should we send, where should i send, where do we send, where do i send, \
          where can we send, where are we delivering, where are we sending, where should we deliver, where would you like it, where shall i send, where shall we send, where is it going, where's it going, where am i sending, where is the property, where's the property, \
          where are you, where is the house, what street, what city, which city, city and state, what town, where to, where's home, where is home, where is the pickup, where should the driver, where should i pick, pickup address, pick up address, drop off address, address please, address on file, address for",
@@ -167,13 +173,13 @@ const TABLE: &[(Lead, &str)] = &[
         Lead::Password,
         "password is, password's, password was, password to, password as, password it's, passphrase is, passphrase's, passphrase was, pass phrase is, pass phrase, passphrase, password colon, the password, my password, new password, old password, temporary password, temp password, \
          current password, wifi password, wi fi password, wifi password is, wi fi password is, network key is, security phrase is, security word is, secret word is, secret is, code word is, codeword is, safe word is, pass word is, password of, password equals, password reads, password should be, \
-         password will be, password would be, password set to, it to password, pass word's, pass word, and password, password, logging in with, log in with, memorable word is, telephone password is, verbal password is, verbal password, passkey is, pass key is, wpa key is, network password is, password like, password again is, \
+         password will be, password would be, password set to, set it to, changed it to, reset it to, it to password, wifi key, wi fi key, wifi key is,  pass word's, pass word, and password, password, logging in with, log in with, memorable word is, telephone password is, verbal password is, verbal password, passkey is, pass key is, wpa key is, network password is, password like, password again is, \
          password i use is, password i used is, password i set is, password i have is, password there is, password you gave me is, password you gave me was, security answer is, admin password",
     ),
     (
         Lead::AskPassword,
         "your password, the password, your passphrase, the passphrase, your security word, your verbal password, what password, which password, account password, telephone password, memorable word, secret word, code word, codeword, security phrase, security answer, \
-         current password, new password, old password, wifi password, wi fi password, the network key, password please, security word please, security word, the passphrase you chose, passphrase you chose, password on file, password on the account, password you use, password are you, password do you, password would you, pass phrase, passphrase",
+         current password, new password, old password, wifi password, wi fi password, the network key, did you set it to, you set it to, wifi key, password please, security word please, security word, the passphrase you chose, passphrase you chose, password on file, password on the account, password you use, password are you, password do you, password would you, pass phrase, passphrase",
     ),
 ];
 

@@ -18,6 +18,7 @@ mod digits;
 mod address;
 mod email;
 mod homophone;
+mod ip;
 mod leads;
 mod lexicon;
 mod names;

@@ -122,6 +122,10 @@ fn name_at(stream: &Stream, at: usize, before: Option<usize>, numbering: &Number
         Some(_) => (Look::Near, Reason::CueBefore),
         None => (Look::Only, Reason::Shape),
     };
+    let owned = owned_name(stream, at);
+    if let Some(items) = owned {
+        return Some(Name { items, reason: Reason::CueBehind, repeats: None });
+    }
     if accepts(stream, at, look) {
         return Some(Name { items: extend(stream, at, look), reason, repeats: None });
     }
@@ -130,6 +134,15 @@ fn name_at(stream: &Stream, at: usize, before: Option<usize>, numbering: &Number
         return Some(Name { items: extend(stream, at, Look::Likely), reason: Reason::CueBehind, repeats: None });
     }
     None
+}
+
+/// The items of `Hope Young's` in front of `name`.
+fn owned_name(stream: &Stream, at: usize) -> Option<Vec<usize>> {
+    let first = stream.token(at).filter(|token| token.known.is_name() && is_wordlike(stream, at))?;
+    let led = at > 0 && contains_word(" in under ", stream.word(at - 1));
+    let last = (at..at + 3).find(|at| stream.word(*at).ends_with("'s") || stream.word(*at).ends_with("’s"))?;
+    let whole = (at + 1..=last).all(|at| stream.joint(at) == Joint::Same && stream.token(at).is_some_and(|token| token.known.is_name() || token.known.is_strange()));
+    (whole && (led || !first.known.is_english()) && stream.joint(last + 1) == Joint::Same && stream.word(last + 1) == "name").then(|| (at..=last).collect())
 }
 
 /// Whether a word may be the first of a name.
@@ -165,7 +178,7 @@ fn accepts(stream: &Stream, at: usize, look: Look) -> bool {
         Look::Hardly => match () {
             () if known.is_only_name() => !possessive || belongs(stream, at),
             () if known.is_strange() => capital && !possessive,
-            () => known.is_given() && !known.is_place() && !possessive && !verb && ((capital && !known.is_thing()) || (!is_cased(stream, at) && is_greeted(stream, at))),
+            () => known.is_given() && !known.is_place() && !possessive && !verb && ((capital && !known.is_thing()) || (!is_cased(stream, at) && is_greeted(stream, at)) || only_name_follows(stream, at)),
         },
         Look::Near | Look::Only => {
             let owns = !possessive || belongs(stream, at);

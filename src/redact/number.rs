@@ -5,6 +5,7 @@
 //! [`MAX_BETWEEN`] of them in a row, and never over a word that says something. The text is never changed, only pointed at.
 
 use super::{
+    context,
     token::{Unit, contains_word, digit},
     turn::{Joint, Stream},
 };
@@ -38,6 +39,8 @@ pub(super) struct Run {
     pub(super) timed: bool,
     /// Tens with a one behind them, read as two digits: `twenty one` may also mean 20 and 1.
     pub(super) pairs: usize,
+    /// `thousand` was said: people say amounts so, not numbers of accounts.
+    pub(super) thousands: bool,
     /// How many digits were said when something was taken back.
     pub(super) corrections: Vec<usize>,
 }
@@ -168,7 +171,7 @@ fn leads_to_digit(stream: &Stream, at: usize) -> bool {
 }
 
 /// `one second`, `this one`, `the three digits`, `the last four`: a word, not a digit, unless digits stand on both sides.
-fn is_just_a_word(stream: &Stream, at: usize) -> bool {
+pub(super) fn is_just_a_word(stream: &Stream, at: usize) -> bool {
     const AFTER_ONE: &str = " sec second secs moment minute more thing of last time other ";
     const BEFORE_ONE: &str = " this that which no every any each another other first ";
     if !matches!(stream.unit(at), Some(Unit::One(_) | Unit::Teen(_) | Unit::Digits)) {
@@ -235,6 +238,8 @@ fn next_digit(stream: &Stream, from: usize, run: &mut Run) -> Option<usize> {
             // What it doubles comes in the next final.
             Unit::Repeat(_) if stream.joint(at + 1) == Joint::Turn => {}
             unit if unit.is_filler() => {}
+            // "Twelve of twenty eight".
+            Unit::Word if stream.word(at) == "of" && at == from && run.len() <= 2 && context::is_dated(stream, run.first()) => {}
             Unit::Letter if stream.word(at) == "i" && stream.unit(at + 1).is_some_and(Unit::is_filler) => {}
             unit if is_one_moment(unit, stream, at) => {}
             _ => return None,
@@ -297,7 +302,10 @@ fn push(stream: &Stream, at: usize, run: &mut Run) -> usize {
                 _ => add(0, at),
             }
         }
-        Unit::Hundred | Unit::Thousand => (0..zeros(stream, at, unit)).for_each(|_| add(0, at)),
+        Unit::Hundred | Unit::Thousand => {
+            (0..zeros(stream, at, unit)).for_each(|_| add(0, at));
+            run.thousands |= *unit == Unit::Thousand;
+        }
         Unit::Repeat(times) => return push_repeated(stream, at, *times, run),
         Unit::Letter => run.letters += 1,
         _ => {}

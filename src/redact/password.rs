@@ -194,7 +194,7 @@ fn is_asked(stream: &Stream, at: usize) -> bool {
 /// Whether nothing but what leads to an answer stands before an item in its turn.
 fn begins_answer(stream: &Stream, at: usize) -> bool {
     const LEADING: &str = " it's it is yes yeah sure okay um uh oh the password that's that would be should i think my was gonna going believe passphrase word ";
-    if contains_word(LEADING, stream.word(at)) || contains_word(STOP, stream.word(at)) || contains_word(" hold one hang sure sorry what why hmm let ", stream.word(at)) {
+    if contains_word(LEADING, stream.word(at)) || contains_word(STOP, stream.word(at)) || contains_word(" hold one hang sure sorry what why hmm let old same usual none nothing new first ", stream.word(at)) {
         return false;
     }
     let mut back = at;

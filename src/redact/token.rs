@@ -81,6 +81,8 @@ pub(super) struct Token {
     pub(super) tight: Option<char>,
     /// It begins right where the token before ends.
     pub(super) glued: bool,
+    /// Two colons stand right before it.
+    pub(super) colons: bool,
     /// What the word lists know of it.
     pub(super) known: Known,
     /// It begins with a capital letter, and is not all capitals.
@@ -117,7 +119,7 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         let glued = between.is_empty() && !out.is_empty();
         let behind = text[at + len..].as_bytes();
         let ends = matches!(behind, [b'.' | b'?' | b'!' | b';'] | [b'.' | b'?' | b'!' | b';', b' ' | b'"', ..]);
-        out.push(Token { start: at, end: at + len, unit, tight, glued, known, capital: false, ends });
+        out.push(Token { start: at, end: at + len, unit, tight, glued, colons: between == "::", known, capital: false, ends });
         at += len;
     }
     out

@@ -13,7 +13,7 @@ const LABEL_WORDS: usize = 4;
 /// Items of an address.
 const LONGEST: usize = 60;
 
-const ENDINGS: &str = " com net org edu gov mil io co uk us ca de fr es it nl eu info biz me tv app dev ai in au nz ie shop online health bank store site xyz club live law care tech cloud link page news ";
+const ENDINGS: &str = " com net org edu gov mil io co uk us ca de fr es it nl eu info biz me tv app dev ai in au nz ie shop online health bank store site xyz club live law care tech cloud link page news ly gg cc fm ";
 /// Endings that are words: the dot must be said, or other labels stand before.
 const WORDS: &str = " us it me in info app shop online health bank store site club live law care tech cloud link page news de es co ";
 /// Words that are no part of an address in front of the dot.
@@ -166,6 +166,9 @@ fn said_www(stream: &Stream, first: usize) -> bool {
 /// The last item of the path behind an ending: `slash pay`, `forward slash refund`, `/setup/vpn`.
 fn path(stream: &Stream, ending: usize) -> usize {
     let mut last = ending;
+    if stream.token(last + 1).is_some_and(|token| token.tight == Some(':') && token.unit == Unit::Digits) && stream.joint(last + 1) == Joint::Same {
+        last += 1;
+    }
     while last < ending + LONGEST {
         let mut at = last + 1;
         if stream.joint(at) == Joint::Break || at >= stream.items.len() {
