@@ -166,7 +166,7 @@ fn house_number(stream: &Stream, first: usize) -> Option<usize> {
     if stream.unit(at) == Some(&Unit::Letter) && stream.joint(at) == Joint::Same && !contains_word(" i a n s e w ", stream.word(at)) {
         at += 1;
     }
-    let written = stream.token(first).is_some_and(|token| token.end - token.start > 6);
+    let written = stream.token(first).is_some_and(|token| token.unit == Unit::Digits && token.end - token.start > 6);
     (digits <= MAX_NUMBER && !written).then_some(at)
 }
 
@@ -226,7 +226,7 @@ fn street(stream: &Stream, from: usize) -> Option<usize> {
 
 /// Whether the words before a weak kind of street look like a street's name.
 fn is_named_street(stream: &Stream, from: usize, kind: usize) -> bool {
-    (from..kind).filter_map(|at| stream.token(at)).any(|token| token.capital || token.known.is_name() || token.known.is_strange() || token.known.is_place())
+    (from..kind).filter_map(|at| stream.token(at)).filter(|token| token.unit == Unit::Word).any(|token| token.capital || token.known.is_name() || token.known.is_strange() || token.known.is_place())
         || lead_before(stream, from, true).is_some()
         || is_asked(stream, from)
         || lead_before(stream, from.saturating_sub(1), true).is_some()

@@ -18,6 +18,8 @@ use super::{
 const REACH_BEFORE: usize = 14;
 /// The same for a negative cue: what comes later is about something else.
 const REACH_BEFORE_NOT: usize = 6;
+/// The same for one of a room or a gate.
+const REACH_BEFORE_SHORT: usize = 3;
 /// Words behind a number among which a cue is looked for.
 const REACH_AFTER: usize = 7;
 /// Turns of the other party that may have asked for it.
@@ -114,7 +116,7 @@ fn answers(stream: &Stream, run: &Run) -> Option<Hint> {
 /// Whether a number has the length of what a cue says.
 fn fits(hint: &Hint, run: &Run) -> bool {
     match hint {
-        Hint::Is(kind) if kind.is_numeric() => run.len() >= least(kind).min(3) && run.len() <= longest(kind) && (run.len() != 3 || least(kind) < 4),
+        Hint::Is(kind) if kind.is_numeric() => run.kept() >= least(kind).min(3) && run.kept() <= longest(kind) && (run.kept() != 3 || least(kind) < 4),
         _ => true,
     }
 }
@@ -143,6 +145,9 @@ pub(super) fn cues_before(stream: &Stream, first: usize) -> Vec<Hint> {
         let item = stream.items[at];
         let ends = |cue: &&Cue| cue.to == item.token + 1;
         match stream.turns[item.turn].cues.iter().find(ends).map(|cue| &cue.hint) {
+            // "The order ends in": what it is the end of says more.
+            Some(Hint::Harmless) if steps <= REACH_BEFORE_NOT && suggested == Some(Hint::MayBe(Kind::Number)) => return vec![Hint::Harmless],
+            Some(Hint::Short) if steps > REACH_BEFORE_SHORT => {}
             Some(Hint::Harmless | Hint::Price | Hint::Short) if steps > REACH_BEFORE_NOT || suggested.is_some() => break,
             Some(hint @ Hint::MayBe(_)) if suggested.is_none() => {
                 suggested = Some(hint.clone());
@@ -226,7 +231,7 @@ fn is_asked(turn: &Turn, cue: &Cue) -> bool {
 /// Whether a run can be the answer to a question; one that asked for several things is answered by what has the right length.
 fn fits_asked(hint: &Hint, run: &Run) -> bool {
     match hint {
-        Hint::Is(kind) | Hint::MayBe(kind) => (least(kind)..=longest(kind)).contains(&run.len()) || run.len() < 3,
+        Hint::Is(kind) | Hint::MayBe(kind) => (least(kind)..=longest(kind)).contains(&run.kept()) || run.len() < 3,
         Hint::Harmless | Hint::Price | Hint::Short => true,
     }
 }
@@ -268,8 +273,8 @@ fn shaped_harmless(stream: &Stream, run: &Run) -> Option<Hint> {
     let follows = stream.joint(behind) != Joint::Break;
     let measured = follows && contains_word(MEASURES, stream.word(behind)) && !(run.len() > 4 && stream.word(behind) == "times");
     let percent = follows && stream.word(behind) == "percent";
-    let amount = run.thousands && run.len() <= 7 && !is_dated(stream, run.first());
-    let harmless = amount || run.money || run.timed || is_written_date(stream, run) || measured || percent || is_day_or_year(stream, run) || is_time(stream, run);
+    let amount = run.thousands && run.len() <= 12 && !is_dated(stream, run.first());
+    let harmless = amount || is_span_of_time(stream, run) || run.money || run.timed || is_written_date(stream, run) || measured || percent || is_day_or_year(stream, run) || is_time(stream, run);
     harmless.then_some(Hint::Harmless)
 }
 
@@ -293,6 +298,18 @@ fn is_day_or_year(stream: &Stream, run: &Run) -> bool {
             year && contains_word(" in since from year of until the by during ", stream.word(at)) && !dated
         }
     }
+}
+
+/// `between ten fifteen and twelve thirty`.
+fn is_span_of_time(stream: &Stream, run: &Run) -> bool {
+    let led = run.first().checked_sub(1).is_some_and(|at| contains_word(" between from ", stream.word(at)));
+    let values = run.values();
+    let time = |digits: &[u8]| match digits {
+        [hour, a, b] => *hour > 0 && a * 10 + b < 60,
+        [a, b, c, d] => a * 10 + b <= 12 && c * 10 + d < 60,
+        _ => false,
+    };
+    led && (6..=8).contains(&values.len()) && (3..=4).any(|at| time(&values[..at]) && time(&values[at..])) && asked_or_before(stream, run.first()).is_none()
 }
 
 /// `at three forty`, `by 5`; but a phone number may begin so, if one was asked for.
@@ -438,12 +455,12 @@ const TABLE: &[Row] = &[
          dress code, error, error number, zip file, zip files, zip archive, zip tie, zip ties, zip bag, zip up, zip drive, zip line, zip lock, zip hoodie, zipped, card game, card games, card table, card reader, card shop, card stock, business card, business cards, index cards, greeting card, greeting cards, birthday card, \
          birthday cards, christmas cards, library card, playing cards, gift card for, gift cards for, trading cards, report card, memory card, sim card, sim cards, sd card, gift wrap, graphics card, score card, scorecard, social media, social worker, social workers, social event, social distancing, social club, social hour, social studies, \
          passport photo, passport photos, passport picture, passport office, passport size, passport renewal, passport control, birthday party, birthday cake, birthday gift, birthday present, birthday dinner, birthday parties, birth certificate, birth certificates, license plate, license plates, license fee, software license, software licenses, business license, \
-         liquor license, fishing license, hunting license, marriage license, license renewal, licenses, mail room, mailroom, mail order, mail in, account balance, account manager, account executive, accounts payable, account for, phone case, phone plan, phone bill, phone call, phone calls, phone tag, cell tower, mobile app, mobile home, mobile game, \
+         liquor license, fishing license, hunting license, marriage license, license renewal, licenses, mail room, mailroom, mail order, mail in, account balance, account manager, account executive, accounts payable, phone case, phone plan, phone bill, phone call, phone calls, phone tag, cell tower, mobile app, mobile home, mobile game, \
          pin it, pin that, pin this, pin the, pin down, pinned, bowling pin, safety pin, rolling pin, hair pin, pin cushion, area rug, dial tone, fax machine, fax machines, code of conduct, building code, building codes, dress codes, zip code map, code section, penal code, tax code, source code, qr code, bar codes, postal service, postal worker, area codes, \
          security deposit, social call, checking in, checking on, checking whether, checking if, checking out, checking my, checking the, checking up, savings of, savings on, routing software, routing slip, routing issue, routing error, transit time, in transit, transit authority, transit pass, rapid transit, public transit, social security office, social security check, social security benefits, \
          expiration policy, warranty, warranty expires, warranty expired, agreement expire, agreement expires, contract expire, lease expire, lease expires, lease runs out, contract expires, contract runs, offer expires, offer ends, coupon expires, promo expires, promotion expires, quote expires, quote is good, trial expires, membership expires, subscription expires, registration expires, insurance expires, plan expires, milk expires, medication expires, \
          prescription expires, points expire, miles expire, ticket expires, permit expires, license expires, certificate expires, visa expires, passport expires, policy expires, rate expires, deal expires, voucher expires, sale runs, supply runs out, ran out, runs out of, run out of, ran out of, hold until, wait until, waiting until, open until, closed until, not until, until then, up until, up to, stay until, here until, \
-         there until, back until, delayed until, postponed until, pushed until, late until, consignment, consignment note, member id, member i d, group, social life, social skills, lease runs through, lease runs until, lease runs to, contract runs through, plan runs through, policy runs through, warranty runs through, term runs through, due until, off until, out until, busy until, available until, valid for",
+         there until, back until, delayed until, postponed until, pushed until, late until, consignment, consignment note, member id, member i d, group, social life, social skills, lease runs through, lease runs until, lease runs to, contract runs through, plan runs through, policy runs through, warranty runs through, term runs through, policy lapses, coverage lapses, insurance lapses, registration lapses, license lapses, membership lapses, ten pin, item code, order code, color code, colour code, country code, style code, fault code, status code, job code, cost code, area code for, dial code, model code, shop code, store code, plu code, category code, diagnosis code, procedure code, billing code, cpt code, due until, off until, out until, busy until, available until, valid for",
     ),
     (
         || Hint::Short,

@@ -141,7 +141,11 @@ fn of_party(stream: &Stream, numbering: &Numbering) -> Vec<Finding> {
         let found_here = finding(stream, place.kind, &place.items, None, state);
         found.push(Finding { reason: place.reason, ..found_here });
     }
-    for name in names::names(stream, numbering, &taken) {
+    let mut placed = taken.clone();
+    for (finding, ..) in found.iter().filter(|finding| finding.kind == Kind::Address).map(|finding| (finding,)) {
+        mark(stream, finding, &mut placed);
+    }
+    for name in names::names(stream, numbering, &placed) {
         take(&name.items, &mut taken);
         let found_here = finding(stream, Kind::Person, &name.items, None, State::Closed);
         found.push(Finding { reason: name.reason, repeats: name.repeats, ..found_here });
@@ -168,6 +172,14 @@ fn of_party(stream: &Stream, numbering: &Numbering) -> Vec<Finding> {
     found
 }
 
+/// Marks the items that a finding's stretches cover.
+fn mark(stream: &Stream, finding: &Finding, taken: &mut [bool]) {
+    for (at, item) in stream.items.iter().enumerate() {
+        let Some(token) = stream.token(at) else { continue };
+        taken[at] |= finding.spans.iter().any(|(turn, start, end)| *turn == item.turn && *start <= token.start && token.end <= *end);
+    }
+}
+
 struct Verdict {
     kind: Kind,
     state: State,
@@ -184,11 +196,8 @@ fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: Option<&(usi
     if run.letters * 4 < run.len().max(1) && card::holds_card(&values, &run.corrections) {
         return verdict(&Kind::CreditCard, growing(run.len() >= 15), Reason::CheckDigit);
     }
-    if stream.word(run.first()) == "1z" {
+    if stream.word(run.first()) == "1z" || stream.word(run.first()).starts_with("0x") {
         return None;
-    }
-    if run.dots == 3 && is_ip(run, &values) {
-        return verdict(&Kind::Ip, growing(false), Reason::Shape);
     }
     let hint = context::hint(stream, run).or_else(|| Some((continued(stream, run, before)?, Reason::Continued)));
     let (hint, reason) = hint.map_or((None, Reason::Shape), |(hint, reason)| (Some(hint), reason));
@@ -199,10 +208,11 @@ fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: Option<&(usi
     }
     match hint {
         Some(Hint::Harmless) => None,
+        _ if run.dots == 3 && is_ip(run, &values) => verdict(&Kind::Ip, growing(false), Reason::Shape),
         Some(Hint::Short) if !open && run.len() <= SHORT => None,
         Some(Hint::Price) if !open && run.len() < UNEXPLAINED => None,
         Some(Hint::Is(kind)) if kind.is_numeric() => match lengths(&kind) {
-            (least, whole, most) if (least..=most).contains(&run.len()) => verdict(&kind, growing(run.len() >= whole), reason),
+            (least, whole, most) if (least..=most).contains(&run.kept()) => verdict(&kind, growing(run.len() >= whole), reason),
             (least, ..) if run.len() < least => {
                 open.then_some(Verdict { kind, state: State::Doubtful(true), reason, repeats: None })
             }
@@ -211,8 +221,26 @@ fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: Option<&(usi
         Some(Hint::MayBe(kind)) if (maybe_least(&kind)..=lengths(&kind).2).contains(&run.len()) => {
             verdict(&kind, growing(false), reason)
         }
-        Some(Hint::Is(_) | Hint::MayBe(_) | Hint::Price | Hint::Short) | None => shaped(stream, run, &values, open),
+        Some(Hint::Is(_) | Hint::MayBe(_) | Hint::Price | Hint::Short) | None => {
+            shaped(stream, run, &values, open).filter(|_| !is_spared(stream, run, &digits))
+        }
     }
+}
+
+/// Whether another party said the same digits as something harmless: an order's number that is read back.
+fn is_spared(stream: &Stream, run: &Run, digits: &str) -> bool {
+    let own = &stream.turns[stream.items[run.first()].turn].party;
+    let mut others: Vec<&Party> = Vec::new();
+    for turn in stream.turns {
+        if turn.party != *own && !others.contains(&&turn.party) {
+            others.push(&turn.party);
+        }
+    }
+    run.len() >= UNEXPLAINED && others.into_iter().any(|party| {
+        let other = Stream::new(stream.turns, party);
+        let said = |run: &Run| run.values().iter().map(|value| char::from(b'0' + value)).eq(digits.chars());
+        number::runs(&other).iter().any(|run| said(run) && matches!(context::hint(&other, run), Some((Hint::Harmless, _))))
+    })
 }
 
 /// What a run is by its own form and length.

@@ -87,7 +87,7 @@ fn broken_off(stream: &Stream, at: usize, name: &[usize]) -> Option<Address> {
     let named = name.iter().filter(telling).count() >= 2 || name.iter().any(|item| matches!(stream.unit(*item), Some(Unit::Dot)));
     let plain = rest.clone().all(|at| matches!(stream.unit(at), Some(Unit::Word | Unit::Dot)) && stream.joint(at) != Joint::Break && !is_stop(stream.word(at)));
     let dotted = rest.clone().next_back().is_some_and(|last| stream.unit(last) == Some(&Unit::Dot));
-    if !plain || !(dotted || (rest.is_empty() && named)) {
+    if !plain || !(dotted || named) {
         return None;
     }
     let items: Vec<usize> = name.iter().copied().chain(at..stream.items.len()).collect();

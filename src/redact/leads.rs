@@ -107,9 +107,13 @@ const TABLE: &[(Lead, &str)] = &[
          name and it's, name it's, named, called herself, called himself",
     ),
     (
+        Lead::Name,
+        "mr, mrs, ms, mister, missus, missis, doctor, dr, professor, prof",
+    ),
+    (
         Lead::MayBeName,
-        "this is, i'm, im, i am, it is, mr, mrs, ms, mister, missus, miss, missis, doctor, dr, professor, prof, reverend, father, officer, nurse, judge, captain, sergeant, \
-         speak to, speak with, spoke to, spoke with, talk to, talk with, talked to, talked with, talking to, talking with, asking for, ask for, asked for, looking for, calling for, \
+        "this is, i'm, im, i am, it is, miss, reverend, father, officer, nurse, judge, captain, sergeant, \
+         under, is under, through to, speak to, speak with, spoke to, spoke with, talk to, talk with, talked to, talked with, talking to, talking with, asking for, ask for, asked for, looking for, calling for, \
          behalf of, transfer me to, transfer you to, connect me to, connect me with, connect you with, connecting you to, put me through to, putting you through to, message for, \
          appointment with, appointment for, reservation for, booking for, ticket for, prescription for, package for, delivery for, letter for, meeting with, booked for, booked with, filed under, \
          listed under, it's under, account under, booked under, reservation under, account is under, everything is under, put it under, goes to, belongs to, in care of, ship it to, attention, for a, \
@@ -173,7 +177,7 @@ const TABLE: &[(Lead, &str)] = &[
         Lead::Password,
         "password is, password's, password was, password to, password as, password it's, passphrase is, passphrase's, passphrase was, pass phrase is, pass phrase, passphrase, password colon, the password, my password, new password, old password, temporary password, temp password, \
          current password, wifi password, wi fi password, wifi password is, wi fi password is, network key is, security phrase is, security word is, secret word is, secret is, code word is, codeword is, safe word is, pass word is, password of, password equals, password reads, password should be, \
-         password will be, password would be, password set to, set it to, changed it to, reset it to, it to password, wifi key, wi fi key, wifi key is,  pass word's, pass word, and password, password, logging in with, log in with, memorable word is, telephone password is, verbal password is, verbal password, passkey is, pass key is, wpa key is, network password is, password like, password again is, \
+         password will be, password would be, password set to, it to password, wifi key, wi fi key, wifi key is,  pass word's, pass word, and password, password, logging in with, log in with, memorable word is, telephone password is, verbal password is, verbal password, passkey is, pass key is, wpa key is, network password is, password like, password again is, \
          password i use is, password i used is, password i set is, password i have is, password there is, password you gave me is, password you gave me was, security answer is, admin password",
     ),
     (

@@ -79,6 +79,12 @@ impl Run {
         self.corrections.clear();
     }
 
+    /// How many digits are left of it when what was taken back is left out: those of its longest stretch between corrections.
+    pub(super) fn kept(&self) -> usize {
+        let ends = self.corrections.iter().copied().chain([self.len()]);
+        ends.scan(0, |from, to| Some(to - std::mem::replace(from, to))).max().unwrap_or(0)
+    }
+
     /// How many digits in the longest reading.
     pub(super) fn most(&self) -> usize {
         self.len() + self.pairs
@@ -293,7 +299,7 @@ fn push(stream: &Stream, at: usize, run: &mut Run) -> usize {
             let hyphen =
                 usize::from(stream.unit(at + 1) == Some(&Unit::Joiner) && stream.token(at + 1).is_some_and(|token| token.glued));
             match stream.unit(at + 1 + hyphen) {
-                Some(Unit::One(one @ 1..)) if stream.joint(at + 1 + hyphen) == Joint::Same => {
+                Some(Unit::One(one @ 1..)) if stream.joint(at + 1 + hyphen) != Joint::Break => {
                     add(*one, at + 1 + hyphen);
                     run.items.push(at + 1 + hyphen);
                     run.pairs += 1;

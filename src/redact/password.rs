@@ -19,6 +19,9 @@ const ASKED_TURNS: usize = 2;
 /// How long such a question stays open.
 const ASKED_MS: u64 = 20_000;
 
+/// Words of a turn that asks by naming what it wants: `and the passphrase`.
+const SHORT_QUESTION: usize = 8;
+
 /// Words that go on with the sentence.
 const STOP: &str = " and but or because so which please thanks thank when if is isn't was wasn't are aren't were it it's its i i'm we you he she they them that that's this these those does doesn't did didn't do don't not no never \
                      can can't could couldn't will won't would wouldn't should has hasn't had have haven't must may might for to from on at into onto of by with about until before after while what where why how who again still \
@@ -114,7 +117,8 @@ fn is_told(stream: &Stream, at: usize) -> bool {
             return told;
         }
         let filler = stream.unit(at - back).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction));
-        if !told && !filler || contains_word(" isn't wasn't doesn't don't not won't can't forgot reset change changed lost need and but because so ", stream.word(at - back)) {
+        let talk = contains_word(STOP, stream.word(at - back)) && !contains_word(" the for on at to i we you our my this that of in be it it's is was now just into from ", stream.word(at - back));
+        if !told && !filler || talk || contains_word(" isn't wasn't doesn't don't not won't can't forgot reset change changed lost need and but because so ", stream.word(at - back)) {
             return false;
         }
     }
@@ -187,7 +191,7 @@ fn is_asked(stream: &Stream, at: usize) -> bool {
     let recent = others.take_while(|turn| own.start_ms.saturating_sub(turn.end_ms) <= ASKED_MS);
     let says = |turn: &&Turn| !turn.leads.is_empty() || !turn.cues.is_empty();
     let question = |turn: &Turn| turn.question || (0..turn.tokens.len()).any(|token| contains_word(" what what's which tell give read say confirm verify provide your please can could need you ", turn.word(token)));
-    let asks = |turn: &Turn| turn.leads.iter().any(|one| matches!(one.lead, Lead::AskPassword | Lead::Password)) && question(turn);
+    let asks = |turn: &Turn| turn.leads.iter().any(|one| matches!(one.lead, Lead::AskPassword | Lead::Password)) && (question(turn) || turn.tokens.len() <= SHORT_QUESTION);
     recent.filter(says).take(ASKED_TURNS).next().is_some_and(asks)
 }
 

@@ -55,9 +55,9 @@ fn url(stream: &Stream, dot: usize, floor: usize, taken: &[bool]) -> Option<Url>
     let ending = stream.word(last);
     let sure = complete && (said || labels > 1 || !contains_word(WORDS, ending)) && stream.word(dot) != "point";
     let open = !complete && !stream.closed && last + 1 >= stream.items.len();
-    let begun = open && said && last == dot && !stream.unit(dot - 1).is_some_and(Unit::is_digit);
+    let begun = open && said && labels <= 1 && !stream.unit(dot - 1).is_some_and(Unit::is_digit);
     if first < dot && begun && !starts {
-        return Some(Url { items: (first..=dot).collect(), open, certain: false });
+        return Some(Url { items: (first..=last.max(dot)).collect(), open, certain: false });
     }
     if !(starts || sure) || first >= dot || stream.unit(dot - 1).is_some_and(Unit::is_digit) && !complete {
         return None;
@@ -130,7 +130,8 @@ fn front(stream: &Stream, dot: usize, said: bool, free: &impl Fn(usize) -> bool)
             Some(Unit::Word | Unit::Letter | Unit::Mixed | Unit::Month(_) | Unit::Ordinal(_)) | Some(Unit::Filler) => {
                 let begins = at + 1 == dot || linked;
                 words += usize::from(!linked);
-                if !linked && (contains_word(STOP, word) || words > LABEL_WORDS || (!said && !begins) || stream.token(at).is_some_and(|token| token.ends)) {
+                let label = at + 1 == dot && said && contains_word(" my our get go find see one the ", word);
+                if !linked && !label && (contains_word(STOP, word) || words > LABEL_WORDS || (!said && !begins) || stream.token(at).is_some_and(|token| token.ends)) {
                     break;
                 }
             }
