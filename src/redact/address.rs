@@ -29,7 +29,8 @@ const KINDS: &str = " street streets st road rd avenue avenues ave av boulevard 
                      grove mews path pike turnpike plaza heights crossing ridge expressway freeway causeway esplanade promenade gardens way row run walk hill park bend cove glen point landing view vista pass creek quay rise gate green manor ";
 /// Kinds that mean more often something else.
 const WEAK_KINDS: &str = " way row run walk hill park point view pass gate green close place drive court square path landing rise bend cove square circle loop plaza ";
-const DIRECTIONS: &str = " north south east west northeast northwest southeast southwest n s e w ne nw se sw upper lower old new ";
+const DIRECTIONS: &str =
+    " north south east west northeast northwest southeast southwest n s e w ne nw se sw upper lower old new ";
 const UNITS: &str = " apartment apartments apt unit suite ste flat floor building bldg lot room box trailer space number no penthouse level tower block door ";
 /// Words that no name of a street has.
 const STOP: &str = " the a an and or but to in on at my your our their his her is are was were be it its it's i you we he she they this that these those for with from by as if so of not no yes there here what when where which who \
@@ -90,7 +91,8 @@ fn place_at(stream: &Stream, at: usize) -> Option<Place> {
             return Some(whole(stream, at, end, Reason::Shape));
         }
         // "Eleven Delancey, apartment four C".
-        if let Some(unit) = (behind + 1..=behind + 3).find(|at| contains_word(" apartment apt suite unit flat ", stream.word(*at)))
+        if let Some(unit) =
+            (behind + 1..=behind + 3).find(|at| contains_word(" apartment apt suite unit flat ", stream.word(*at)))
             && (behind..unit).all(|at| is_proper(stream, at))
             && let Some(end) = unit_behind(stream, unit)
         {
@@ -107,7 +109,9 @@ fn place_at(stream: &Stream, at: usize) -> Option<Place> {
     {
         return Some(whole(stream, at, last, Reason::Shape));
     }
-    let unit = contains_word(" apartment apt flat unit suite ", stream.word(at)) && lead_before(stream, at, false).is_some() && unit_behind(stream, at).is_some();
+    let unit = contains_word(" apartment apt flat unit suite ", stream.word(at))
+        && lead_before(stream, at, false).is_some()
+        && unit_behind(stream, at).is_some();
     if unit {
         return Some(whole(stream, at, unit_behind(stream, at)?, Reason::CueBefore));
     }
@@ -124,7 +128,11 @@ fn post_box(stream: &Stream, at: usize) -> Option<usize> {
         ["p", ".", "o", ".", "box"] if same(at + 5) => number(at + 5),
         ["p", ".", "o", "box", _] if same(at + 4) => number(at + 4),
         ["po" | "pobox", "box", ..] if same(at + 2) => number(at + 2),
-        ["rural" | "state" | "county", "route" | "road" | "highway", ..] if same(at + 2) && lead_before(stream, at, true).is_some() => number(at + 2),
+        ["rural" | "state" | "county", "route" | "road" | "highway", ..]
+            if same(at + 2) && lead_before(stream, at, true).is_some() =>
+        {
+            number(at + 2)
+        }
         ["rr" | "route", ..] if same(at + 2) => number(at + 1).filter(|last| stream.word(last + 1) == "box"),
         ["rural", "route", ..] if same(at + 2) => number(at + 2).filter(|last| stream.word(last + 1) == "box"),
         _ => None,
@@ -163,7 +171,10 @@ fn house_number(stream: &Stream, first: usize) -> Option<usize> {
         digits += 1;
         at += 1;
     }
-    if stream.unit(at) == Some(&Unit::Letter) && stream.joint(at) == Joint::Same && !contains_word(" i a n s e w ", stream.word(at)) {
+    if stream.unit(at) == Some(&Unit::Letter)
+        && stream.joint(at) == Joint::Same
+        && !contains_word(" i a n s e w ", stream.word(at))
+    {
         at += 1;
     }
     let written = stream.token(first).is_some_and(|token| token.unit == Unit::Digits && token.end - token.start > 6);
@@ -198,7 +209,9 @@ fn street(stream: &Stream, from: usize) -> Option<usize> {
             if contains_word(" avenue ", word) && stream.word(at + 1) == "of" {
                 return Some(behind_street(stream, at + 3));
             }
-            if contains_word(" highway route road ", word) && let Some(behind) = house_number(stream, at + 1) {
+            if contains_word(" highway route road ", word)
+                && let Some(behind) = house_number(stream, at + 1)
+            {
                 return Some(behind_street(stream, behind - 1));
             }
         }
@@ -226,7 +239,10 @@ fn street(stream: &Stream, from: usize) -> Option<usize> {
 
 /// Whether the words before a weak kind of street look like a street's name.
 fn is_named_street(stream: &Stream, from: usize, kind: usize) -> bool {
-    (from..kind).filter_map(|at| stream.token(at)).filter(|token| token.unit == Unit::Word).any(|token| token.capital || token.known.is_name() || token.known.is_strange() || token.known.is_place())
+    (from..kind)
+        .filter_map(|at| stream.token(at))
+        .filter(|token| token.unit == Unit::Word)
+        .any(|token| token.capital || token.known.is_name() || token.known.is_strange() || token.known.is_place())
         || lead_before(stream, from, true).is_some()
         || is_asked(stream, from)
         || lead_before(stream, from.saturating_sub(1), true).is_some()
@@ -237,7 +253,10 @@ fn is_named_street(stream: &Stream, from: usize, kind: usize) -> bool {
 fn behind_street(stream: &Stream, street: usize) -> usize {
     let near = |at: usize| at < stream.items.len() && stream.joint(at) != Joint::Break;
     let mut last = street;
-    if near(last + 1) && stream.joint(last + 1) == Joint::Same && contains_word(" north south east west northeast northwest southeast southwest ", stream.word(last + 1)) {
+    if near(last + 1)
+        && stream.joint(last + 1) == Joint::Same
+        && contains_word(" north south east west northeast northwest southeast southwest ", stream.word(last + 1))
+    {
         last += 1;
     }
     for _ in 0..3 {
@@ -253,7 +272,10 @@ fn behind_street(stream: &Stream, street: usize) -> usize {
 /// Over fillers and small words between the parts of an address.
 fn skip(stream: &Stream, mut at: usize) -> usize {
     let from = at;
-    while at < from + MAX_BETWEEN && stream.joint(at) != Joint::Break && stream.unit(at).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Joiner | Unit::Dot)) {
+    while at < from + MAX_BETWEEN
+        && stream.joint(at) != Joint::Break
+        && stream.unit(at).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Joiner | Unit::Dot))
+    {
         at += 1;
     }
     at
@@ -269,7 +291,10 @@ fn unit_behind(stream: &Stream, at: usize) -> Option<usize> {
         return None;
     }
     let mut next = at + 1;
-    while next < at + 4 && same(next) && (stream.unit(next).is_some_and(Unit::is_filler) || contains_word(UNITS, stream.word(next))) {
+    while next < at + 4
+        && same(next)
+        && (stream.unit(next).is_some_and(Unit::is_filler) || contains_word(UNITS, stream.word(next)))
+    {
         next += 1;
     }
     if !same(next) {
@@ -309,7 +334,16 @@ fn town(stream: &Stream, street: usize) -> Option<usize> {
     let looks = |at: usize| {
         let token = stream.token(at)?;
         let known = token.known;
-        let proper = token.unit == Unit::Word && !contains_word(STOP, stream.word(at)) && (known.is_place() || token.capital || known.is_strange() || (known.is_name() && !known.is_english()) || contains_word(" new san saint st fort port mount lake santa los las el west east north south ", stream.word(at)));
+        let proper = token.unit == Unit::Word
+            && !contains_word(STOP, stream.word(at))
+            && (known.is_place()
+                || token.capital
+                || known.is_strange()
+                || (known.is_name() && !known.is_english())
+                || contains_word(
+                    " new san saint st fort port mount lake santa los las el west east north south ",
+                    stream.word(at),
+                ));
         (proper && stream.joint(at) != Joint::Break).then_some(())
     };
     let mut at = from;
@@ -326,7 +360,10 @@ fn town(stream: &Stream, street: usize) -> Option<usize> {
 /// The last item of a state's name.
 fn state(stream: &Stream, at: usize) -> Option<usize> {
     let word = stream.word(at);
-    if contains_word(TWO_WORD_STATES, word) && stream.joint(at + 1) != Joint::Break && contains_word(" york jersey hampshire mexico carolina dakota virginia island columbia ", stream.word(at + 1)) {
+    if contains_word(TWO_WORD_STATES, word)
+        && stream.joint(at + 1) != Joint::Break
+        && contains_word(" york jersey hampshire mexico carolina dakota virginia island columbia ", stream.word(at + 1))
+    {
         return Some(at + 1);
     }
     let short = word.len() == 2;
@@ -336,13 +373,18 @@ fn state(stream: &Stream, at: usize) -> Option<usize> {
         return Some(at);
     }
     // "D C", spelled states.
-    (stream.unit(at) == Some(&Unit::Letter) && stream.unit(at + 1) == Some(&Unit::Letter) && stream.joint(at + 1) == Joint::Same).then_some(at + 1)
+    (stream.unit(at) == Some(&Unit::Letter) && stream.unit(at + 1) == Some(&Unit::Letter) && stream.joint(at + 1) == Joint::Same)
+        .then_some(at + 1)
 }
 
 /// A postal code shortly behind an address: five or nine digits, or `SW1A 2AA`.
 fn postal_code(stream: &Stream, from: usize) -> Option<Place> {
     let mut at = from;
-    while at < from + MAX_BETWEEN + 2 && stream.joint(at) != Joint::Break && (stream.unit(at).is_some_and(Unit::is_filler) || contains_word(" zip code postal postcode zipcode with ", stream.word(at))) {
+    while at < from + MAX_BETWEEN + 2
+        && stream.joint(at) != Joint::Break
+        && (stream.unit(at).is_some_and(Unit::is_filler)
+            || contains_word(" zip code postal postcode zipcode with ", stream.word(at)))
+    {
         at += 1;
     }
     if stream.joint(at) == Joint::Break || stream.items.len() <= at {
@@ -356,12 +398,21 @@ fn postal_code(stream: &Stream, from: usize) -> Option<Place> {
             Unit::Digits => token.end - token.start,
             Unit::One(_) | Unit::Weak(0) => 1,
             Unit::Teen(_) => 2,
-            Unit::Ten(_) => if matches!(stream.unit(next + 1), Some(Unit::One(1..))) { 1 } else { 2 },
+            Unit::Ten(_) => {
+                if matches!(stream.unit(next + 1), Some(Unit::One(1..))) {
+                    1
+                } else {
+                    2
+                }
+            }
             Unit::Hundred => 2,
             Unit::Repeat(times) => usize::from(times) - 1,
             Unit::Joiner | Unit::Filler if !items.is_empty() => 0,
             _ => break,
         };
+        if digits >= 5 && stream.joint(next) != Joint::Same {
+            break;
+        }
         if width > 0 {
             items.push(next);
         }
@@ -371,7 +422,13 @@ fn postal_code(stream: &Stream, from: usize) -> Option<Place> {
     corrected(stream, &mut items);
     let last = items.last().copied()?;
     let open = !stream.closed && next >= stream.items.len() && digits < 5;
-    (digits == 5 || digits == 9 || (open && digits >= 2)).then(|| Place { kind: Kind::Zip, items, open: open && last + 2 > stream.items.len(), certain: true, reason: Reason::Shape })
+    (digits == 5 || digits == 9 || (open && digits >= 2)).then(|| Place {
+        kind: Kind::Zip,
+        items,
+        open: open && last + 2 > stream.items.len(),
+        certain: true,
+        reason: Reason::Shape,
+    })
 }
 
 /// `two seven nine seven six I mean two seven nine seven three`.
@@ -379,11 +436,16 @@ fn corrected(stream: &Stream, items: &mut Vec<usize>) {
     let Some(last) = items.last().copied() else { return };
     let mut at = last + 1;
     let mut taken_back = false;
-    while at < last + 1 + MAX_BETWEEN && stream.joint(at) != Joint::Break && stream.unit(at).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction | Unit::Letter)) {
+    while at < last + 1 + MAX_BETWEEN
+        && stream.joint(at) != Joint::Break
+        && stream.unit(at).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction | Unit::Letter))
+    {
         taken_back |= stream.unit(at) == Some(&Unit::Correction) || stream.word(at) == "mean";
         at += 1;
     }
-    let digit = |at: usize| stream.joint(at) != Joint::Break && stream.unit(at).is_some_and(|unit| unit.is_digit() || *unit == Unit::Weak(0));
+    let digit = |at: usize| {
+        stream.joint(at) != Joint::Break && stream.unit(at).is_some_and(|unit| unit.is_digit() || *unit == Unit::Weak(0))
+    };
     while taken_back && digit(at) && items.len() < 24 {
         items.push(at);
         at += 1;
@@ -406,7 +468,9 @@ fn led(stream: &Stream, number: usize, behind: usize) -> Option<Place> {
     let mut words = 0;
     while words < MAX_STREET && at < stream.items.len() && stream.joint(at) != Joint::Break {
         let token = stream.token(at)?;
-        let named = matches!(token.unit, Unit::Word | Unit::Ordinal(_) | Unit::Letter) && !contains_word(STOP, stream.word(at)) && !contains_word(" zip extension ext ", stream.word(at));
+        let named = matches!(token.unit, Unit::Word | Unit::Ordinal(_) | Unit::Letter)
+            && !contains_word(STOP, stream.word(at))
+            && !contains_word(" zip extension ext ", stream.word(at));
         let direction = contains_word(DIRECTIONS, stream.word(at));
         if !(named && (direction || words == 0 || token.capital || !token.known.is_english() || token.known.is_place())) {
             break;
@@ -421,9 +485,17 @@ fn led(stream: &Stream, number: usize, behind: usize) -> Option<Place> {
     if words == 0 || (ended && words <= 2) {
         // "At 78 south" may go on with "Larkspur Road" in the next final.
         let open = ended && (sure || (words > 0 && (behind..at).all(|at| is_proper(stream, at))));
-        return open.then(|| Place { kind: Kind::Address, items: (number..at).collect(), open: true, certain: sure && words > 0, reason });
+        return open.then(|| Place {
+            kind: Kind::Address,
+            items: (number..at).collect(),
+            open: true,
+            certain: sure && words > 0,
+            reason,
+        });
     }
-    let strong = (behind..at).filter_map(|at| stream.token(at)).any(|token| token.capital || token.known.is_place() || !token.known.is_english());
+    let strong = (behind..at)
+        .filter_map(|at| stream.token(at))
+        .any(|token| token.capital || token.known.is_place() || !token.known.is_english());
     (sure && (strong || asked)).then(|| whole(stream, number, behind_street(stream, at - 1), reason))
 }
 
@@ -444,7 +516,10 @@ fn answered(stream: &Stream, at: usize) -> Option<Place> {
         return None;
     }
     let named = known.is_place() || known.is_strange() || known.is_name();
-    let end = (named && at > 0).then(|| town(stream, at - 1)).flatten().filter(|end| state(stream, *end).is_some() || stream.token(*end).is_some_and(|token| token.known.is_place()))?;
+    let end = (named && at > 0)
+        .then(|| town(stream, at - 1))
+        .flatten()
+        .filter(|end| state(stream, *end).is_some() || stream.token(*end).is_some_and(|token| token.known.is_place()))?;
     (end > at).then(|| whole(stream, at, end, Reason::Asked))
 }
 
@@ -466,11 +541,15 @@ fn lead_before(stream: &Stream, at: usize, weak: bool) -> Option<Lead> {
         for lead in found {
             match lead {
                 Lead::Address | Lead::AskAddress => return Some(Lead::Address),
-                Lead::MayBeAddress | Lead::Near | Lead::MayBeName if weak || contains_word(" at on ", stream.word(at - back)) => return Some(Lead::MayBeAddress),
+                Lead::MayBeAddress | Lead::Near | Lead::MayBeName if weak || contains_word(" at on ", stream.word(at - back)) => {
+                    return Some(Lead::MayBeAddress);
+                }
                 _ => {}
             }
         }
-        if !(stream.unit(at - back).is_some_and(Unit::is_filler) || contains_word(" at is it's to be will be on ", stream.word(at - back))) {
+        if !(stream.unit(at - back).is_some_and(Unit::is_filler)
+            || contains_word(" at is it's to be will be on ", stream.word(at - back)))
+        {
             return None;
         }
     }
@@ -484,7 +563,9 @@ fn is_asked(stream: &Stream, at: usize) -> bool {
     let others = stream.turns[..item.turn].iter().rev().filter(|turn| turn.party != own.party);
     let recent = others.take_while(|turn| own.start_ms.saturating_sub(turn.end_ms) <= ASKED_MS);
     let says = |turn: &&Turn| !turn.leads.is_empty() || !turn.cues.is_empty();
-    let asks = |turn: &Turn| turn.leads.iter().any(|one| matches!(one.lead, Lead::AskAddress | Lead::Address) && turn.tokens.len() <= one.to + 12);
+    let asks = |turn: &Turn| {
+        turn.leads.iter().any(|one| matches!(one.lead, Lead::AskAddress | Lead::Address) && turn.tokens.len() <= one.to + 12)
+    };
     recent.filter(says).take(ASKED_TURNS).any(asks)
 }
 

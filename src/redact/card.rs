@@ -12,7 +12,9 @@ pub(super) fn holds_card(digits: &[u8], corrections: &[usize]) -> bool {
     if digits.len() < SHORTEST {
         return false;
     }
-    let whole = (SHORTEST..=LONGEST).contains(&digits.len()) && issuer_lengths(digits).is_some_and(|lengths| lengths.contains(&digits.len())) && luhn(digits);
+    let whole = (SHORTEST..=LONGEST).contains(&digits.len())
+        && issuer_lengths(digits).is_some_and(|lengths| lengths.contains(&digits.len()))
+        && luhn(digits);
     let inside = || (0..=digits.len() - SHORTEST).any(|at| usual_card(&digits[at..]));
     whole || inside() || corrections.iter().any(|at| (1..=TAKEN_BACK).any(|back| holds_corrected(digits, *at, back)))
 }

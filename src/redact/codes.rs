@@ -63,7 +63,9 @@ pub(super) fn codes(stream: &Stream, taken: &[bool]) -> Vec<Code> {
 fn begins(stream: &Stream, at: usize) -> bool {
     let unit = stream.unit(at);
     let letter = |at: usize| matches!(stream.unit(at), Some(Unit::Letter));
-    letter(at) && (stream.word(at) != "i" || letter(at + 1)) || unit.is_some_and(Unit::is_digit) || spelled::is_alphabet(stream.word(at))
+    letter(at) && (stream.word(at) != "i" || letter(at + 1))
+        || unit.is_some_and(Unit::is_digit)
+        || spelled::is_alphabet(stream.word(at))
 }
 
 fn code_at(stream: &Stream, at: usize, taken: &[bool]) -> Option<Code> {
@@ -89,15 +91,33 @@ fn code_at(stream: &Stream, at: usize, taken: &[bool]) -> Option<Code> {
     // A run of digits alone is the number reader's.
     let lettered = reading.characters.iter().any(|(c, _)| c.is_ascii_alphabetic());
     let value = reading.characters.iter().map(|(c, _)| c).collect();
-    (lettered && first != '0' && (reading.characters.len() >= LEAST || open)).then_some(Code { kind, items: reading.items, value, open, certain: true, reason })
+    (lettered && first != '0' && (reading.characters.len() >= LEAST || open)).then_some(Code {
+        kind,
+        items: reading.items,
+        value,
+        open,
+        certain: true,
+        reason,
+    })
 }
 
 /// `de562638` at the end of what was said may be the beginning of an IBAN.
 fn begun(reading: Reading, open: bool) -> Option<Code> {
     let [(a, first), (b, second), (c, third), (d, _), (e, _), ..] = reading.characters[..] else { return None };
-    let written = first == second && first == third && a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && [c, d, e].iter().all(char::is_ascii_digit);
+    let written = first == second
+        && first == third
+        && a.is_ascii_alphabetic()
+        && b.is_ascii_alphabetic()
+        && [c, d, e].iter().all(char::is_ascii_digit);
     let value = reading.characters.iter().map(|(c, _)| c).collect();
-    (written && open).then_some(Code { kind: Kind::Iban, items: reading.items, value, open, certain: false, reason: Reason::Shape })
+    (written && open).then_some(Code {
+        kind: Kind::Iban,
+        items: reading.items,
+        value,
+        open,
+        certain: false,
+        reason: Reason::Shape,
+    })
 }
 
 /// The kind with letters that a cue of the own party or a question names.
@@ -131,7 +151,8 @@ fn read(stream: &Stream, first: usize, taken: &[bool]) -> Reading {
             between = 0;
             continue;
         }
-        let filler = stream.unit(at).is_some_and(|unit| unit.is_filler() || *unit == Unit::Dot) || (stream.word(at) == "i" && stream.unit(at + 1).is_some_and(Unit::is_filler));
+        let filler = stream.unit(at).is_some_and(|unit| unit.is_filler() || *unit == Unit::Dot)
+            || (stream.word(at) == "i" && stream.unit(at + 1).is_some_and(Unit::is_filler));
         if !(filler && between < MAX_BETWEEN) {
             break;
         }
@@ -170,7 +191,9 @@ fn take(stream: &Stream, at: usize, reading: &mut Reading) -> usize {
             return took;
         }
         // The bank's letters: `ie97 aibk 7911`.
-        Some(Unit::Word) if headed && stream.word(at).len() == 4 && stream.token(at).is_some_and(|token| !token.known.is_english()) => {
+        Some(Unit::Word)
+            if headed && stream.word(at).len() == 4 && stream.token(at).is_some_and(|token| !token.known.is_english()) =>
+        {
             stream.word(at).chars().for_each(push);
         }
         Some(_) if spelled::is_alphabet(stream.word(at)) => stream.word(at).chars().take(1).for_each(push),

@@ -57,7 +57,8 @@ pub(super) struct Cue {
 pub(super) fn cues(words: &[&str]) -> Vec<Cue> {
     let bare = |word: &&str| word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word).to_owned();
     // "Four-digit", "e-mail": a hyphen parts no words.
-    let words: Vec<(usize, String)> = words.iter().enumerate().filter(|(_, word)| **word != "-").map(|(at, word)| (at, bare(word))).collect();
+    let words: Vec<(usize, String)> =
+        words.iter().enumerate().filter(|(_, word)| **word != "-").map(|(at, word)| (at, bare(word))).collect();
     let mut cues = Vec::new();
     let mut at = 0;
     while at < words.len() {
@@ -88,7 +89,12 @@ pub(super) fn hint(stream: &Stream, run: &Run) -> Option<(Hint, Reason)> {
         return Some((harmless, Reason::Shape));
     }
     let before = cues_before(stream, run.first());
-    let fitting = before.first().filter(|hint| fits(hint, run)).or_else(|| before.iter().find(|hint| matches!(hint, Hint::Is(_)) && fits(hint, run))).or(before.first()).cloned();
+    let fitting = before
+        .first()
+        .filter(|hint| fits(hint, run))
+        .or_else(|| before.iter().find(|hint| matches!(hint, Hint::Is(_)) && fits(hint, run)))
+        .or(before.first())
+        .cloned();
     let before = fitting.filter(|hint| fits(hint, run) || behind(stream, run.last()).is_none_or(|behind| !fits(&behind, run)));
     // "The order for my card": what stands behind a number may still name it, but only where nothing before did.
     let asked = || answers(stream, run);
@@ -102,7 +108,9 @@ fn answers(stream: &Stream, run: &Run) -> Option<Hint> {
     let questions = questions(stream, run.first());
     let (last, earlier) = questions.split_first()?;
     let numeric = last.iter().find(|hint| matches!(hint, Hint::Is(kind) if kind.is_numeric()) && fits_asked(hint, run));
-    if let Some(hint) = numeric.or_else(|| last.iter().find(|hint| fits_asked(hint, run))) {
+    let other =
+        || last.iter().find(|hint| fits_asked(hint, run) && (!matches!(hint, Hint::Harmless) || is_whole_answer(stream, run)));
+    if let Some(hint) = numeric.or_else(other) {
         return Some(hint.clone());
     }
     let together: usize = last.iter().map(|hint| if let Hint::Is(kind) = hint { longest(kind).min(19) } else { 0 }).sum();
@@ -116,9 +124,18 @@ fn answers(stream: &Stream, run: &Run) -> Option<Hint> {
 /// Whether a number has the length of what a cue says.
 fn fits(hint: &Hint, run: &Run) -> bool {
     match hint {
-        Hint::Is(kind) if kind.is_numeric() => run.kept() >= least(kind).min(3) && run.kept() <= longest(kind) && (run.kept() != 3 || least(kind) < 4),
+        Hint::Is(kind) if kind.is_numeric() => {
+            run.kept() >= least(kind).min(3) && run.kept() <= longest(kind) && (run.kept() != 3 || least(kind) < 4)
+        }
         _ => true,
     }
+}
+
+/// Whether little stands before a run in its turn: the order's number that was asked for, and nothing else.
+fn is_whole_answer(stream: &Stream, run: &Run) -> bool {
+    const FEW: usize = 4;
+    let before = (0..run.first()).rev().take_while(|at| stream.joint(at + 1) == Joint::Same);
+    before.filter(|at| !stream.unit(*at).is_some_and(Unit::is_filler)).count() <= FEW
 }
 
 /// The nearest cue before an item in its own party's words; a sure one shortly before one that only suggests.
@@ -146,10 +163,12 @@ pub(super) fn cues_before(stream: &Stream, first: usize) -> Vec<Hint> {
         let ends = |cue: &&Cue| cue.to == item.token + 1;
         match stream.turns[item.turn].cues.iter().find(ends).map(|cue| &cue.hint) {
             // "The order ends in": what it is the end of says more.
-            Some(Hint::Harmless) if steps <= REACH_BEFORE_NOT && suggested == Some(Hint::MayBe(Kind::Number)) => return vec![Hint::Harmless],
+            Some(Hint::Harmless) if steps <= REACH_BEFORE_NOT && suggested == Some(Hint::MayBe(Kind::Number)) => {
+                return vec![Hint::Harmless];
+            }
             Some(Hint::Short) if steps > REACH_BEFORE_SHORT => {}
             Some(Hint::Harmless | Hint::Price | Hint::Short) if steps > REACH_BEFORE_NOT || suggested.is_some() => break,
-            Some(hint @ Hint::MayBe(_)) if suggested.is_none() => {
+            Some(hint @ Hint::MayBe(_)) if suggested.is_none() && found.is_empty() => {
                 suggested = Some(hint.clone());
                 reach = reach.min(steps + SHORTLY);
             }
@@ -274,7 +293,15 @@ fn shaped_harmless(stream: &Stream, run: &Run) -> Option<Hint> {
     let measured = follows && contains_word(MEASURES, stream.word(behind)) && !(run.len() > 4 && stream.word(behind) == "times");
     let percent = follows && stream.word(behind) == "percent";
     let amount = run.thousands && run.len() <= 12 && !is_dated(stream, run.first());
-    let harmless = amount || is_span_of_time(stream, run) || run.money || run.timed || is_written_date(stream, run) || measured || percent || is_day_or_year(stream, run) || is_time(stream, run);
+    let harmless = amount
+        || is_span_of_time(stream, run)
+        || run.money
+        || run.timed
+        || is_written_date(stream, run)
+        || measured
+        || percent
+        || is_day_or_year(stream, run)
+        || is_time(stream, run);
     harmless.then_some(Hint::Harmless)
 }
 
@@ -309,7 +336,9 @@ fn is_span_of_time(stream: &Stream, run: &Run) -> bool {
         [a, b, c, d] => a * 10 + b <= 12 && c * 10 + d < 60,
         _ => false,
     };
-    led && (6..=8).contains(&values.len()) && (3..=4).any(|at| time(&values[..at]) && time(&values[at..])) && asked_or_before(stream, run.first()).is_none()
+    led && (6..=8).contains(&values.len())
+        && (3..=4).any(|at| time(&values[..at]) && time(&values[at..]))
+        && asked_or_before(stream, run.first()).is_none()
 }
 
 /// `at three forty`, `by 5`; but a phone number may begin so, if one was asked for.
@@ -398,13 +427,12 @@ const TABLE: &[Row] = &[
         || Hint::Is(Kind::Phone),
         "phone, phone number, telephone, telephone number, cell, cell phone, cell number, cellphone, mobile, mobile number,  landline, land line, fax, fax number, fax line, callback number, call back number, \
          contact number, best number, good number, number to reach, number to call, number to text, ring you, ring me on, ring me at, reach you at, reach me at, reach me on, reach him at, reach her at, reach us at, phone numbers, whatsapp, whatsapp number, area code, \
-         home number, work number, daytime number, evening number, work line, home line, direct line, direct number, texts to, text to, give me a ring, ring him on, ring her on, call me at, call me on, call her at, call him at, call us at, call us on, caller id, \
+         home number, work number, daytime number, evening number, work line, home line, direct line, direct number, texts to, text to, give me a ring, ring him on, ring her on, my number, your number, his number, her number, call me at, call me on, call her at, call him at, call us at, call us on, caller id, \
          number you're calling from, number i'm calling from, number you called from, callback, call back, call you back on, call you back at, call me back on, call me back at",
     ),
     (
         || Hint::MayBe(Kind::Phone),
-        "call me, call you, call you back, call me back, call him, call her, call them, reach me, reach you, text me, text you, text him, text her, ring me, ring him, ring her, called me on, called you from, called from, called you on, dial, dialed, calling from, my number, \
-         your number, his number, her number, my number's, the number's, my digits, sms, pager, beeper, voicemail",
+        "call me, call you, call you back, call me back, call him, call her, call them, reach me, reach you, text me, text you, text him, text her, ring me, ring him, ring her, called me on, called you from, called from, called you on, dial, dialed, calling from, the number's, my digits, sms, pager, beeper, voicemail",
     ),
     (
         || Hint::Is(Kind::Pin),
@@ -425,25 +453,43 @@ const TABLE: &[Row] = &[
         "account number, bank account, checking account, savings account, account, account no, acct, acct number, acct no, account ends, account ending, checking, savings, direct deposit, direct debit, accounts, payroll account, business account, joint account, \
          brokerage account, deposit account, bank acct, bank number, current account",
     ),
-    (|| Hint::Is(Kind::Zip), "zip, zip code, zipcode, zip codes, postal code, postcode, post code, zips, zip's, postal, billing zip, digits after the state, five digit zip, pin code area, post codes"),
+    (
+        || Hint::Is(Kind::Zip),
+        "zip, zip code, zipcode, zip codes, postal code, postcode, post code, zips, zip's, postal, billing zip, digits after the state, five digit zip, pin code area, post codes",
+    ),
     (
         || Hint::Is(Kind::DateOfBirth),
         "born, born on, born in, birth, date of birth, birth date, birthdate, birthday, birthdays, birthday is, dob, d o b, d.o.b, bday, b day, year of birth, came into the world, turned eighteen on, was born",
     ),
-    (|| Hint::Is(Kind::Passport), "passport, passport number, passport no, passports, travel document, passport card, travel document number, passport book"),
+    (
+        || Hint::Is(Kind::Passport),
+        "passport, passport number, passport no, passports, travel document, passport card, travel document number, passport book",
+    ),
     (
         || Hint::Is(Kind::DriverLicense),
         "driver license, drivers license, driver licence, driver's, driving licence, driving license, drivers licence, license number, licence number, license, licence, dl, dl number, d l, d l number, driver's id, driver id, driver's permit, learner's permit, \
          learner permit, learners permit, learner, learners, state id, state id number, license no, license plate number, licence no",
     ),
-    (|| Hint::Is(Kind::Iban), "iban, ibans, i ban, i b a n, international bank account, international account number, international account, iban number, eye ban"),
-    (|| Hint::Is(Kind::Ip), "ip address, ip, i p address, i p, ips, ip's, subnet, gateway, dns server, static address, server address, host address"),
+    (
+        || Hint::Is(Kind::Iban),
+        "iban, ibans, i ban, i b a n, international bank account, international account number, international account, iban number, eye ban",
+    ),
+    (
+        || Hint::Is(Kind::Ip),
+        "ip address, ip, i p address, i p, ips, ip's, subnet, gateway, dns server, static address, server address, host address",
+    ),
     (
         || Hint::Is(Kind::Email),
         "email, e mail, emails, mail, email address, mail address, e mail address, gmail, login, log in, username, user name, at sign",
     ),
-    (|| Hint::MayBe(Kind::Number), "ends in, ending in, ends with, ending with, ending, last four, last four digits, last 4, last 4 digits, last five, finishing in, finishes in, finished in, finishing with, tail, tail end, last bit, starts with, starts, starting with, begins with, beginning with, beginning, first four, first six, first four digits"),
-    (|| Hint::Price, "price, priced, cost, costs, total, balance, paid, pay, bill, worth, charge, charged, fee, amount, refund, refunded, payment, payment of, salary, rent, deposit, withdrew, transferred, owed, owe, owes, invoice for, premium, copay, deductible, fine, tip, discount, budget"),
+    (
+        || Hint::MayBe(Kind::Number),
+        "ends in, ending in, ends with, ending with, ending, last four, last four digits, last 4, last 4 digits, last five, finishing in, finishes in, finished in, finishing with, tail, tail end, last bit, starts with, starts, starting with, begins with, beginning with, beginning, first four, first six, first four digits",
+    ),
+    (
+        || Hint::Price,
+        "price, priced, cost, costs, total, balance, paid, pay, bill, worth, charge, charged, fee, amount, refund, refunded, payment, payment of, salary, rent, deposit, withdrew, transferred, owed, owe, owes, invoice for, premium, copay, deductible, fine, tip, discount, budget",
+    ),
     (
         || Hint::Harmless,
         "order, order number, orders, order no, order id, tracking, tracking number, tracking no, parcel, package, shipment, serial, serial number, serial no, sku, item, item number, part, part number, part no, vin, \

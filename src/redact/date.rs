@@ -13,6 +13,8 @@ use super::{
 const MAX_BETWEEN: usize = 3;
 /// Items on either side of a month that may belong to its date.
 const REACH: usize = 12;
+/// Items in front of it: `the twenty fourth of`.
+const REACH_BACK: usize = 5;
 
 /// A date that is taken out.
 pub(super) struct Date {
@@ -85,7 +87,9 @@ pub(super) fn value(stream: &Stream, items: &[usize], kind: &Kind) -> Option<Str
             Unit::Month(number) => month = *number,
             Unit::Ordinal(ordinal) => day = Some(tens + ordinal),
             // "Twenty fourth" is a ten and an ordinal.
-            Unit::Ten(ten) if items.get(at).is_some_and(|next| matches!(stream.unit(*next), Some(Unit::Ordinal(..10)))) => tens = ten * 10,
+            Unit::Ten(ten) if items.get(at).is_some_and(|next| matches!(stream.unit(*next), Some(Unit::Ordinal(..10)))) => {
+                tens = ten * 10
+            }
             unit if unit.is_digit() || matches!(unit, Unit::Hundred | Unit::Thousand) => {
                 let (digits, took) = number::said(stream, *item);
                 at += took - 1;
@@ -133,8 +137,10 @@ pub(super) fn values(kind: &Kind, digits: &str) -> Vec<String> {
 fn around(stream: &Stream, month: usize) -> Vec<usize> {
     let mut items = vec![month];
     let mut between = 0;
-    for at in (month.saturating_sub(REACH)..month).rev() {
-        if stream.joint(at + 1) == Joint::Break || !take(stream, at, &mut between, &mut items) {
+    for at in (month.saturating_sub(REACH_BACK)..month).rev() {
+        // A day stands before its month, or `of the` between them; anything else is another date.
+        let day = between > 0 || contains_word(" of the ", stream.word(at)) || !stream.unit(at).is_some_and(Unit::is_filler);
+        if stream.joint(at + 1) == Joint::Break || !day || !take(stream, at, &mut between, &mut items) {
             break;
         }
     }

@@ -176,7 +176,8 @@ fn of_party(stream: &Stream, numbering: &Numbering) -> Vec<Finding> {
 fn mark(stream: &Stream, finding: &Finding, taken: &mut [bool]) {
     for (at, item) in stream.items.iter().enumerate() {
         let Some(token) = stream.token(at) else { continue };
-        taken[at] |= finding.spans.iter().any(|(turn, start, end)| *turn == item.turn && *start <= token.start && token.end <= *end);
+        taken[at] |=
+            finding.spans.iter().any(|(turn, start, end)| *turn == item.turn && *start <= token.start && token.end <= *end);
     }
 }
 
@@ -202,14 +203,18 @@ fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: Option<&(usi
     let hint = context::hint(stream, run).or_else(|| Some((continued(stream, run, before)?, Reason::Continued)));
     let (hint, reason) = hint.map_or((None, Reason::Shape), |(hint, reason)| (Some(hint), reason));
     let digits: zeroize::Zeroizing<String> = values.iter().map(|value| char::from(b'0' + value)).collect::<String>().into();
-    let repeats = numbering.heard_before(&digits).filter(|_| run.len() >= NEVER_SEEN || !matches!(hint, Some(Hint::Harmless | Hint::Short)));
+    let repeats = numbering
+        .heard_before(&digits)
+        .filter(|_| run.len() >= NEVER_SEEN || !matches!(hint, Some(Hint::Harmless | Hint::Short)));
     if let Some(label) = repeats {
         return Some(Verdict { kind: label.kind.clone(), state: State::Closed, reason: Reason::ReadBack, repeats: Some(label) });
     }
     match hint {
+        _ if run.dots == 3 && is_ip(run, &values) && !is_version(stream, run) => {
+            verdict(&Kind::Ip, growing(false), Reason::Shape)
+        }
         Some(Hint::Harmless) => None,
-        _ if run.dots == 3 && is_ip(run, &values) => verdict(&Kind::Ip, growing(false), Reason::Shape),
-        Some(Hint::Short) if !open && run.len() <= SHORT => None,
+        Some(Hint::Short) if run.len() <= SHORT => None,
         Some(Hint::Price) if !open && run.len() < UNEXPLAINED => None,
         Some(Hint::Is(kind)) if kind.is_numeric() => match lengths(&kind) {
             (least, whole, most) if (least..=most).contains(&run.kept()) => verdict(&kind, growing(run.len() >= whole), reason),
@@ -218,7 +223,7 @@ fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: Option<&(usi
             }
             _ => shaped(stream, run, &values, open),
         },
-        Some(Hint::MayBe(kind)) if (maybe_least(&kind)..=lengths(&kind).2).contains(&run.len()) => {
+        Some(Hint::MayBe(kind)) if (maybe_least(&kind)..=lengths(&kind).2).contains(&run.kept()) => {
             verdict(&kind, growing(false), reason)
         }
         Some(Hint::Is(_) | Hint::MayBe(_) | Hint::Price | Hint::Short) | None => {
@@ -236,11 +241,12 @@ fn is_spared(stream: &Stream, run: &Run, digits: &str) -> bool {
             others.push(&turn.party);
         }
     }
-    run.len() >= UNEXPLAINED && others.into_iter().any(|party| {
-        let other = Stream::new(stream.turns, party);
-        let said = |run: &Run| run.values().iter().map(|value| char::from(b'0' + value)).eq(digits.chars());
-        number::runs(&other).iter().any(|run| said(run) && matches!(context::hint(&other, run), Some((Hint::Harmless, _))))
-    })
+    run.len() >= UNEXPLAINED
+        && others.into_iter().any(|party| {
+            let other = Stream::new(stream.turns, party);
+            let said = |run: &Run| run.values().iter().map(|value| char::from(b'0' + value)).eq(digits.chars());
+            number::runs(&other).iter().any(|run| said(run) && matches!(context::hint(&other, run), Some((Hint::Harmless, _))))
+        })
 }
 
 /// What a run is by its own form and length.
@@ -262,12 +268,19 @@ fn shaped(stream: &Stream, run: &Run, values: &[u8], open: bool) -> Option<Verdi
             let reason = if kind == Kind::Number { Reason::Length } else { Reason::Shape };
             Some(Verdict { kind, state: if open { State::Growing } else { State::Closed }, reason, repeats: None })
         }
-        None if open && run.len() >= 3 && !lettered && !dotted => {
-            let state = State::Doubtful(run.len() >= NEVER_SEEN);
+        // Three digits may go: when more of them come, those that come are taken out.
+        None if open && run.len() >= NEVER_SEEN && !lettered && !dotted && !counting && !is_amount(stream, run) => {
+            let state = State::Doubtful(true);
             Some(Verdict { kind: Kind::Number, state, reason: Reason::Length, repeats: None })
         }
         None => None,
     }
+}
+
+/// `twenty five hundred`, `44.15`: said and written as amounts are.
+fn is_amount(stream: &Stream, run: &Run) -> bool {
+    let hundreds = run.items.iter().any(|at| matches!(stream.unit(*at), Some(Unit::Hundred | Unit::Thousand)));
+    (hundreds && run.len() <= NEVER_SEEN) || (run.dots == 1 && run.len() < UNEXPLAINED)
 }
 
 /// What each item of a run says as a number.
@@ -296,8 +309,16 @@ fn continued(stream: &Stream, run: &Run, before: Option<&(usize, Kind)>) -> Opti
     const FAR: usize = 8;
     let (last, kind) = before?;
     let near = run.first() - last <= FAR && (last + 1..=run.first()).all(|at| stream.joint(at) != Joint::Break);
-    (near && run.len() >= NEVER_SEEN && matches!(kind, Kind::CreditCard | Kind::BankAccount | Kind::Number))
-        .then(|| Hint::Is(kind.clone()))
+    (near
+        && run.len() >= NEVER_SEEN
+        && matches!(kind, Kind::CreditCard | Kind::BankAccount | Kind::Number | Kind::Phone | Kind::Ssn))
+    .then(|| Hint::Is(kind.clone()))
+}
+
+/// `firmware 3.0.2.118`.
+fn is_version(stream: &Stream, run: &Run) -> bool {
+    let before = (0..run.first()).rev().take(4).take_while(|at| stream.joint(at + 1) == Joint::Same);
+    before.into_iter().any(|at| number::is_release(stream.word(at)))
 }
 
 /// Four numbers under 256, one for each part.

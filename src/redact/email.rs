@@ -83,9 +83,13 @@ fn broken_off(stream: &Stream, at: usize, name: &[usize]) -> Option<Address> {
     if stream.closed || rest.len() > NAME_WORDS + 1 || name.is_empty() {
         return None;
     }
-    let telling = |item: &&usize| stream.unit(**item).is_some_and(|unit| unit.is_digit() || matches!(unit, Unit::Dot | Unit::Joiner | Unit::Letter));
+    let telling = |item: &&usize| {
+        stream.unit(**item).is_some_and(|unit| unit.is_digit() || matches!(unit, Unit::Dot | Unit::Joiner | Unit::Letter))
+    };
     let named = name.iter().filter(telling).count() >= 2 || name.iter().any(|item| matches!(stream.unit(*item), Some(Unit::Dot)));
-    let plain = rest.clone().all(|at| matches!(stream.unit(at), Some(Unit::Word | Unit::Dot)) && stream.joint(at) != Joint::Break && !is_stop(stream.word(at)));
+    let plain = rest.clone().all(|at| {
+        matches!(stream.unit(at), Some(Unit::Word | Unit::Dot)) && stream.joint(at) != Joint::Break && !is_stop(stream.word(at))
+    });
     let dotted = rest.clone().next_back().is_some_and(|last| stream.unit(last) == Some(&Unit::Dot));
     if !plain || !(dotted || named) {
         return None;
@@ -247,7 +251,11 @@ fn begun(stream: &Stream) -> Vec<Address> {
         let digits = items.iter().filter(|item| stream.unit(**item).is_some_and(Unit::is_digit)).count();
         let open = !stream.closed && last + 2 >= stream.items.len();
         let certain = explained || letters >= 3 || (letters + digits >= 2 && open);
-        if certain || open {
+        let named = |item: &usize| {
+            stream.unit(*item) != Some(&Unit::Word)
+                || stream.token(*item).is_some_and(|token| !token.known.is_english() || token.known.is_name())
+        };
+        if certain || (open && items.iter().all(named)) {
             found.push(Address { kind: Kind::Email, items, open, certain });
         }
     }

@@ -12,7 +12,8 @@ use super::{
 /// Digits that make a number that needs no lead.
 const LONG: usize = 4;
 /// What says that the digits before it count something.
-const COUNTED: &str = " digit digits numbers business characters letters character working other of the a my your our their his her ";
+const COUNTED: &str =
+    " digit digits numbers business characters letters character working other of the a my your our their his her ";
 
 /// Makes digits of the words that sound like one and stand where one belongs.
 pub(super) fn resolve(stream: &mut Stream) {
@@ -71,7 +72,9 @@ fn settle(stream: &mut Stream, first: usize, last: usize) {
     while from < to && is_doubtful(stream, from) && !(cued && begins) {
         from += 1;
     }
-    let ends = stream.joint(last + 1) != Joint::Same || stream.token(last).is_some_and(|token| token.ends) || context::behind(stream, last).is_some();
+    let ends = stream.joint(last + 1) != Joint::Same
+        || stream.token(last).is_some_and(|token| token.ends)
+        || context::behind(stream, last).is_some();
     while to > from && is_doubtful(stream, to) && !(cued && ends) {
         to -= 1;
     }

@@ -8,6 +8,7 @@
 //! ★ The machine [`Gate`] takes finals, interims, keypad digits, ticks and the end, and gives releases, digits and notes. After
 //! each `handle_*`, drain [`Gate::poll_output`] to `None`.
 
+mod address;
 mod apply;
 mod card;
 mod codes;
@@ -15,19 +16,18 @@ mod context;
 mod date;
 mod detect;
 mod digits;
-mod address;
 mod email;
 mod homophone;
 mod ip;
 mod leads;
 mod lexicon;
 mod names;
-mod password;
-mod spelled;
 mod number;
+mod password;
 mod phone;
 mod placeholder;
 mod reason;
+mod spelled;
 mod ssn;
 mod token;
 mod turn;

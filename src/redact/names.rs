@@ -32,14 +32,16 @@ const SHORT_ANSWER: usize = 3;
 /// Names that are verbs or small words before anything else.
 const VERBS: &str = " will may can call see love wish need ask say pay hold wait work long so an do in ha my oh le early even rather more less drop van ";
 /// Parts of names that are no names.
-const PARTICLES: &str = " van von der den de del dela la las los da dos das di du le el al bin ibn abu ben mac mc o' st san ter ten ";
+const PARTICLES: &str =
+    " van von der den de del dela la las los da dos das di du le el al bin ibn abu ben mac mc o' st san ter ten ";
 /// What may stand behind a name.
 const SUFFIXES: &str = " jr junior sr senior iii ii iv md phd esquire esq ";
 /// What somebody's may be: `Mary's account`.
 const BELONGINGS: &str = " account card policy number phone name birthday birth date address room appointment prescription order file record records email chart insurance mother father wife husband \
                           son daughter claim bill payment voicemail extension desk office line mobile cell ssn social license passport pin password login reservation booking ticket ";
 /// Answers that are no names.
-const NO_NAMES: &str = " none nothing nobody same myself me mine yourself hello speaking please thanks anyone everybody someone whatever correct ";
+const NO_NAMES: &str =
+    " none nothing nobody same myself me mine yourself hello speaking please thanks anyone everybody someone whatever correct ";
 
 /// How well a word must look like a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,8 +143,11 @@ fn owned_name(stream: &Stream, at: usize) -> Option<Vec<usize>> {
     let first = stream.token(at).filter(|token| token.known.is_name() && is_wordlike(stream, at))?;
     let led = at > 0 && contains_word(" in under ", stream.word(at - 1));
     let last = (at..at + 3).find(|at| stream.word(*at).ends_with("'s") || stream.word(*at).ends_with("’s"))?;
-    let whole = (at + 1..=last).all(|at| stream.joint(at) == Joint::Same && stream.token(at).is_some_and(|token| token.known.is_name() || token.known.is_strange()));
-    (whole && (led || !first.known.is_english()) && stream.joint(last + 1) == Joint::Same && stream.word(last + 1) == "name").then(|| (at..=last).collect())
+    let whole = (at + 1..=last).all(|at| {
+        stream.joint(at) == Joint::Same && stream.token(at).is_some_and(|token| token.known.is_name() || token.known.is_strange())
+    });
+    (whole && (led || !first.known.is_english()) && stream.joint(last + 1) == Joint::Same && stream.word(last + 1) == "name")
+        .then(|| (at..=last).collect())
 }
 
 /// Whether a word may be the first of a name.
@@ -156,7 +161,9 @@ fn accepts(stream: &Stream, at: usize, look: Look) -> bool {
     let possessive = word.ends_with("'s") || word.ends_with("’s");
     match look {
         Look::Any => match () {
-            () if verb => capital || alone() || family_follows(stream, at) || (known.is_given() && lead_before_is_nickname(stream, at)),
+            () if verb => {
+                capital || alone() || family_follows(stream, at) || (known.is_given() && lead_before_is_nickname(stream, at))
+            }
             () if known.is_thing() && !known.is_name() => false,
             () if known.is_name() || known.is_strange() => true,
             () if alone() && lead_before_is_nickname(stream, at) => !is_small(stream, at),
@@ -166,23 +173,49 @@ fn accepts(stream: &Stream, at: usize, look: Look) -> bool {
             () if contains_word(NO_NAMES, word) || (known.is_thing() && !known.is_name()) => false,
             () if known.is_only_name() || (known.is_strange() && word.len() > 2) => true,
             () if known.is_name() => capital || supported() || is_short_answer(stream, at),
-            () => (capital && !known.is_place() && !is_small(stream, at)) || (family_follows(stream, at) && is_short_answer(stream, at) && !is_small(stream, at)),
+            () => {
+                (capital && !known.is_place() && !is_small(stream, at))
+                    || (family_follows(stream, at) && is_short_answer(stream, at) && !is_small(stream, at))
+            }
         },
         Look::Likely => match () {
             () if known.is_only_name() => true,
-            () if known.is_strange() => (word.len() > 2 || capital) && !possessive && (capital || !is_cased(stream, at) || supported()),
-            () if known.is_name() => !verb && ((capital && !known.is_thing()) || supported() || (known.is_given() && alone() && !known.is_place())) || (verb && (capital || only_name_follows(stream, at))),
+            () if known.is_strange() => {
+                (word.len() > 2 || capital) && !possessive && (capital || !is_cased(stream, at) || supported())
+            }
+            () if known.is_name() => {
+                !verb && ((capital && !known.is_thing()) || supported() || (known.is_given() && alone() && !known.is_place()))
+                    || (verb && (capital || only_name_follows(stream, at)))
+            }
             () => capital && !known.is_thing() && !known.is_place() && only_name_follows(stream, at),
         },
-        Look::Continued => !verb && !known.is_place() && !known.is_thing() && (known.is_only_name() || known.is_strange() || (known.is_name() && !is_small(stream, at))),
+        Look::Continued => {
+            !verb
+                && !known.is_place()
+                && !known.is_thing()
+                && (known.is_only_name() || known.is_strange() || (known.is_name() && !is_small(stream, at)))
+        }
         Look::Hardly => match () {
             () if known.is_only_name() => !possessive || belongs(stream, at),
             () if known.is_strange() => capital && !possessive,
-            () => known.is_given() && !known.is_place() && !possessive && !verb && ((capital && !known.is_thing()) || (!is_cased(stream, at) && is_greeted(stream, at)) || only_name_follows(stream, at)),
+            () => {
+                known.is_given()
+                    && !known.is_place()
+                    && !possessive
+                    && !verb
+                    && ((capital && !known.is_thing())
+                        || (!is_cased(stream, at) && is_greeted(stream, at))
+                        || only_name_follows(stream, at))
+            }
         },
         Look::Near | Look::Only => {
             let owns = !possessive || belongs(stream, at);
-            let given = known.is_given() && (capital || family_follows(stream, at) || known.is_frequent() || look == Look::Near || stands_alone(stream, at));
+            let given = known.is_given()
+                && (capital
+                    || family_follows(stream, at)
+                    || known.is_frequent()
+                    || look == Look::Near
+                    || stands_alone(stream, at));
             let article = at > 0 && stream.joint(at) == Joint::Same && contains_word(" a an the ", stream.word(at - 1));
             if article && !capital || matches!(stream.unit(at), Some(Unit::Month(_))) && !only_name_follows(stream, at) {
                 return false;
@@ -215,7 +248,9 @@ fn goes_on(stream: &Stream, at: usize, look: Look) -> Option<usize> {
     }
     let word = stream.word(next);
     if stream.unit(next) == Some(&Unit::Joiner) {
-        return (stream.token(next)?.glued || contains_word(" hyphen dash ", word)).then_some(next + 1).filter(|at| same(*at) && is_wordlike(stream, *at));
+        return (stream.token(next)?.glued || contains_word(" hyphen dash ", word))
+            .then_some(next + 1)
+            .filter(|at| same(*at) && is_wordlike(stream, *at));
     }
     if contains_word(SUFFIXES, word) {
         return Some(next);
@@ -226,10 +261,15 @@ fn goes_on(stream: &Stream, at: usize, look: Look) -> Option<usize> {
     if contains_word(PARTICLES, word) {
         let twice = contains_word(PARTICLES, stream.word(next + 1)) || stream.unit(next + 1) == Some(&Unit::Joiner);
         let behind = if twice { next + 2 } else { next + 1 };
-        return (same(behind) && is_wordlike(stream, behind) && (is_name_word(stream, behind, look) || is_marked_by_capital(stream, behind))).then_some(behind);
+        return (same(behind)
+            && is_wordlike(stream, behind)
+            && (is_name_word(stream, behind, look) || is_marked_by_capital(stream, behind)))
+        .then_some(behind);
     }
     if stream.unit(next) == Some(&Unit::Letter) {
-        let initial = same(next + 1) && is_name_word(stream, next + 1, look) && stream.token(next + 1).is_some_and(|token| !token.known.is_english());
+        let initial = same(next + 1)
+            && is_name_word(stream, next + 1, look)
+            && stream.token(next + 1).is_some_and(|token| !token.known.is_english());
         return initial.then_some(next + 1);
     }
     is_name_word(stream, next, look).then_some(next)
@@ -245,7 +285,9 @@ fn is_name_word(stream: &Stream, at: usize, look: Look) -> bool {
         () if known.is_only_name() => true,
         () if known.is_strange() => word.len() > 1 && (capital || !is_cased(stream, at) || !token.ends && false),
         () if known.is_thing() => false,
-        () if known.is_name() && contains_word(VERBS, word) => capital || (end && look == Look::Any && !contains_word(" so do in my call ", word)),
+        () if known.is_name() && contains_word(VERBS, word) => {
+            capital || (end && look == Look::Any && !contains_word(" so do in my call ", word))
+        }
         () if known.is_name() => capital || !is_cased(stream, at),
         () => capital && !known.is_place() && !is_small(stream, at) && look != Look::Only,
     }
@@ -257,20 +299,25 @@ fn family_follows(stream: &Stream, at: usize) -> bool {
 }
 
 fn only_name_follows(stream: &Stream, at: usize) -> bool {
-    goes_on(stream, at, Look::Only).and_then(|next| stream.token(next)).is_some_and(|token| token.known.is_only_name() || token.known.is_strange())
+    goes_on(stream, at, Look::Only)
+        .and_then(|next| stream.token(next))
+        .is_some_and(|token| token.known.is_only_name() || token.known.is_strange())
 }
 
 /// Whether somebody says who is calling: `it's deepika in payroll`.
 fn is_introduced(stream: &Stream, at: usize) -> bool {
     let led = at > 0 && contains_word(" it's its is ", stream.word(at - 1)) && begins_answer(stream, at);
     let last = extend(stream, at, Look::Likely).last().copied().unwrap_or(at);
-    led && (stands_alone(stream, last) || contains_word(" from in with at over here again calling speaking and ", stream.word(last + 1)))
+    led && (stands_alone(stream, last)
+        || contains_word(" from in with at over here again calling speaking and ", stream.word(last + 1)))
 }
 
 /// Whether somebody is greeted or thanked by name: `thanks grace`, `hi chase my name is`.
 fn is_greeted(stream: &Stream, at: usize) -> bool {
     let greets = at > 0 && contains_word(" hi hello hey thanks you morning afternoon evening ", stream.word(at - 1));
-    greets && (stands_alone(stream, at) || contains_word(" and how i my what can this it's yes for could would is i'm ", stream.word(at + 1)))
+    greets
+        && (stands_alone(stream, at)
+            || contains_word(" and how i my what can this it's yes for could would is i'm ", stream.word(at + 1)))
 }
 
 /// Whether it ends its turn, or its sentence: somebody is called by name.
@@ -299,7 +346,10 @@ fn is_small(stream: &Stream, at: usize) -> bool {
 }
 
 fn is_wordlike(stream: &Stream, at: usize) -> bool {
-    let dated = || stream.joint(at + 1) == Joint::Same && stream.unit(at + 1).is_some_and(|unit| unit.is_digit() || matches!(unit, Unit::Ordinal(_)));
+    let dated = || {
+        stream.joint(at + 1) == Joint::Same
+            && stream.unit(at + 1).is_some_and(|unit| unit.is_digit() || matches!(unit, Unit::Ordinal(_)))
+    };
     match stream.unit(at) {
         Some(Unit::Word) => true,
         Some(Unit::Month(_)) => contains_word(" april may june august ", stream.word(at)) && !dated(),
@@ -366,7 +416,9 @@ fn stands_before_lead(stream: &Stream, at: usize) -> bool {
     if token.known.is_only_name() && token.known.is_given() && lead_begins(stream, last + 1, Lead::NameBefore) {
         return true;
     }
-    let may_be = token.known.is_only_name() || (token.known.is_strange() && stream.word(at).len() > 2) || (token.known.is_given() && !contains_word(VERBS, stream.word(at)));
+    let may_be = token.known.is_only_name()
+        || (token.known.is_strange() && stream.word(at).len() > 2)
+        || (token.known.is_given() && !contains_word(VERBS, stream.word(at)));
     let begins = at == 0 || stream.joint(at) != Joint::Same || is_marked_by_capital(stream, at) || stream.token(at - 1).is_some_and(|token| token.ends || token.unit.is_filler() || contains_word(" morning afternoon evening hello hi hey support desk care service department billing accounts office is it's ", stream.word(at - 1)));
     may_be && begins && lead_begins(stream, last + 1, Lead::NameBefore)
 }
@@ -381,7 +433,8 @@ fn spelled_behind(stream: &Stream, from: usize, taken: &[bool]) -> Option<Name> 
         if spelling.letters >= LEAST_LETTERS && spelling.items.iter().all(|item| !taken[*item]) {
             return Some(Name { items: spelling.items, reason: Reason::Spelled, repeats: None });
         }
-        let leads_on = stream.unit(at).is_some_and(Unit::is_filler) || contains_word(" spelled spelt spelling spell with a an and last first name you it i'll for ", stream.word(at));
+        let leads_on = stream.unit(at).is_some_and(Unit::is_filler)
+            || contains_word(" spelled spelt spelling spell with a an and last first name you it i'll for ", stream.word(at));
         if !leads_on {
             return None;
         }
@@ -401,7 +454,13 @@ fn asked(stream: &Stream, at: usize) -> Option<Lead> {
         if lead(Lead::AskSpelling) {
             return Some(Lead::AskSpelling);
         }
-        let open = |one: &super::leads::LeadAt| one.lead == Lead::Name && !turn.tokens.get(one.to).is_some_and(|token| token.known.is_only_name() || token.known.is_strange() && token.unit == Unit::Word);
+        let open = |one: &super::leads::LeadAt| {
+            one.lead == Lead::Name
+                && !turn
+                    .tokens
+                    .get(one.to)
+                    .is_some_and(|token| token.known.is_only_name() || token.known.is_strange() && token.unit == Unit::Word)
+        };
         (lead(Lead::AskName) || turn.leads.iter().any(open)).then_some(Lead::AskName)
     };
     recent.filter(says).take(ASKED_TURNS).find_map(asks)

@@ -208,6 +208,11 @@ fn read(stream: &Stream, first: usize) -> (Run, usize) {
     }
 }
 
+/// Whether a word says that the number behind it is a program's.
+pub(super) fn is_release(word: &str) -> bool {
+    contains_word(" version firmware release build running v ver update software app os ", word)
+}
+
 /// The digits that an item says, with those that make one value with it, and how many items that are.
 pub(super) fn said(stream: &Stream, at: usize) -> (Vec<u8>, usize) {
     let mut run = Run::default();

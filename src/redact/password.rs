@@ -50,7 +50,8 @@ pub(super) fn passwords(stream: &Stream, taken: &[bool]) -> Vec<Password> {
     let mut found: Vec<Password> = Vec::new();
     let mut at = 0;
     while at < stream.items.len() {
-        let open = found.last().is_some_and(|last| last.items.last() == Some(&at.wrapping_sub(1)) && stream.joint(at) == Joint::Turn);
+        let open =
+            found.last().is_some_and(|last| last.items.last() == Some(&at.wrapping_sub(1)) && stream.joint(at) == Joint::Turn);
         let lead = if taken[at] { None } else { lead(stream, at, open) };
         let Some((reason, sure)) = lead else {
             at += 1;
@@ -82,12 +83,16 @@ fn lead(stream: &Stream, at: usize, goes_on: bool) -> Option<(Reason, bool)> {
         let ends = leads.iter().find(|lead| lead.to == item.token + 1 && matches!(lead.lead, Lead::Password | Lead::AskPassword));
         if let Some(lead) = ends {
             let said: Vec<&str> = (lead.from..lead.to).map(|token| stream.turns[item.turn].word(token)).collect();
-            let tells = said.last().is_some_and(|word| contains_word(" is password's passphrase's was to as it's colon of equals reads be like key secret ", word));
-            let is_between = (1..back).any(|near| contains_word(" is it's its was be to says reads goes like ", stream.word(at - near)));
+            let tells = said.last().is_some_and(|word| {
+                contains_word(" is password's passphrase's was to as it's colon of equals reads be like key secret ", word)
+            });
+            let is_between =
+                (1..back).any(|near| contains_word(" is it's its was be to says reads goes like ", stream.word(at - near)));
             let sure = tells || is_between;
             return (sure || is_like_a_password(stream, at)).then_some((Reason::CueBefore, sure));
         }
-        let leads_on = contains_word(BETWEEN, stream.word(at - back)) || stream.unit(at - back).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction));
+        let leads_on = contains_word(BETWEEN, stream.word(at - back))
+            || stream.unit(at - back).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction));
         if !leads_on {
             break;
         }
@@ -112,13 +117,26 @@ fn is_told(stream: &Stream, at: usize) -> bool {
         }
         told |= tells(at - back);
         let item = stream.items[at - back];
-        let named = stream.turns[item.turn].leads.iter().any(|lead| lead.to == item.token + 1 && matches!(lead.lead, Lead::Password | Lead::AskPassword));
+        let named = stream.turns[item.turn]
+            .leads
+            .iter()
+            .any(|lead| lead.to == item.token + 1 && matches!(lead.lead, Lead::Password | Lead::AskPassword));
         if named {
             return told;
         }
         let filler = stream.unit(at - back).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction));
-        let talk = contains_word(STOP, stream.word(at - back)) && !contains_word(" the for on at to i we you our my this that of in be it it's is was now just into from ", stream.word(at - back));
-        if !told && !filler || talk || contains_word(" isn't wasn't doesn't don't not won't can't forgot reset change changed lost need and but because so ", stream.word(at - back)) {
+        let talk = contains_word(STOP, stream.word(at - back))
+            && !contains_word(
+                " the for on at to i we you our my this that of in be it it's is was now just into from ",
+                stream.word(at - back),
+            );
+        if !told && !filler
+            || talk
+            || contains_word(
+                " isn't wasn't doesn't don't not won't can't forgot reset change changed lost need and but because so ",
+                stream.word(at - back),
+            )
+        {
             return false;
         }
     }
@@ -130,16 +148,31 @@ fn is_named_behind(stream: &Stream, at: usize) -> bool {
     if !matches!(stream.unit(at), Some(Unit::Mixed | Unit::Word)) {
         return false;
     }
-    let near = (at + 1..at + 16).take_while(|next| stream.joint(*next) != Joint::Break).map(|next| stream.word(next)).collect::<Vec<_>>();
-    ["that's the password", "is the password", "that's my password", "is my password", "as my password", "as the password", "for my password", "for the password", "as a password"]
-        .iter()
-        .any(|phrase| near.join(" ").contains(phrase))
+    let near = (at + 1..at + 16)
+        .take_while(|next| stream.joint(*next) != Joint::Break)
+        .map(|next| stream.word(next))
+        .collect::<Vec<_>>();
+    [
+        "that's the password",
+        "is the password",
+        "that's my password",
+        "is my password",
+        "as my password",
+        "as the password",
+        "for my password",
+        "for the password",
+        "as a password",
+    ]
+    .iter()
+    .any(|phrase| near.join(" ").contains(phrase))
 }
 
 /// Whether the words at an item are spelled as passwords are, or hold digits.
 fn is_like_a_password(stream: &Stream, at: usize) -> bool {
     let near = (at..at + 4).take_while(|next| *next == at || stream.joint(*next) != Joint::Break);
-    let said = |at: usize| stream.unit(at).is_some_and(|unit| unit.is_digit() || *unit == Unit::Mixed) || contains_word(SPELLING, stream.word(at));
+    let said = |at: usize| {
+        stream.unit(at).is_some_and(|unit| unit.is_digit() || *unit == Unit::Mixed) || contains_word(SPELLING, stream.word(at))
+    };
     !contains_word(STOP, stream.word(at)) && near.into_iter().take_while(|at| !contains_word(STOP, stream.word(*at))).any(said)
 }
 
@@ -170,7 +203,13 @@ fn read(stream: &Stream, first: usize, taken: &[bool], sure: bool) -> Vec<usize>
         last = Some(items.len());
     }
     items.truncate(last.unwrap_or(0));
-    let content = items.iter().filter(|at| !contains_word(WITHIN, stream.word(**at)) && !stream.unit(**at).is_some_and(Unit::is_filler) || stream.unit(**at).is_some_and(Unit::is_digit)).count();
+    let content = items
+        .iter()
+        .filter(|at| {
+            !contains_word(WITHIN, stream.word(**at)) && !stream.unit(**at).is_some_and(Unit::is_filler)
+                || stream.unit(**at).is_some_and(Unit::is_digit)
+        })
+        .count();
     if content == 0 || (!sure && !items.iter().any(|at| is_like_a_password(stream, *at))) {
         items.clear();
     }
@@ -180,7 +219,9 @@ fn read(stream: &Stream, first: usize, taken: &[bool], sure: bool) -> Vec<usize>
 /// Whether an item may be a further part of a password.
 fn goes_on(stream: &Stream, at: usize) -> bool {
     let Some(unit) = stream.unit(at).filter(|_| stream.joint(at) != Joint::Break) else { return false };
-    unit.is_digit() || matches!(unit, Unit::Letter | Unit::Mixed | Unit::Weak(0) | Unit::Repeat(_) | Unit::Joiner | Unit::Dot | Unit::At) || contains_word(SPELLING, stream.word(at))
+    unit.is_digit()
+        || matches!(unit, Unit::Letter | Unit::Mixed | Unit::Weak(0) | Unit::Repeat(_) | Unit::Joiner | Unit::Dot | Unit::At)
+        || contains_word(SPELLING, stream.word(at))
         || contains_word(" dollar hash pound star point number numbers dash percent ", stream.word(at))
 }
 
@@ -190,15 +231,29 @@ fn is_asked(stream: &Stream, at: usize) -> bool {
     let others = stream.turns[..item.turn].iter().rev().filter(|turn| turn.party != own.party);
     let recent = others.take_while(|turn| own.start_ms.saturating_sub(turn.end_ms) <= ASKED_MS);
     let says = |turn: &&Turn| !turn.leads.is_empty() || !turn.cues.is_empty();
-    let question = |turn: &Turn| turn.question || (0..turn.tokens.len()).any(|token| contains_word(" what what's which tell give read say confirm verify provide your please can could need you ", turn.word(token)));
-    let asks = |turn: &Turn| turn.leads.iter().any(|one| matches!(one.lead, Lead::AskPassword | Lead::Password)) && (question(turn) || turn.tokens.len() <= SHORT_QUESTION);
+    let question = |turn: &Turn| {
+        turn.question
+            || (0..turn.tokens.len()).any(|token| {
+                contains_word(
+                    " what what's which tell give read say confirm verify provide your please can could need you ",
+                    turn.word(token),
+                )
+            })
+    };
+    let asks = |turn: &Turn| {
+        turn.leads.iter().any(|one| matches!(one.lead, Lead::AskPassword | Lead::Password))
+            && (question(turn) || turn.tokens.len() <= SHORT_QUESTION)
+    };
     recent.filter(says).take(ASKED_TURNS).next().is_some_and(asks)
 }
 
 /// Whether nothing but what leads to an answer stands before an item in its turn.
 fn begins_answer(stream: &Stream, at: usize) -> bool {
     const LEADING: &str = " it's it is yes yeah sure okay um uh oh the password that's that would be should i think my was gonna going believe passphrase word ";
-    if contains_word(LEADING, stream.word(at)) || contains_word(STOP, stream.word(at)) || contains_word(" hold one hang sure sorry what why hmm let old same usual none nothing new first ", stream.word(at)) {
+    if contains_word(LEADING, stream.word(at))
+        || contains_word(STOP, stream.word(at))
+        || contains_word(" hold one hang sure sorry what why hmm let old same usual none nothing new first ", stream.word(at))
+    {
         return false;
     }
     let mut back = at;

@@ -15,8 +15,8 @@ const FILLERS: [&str; 6] = ["uh", "um", "okay", "and then", "so", "next is"];
 const NODS: [&str; 5] = ["Okay.", "mhm", "Go ahead.", "Got it, and then?", "yes"];
 const LEADS: [&str; 6] = ["", "my card number is", "it's", "sure, my social is", "so the number is", "they ran my visa"];
 const PLAIN: &[&str] = &[
-    "I", "my card", "number", "is", "not", "working,", "at", "the", "house", "dot", "Hello.", "to", "for", "oh", "well", "may",
-    "order", "pin", "a", "hundred", "no", "social", "phone?", "café", "it's", "okay", "charge", "and", "routing", "march",
+    "I", "my card", "number", "is", "not", "working,", "at", "the", "house", "Hello.", "to", "for", "oh", "well", "may", "order",
+    "pin", "a", "hundred", "no", "social", "phone?", "café", "it's", "okay", "charge", "and", "routing", "march",
 ];
 const TAILS: [&str; 4] = ["", ".", "thanks", "is what it says"];
 

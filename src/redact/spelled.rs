@@ -41,7 +41,10 @@ pub(super) fn from(stream: &Stream, first: usize) -> Spelling {
         }
         let goes_on = between < MAX_BETWEEN
             && spelling.letters > 0
-            && stream.unit(at).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Joiner | Unit::Correction) || contains_word(" capital apostrophe space hyphen dash letter ", stream.word(at)));
+            && stream.unit(at).is_some_and(|unit| {
+                matches!(unit, Unit::Filler | Unit::Joiner | Unit::Correction)
+                    || contains_word(" capital apostrophe space hyphen dash letter ", stream.word(at))
+            });
         if !goes_on {
             break;
         }

@@ -26,9 +26,9 @@ fn an_open_tail_is_held_with_everything_behind_it_until_it_is_closed() {
 #[test]
 fn the_other_party_saying_something_closes_a_tail() {
     let mut call = Call::new();
-    assert_eq!(call.says(IN, "we were 300"), NOTHING);
+    assert_eq!(call.says(IN, "we were 3001"), NOTHING);
     let reply = "then I will have the big hall on the left side ready for everybody";
-    assert_eq!(call.says(OUT, reply), ["we were 300", reply]);
+    assert_eq!(call.says(OUT, reply), ["we were 3001", reply]);
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn no_more_is_held_than_a_call_may_hold() {
 #[test]
 fn the_end_lets_everything_out_and_judges_it_as_complete() {
     let mut call = Call::new();
-    call.says(IN, "it is 4 5 6 7");
-    assert_eq!(call.ends(), ["it is 4 5 6 7"], "four digits with no cue, and none follow");
+    call.says(IN, "it is 4 5 7 6");
+    assert_eq!(call.ends(), ["it is 4 5 7 6"], "four digits with no cue, and none follow");
     let mut call = Call::new();
     call.says(IN, "my pin is 4 5 6 7");
     assert_eq!(call.ends(), ["my pin is [PIN_1]"]);

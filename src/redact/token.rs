@@ -118,7 +118,8 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         let known = if unit.is_wordlike() { Known::of(&rest[..len]) } else { Known::default() };
         let glued = between.is_empty() && !out.is_empty();
         let behind = text[at + len..].as_bytes();
-        let ends = !behind.starts_with(b"..") && matches!(behind, [b'.' | b'?' | b'!' | b';'] | [b'.' | b'?' | b'!' | b';', b' ' | b'"', ..]);
+        let ends = !behind.starts_with(b"..")
+            && matches!(behind, [b'.' | b'?' | b'!' | b';'] | [b'.' | b'?' | b'!' | b';', b' ' | b'"', ..]);
         out.push(Token { start: at, end: at + len, unit, tight, glued, colons: between == "::", known, capital: false, ends });
         at += len;
     }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     context::{self, Cue},
     homophone,
-    leads::{self, LeadAt},
+    leads::{self, Lead, LeadAt},
     placeholder::Label,
     reason::Reason,
     token::{self, Token, Unit, digit},
@@ -99,7 +99,12 @@ impl Turn {
 
     /// Whether it neither asks for anything nor says much: the other party's number goes on behind it.
     fn is_nod(&self, before: &str) -> bool {
-        if !self.cues.is_empty() {
+        let asks = |lead: &LeadAt| matches!(lead.lead, Lead::AskName | Lead::AskSpelling | Lead::AskAddress | Lead::AskPassword);
+        let asking = || {
+            (0..self.tokens.len())
+                .any(|token| matches!(self.word(token), "where" | "what" | "what's" | "which" | "who" | "when" | "why"))
+        };
+        if !self.cues.is_empty() || self.leads.iter().any(asks) || asking() {
             return false;
         }
         let said =

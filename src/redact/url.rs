@@ -15,7 +15,8 @@ const LONGEST: usize = 60;
 
 const ENDINGS: &str = " com net org edu gov mil io co uk us ca de fr es it nl eu info biz me tv app dev ai in au nz ie shop online health bank store site xyz club live law care tech cloud link page news ly gg cc fm ";
 /// Endings that are words: the dot must be said, or other labels stand before.
-const WORDS: &str = " us it me in info app shop online health bank store site club live law care tech cloud link page news de es co ";
+const WORDS: &str =
+    " us it me in info app shop online health bank store site club live law care tech cloud link page news de es co ";
 /// Words that are no part of an address in front of the dot.
 const STOP: &str = " is it it's its the a an my your our their his her to at on in of and or but so i i'm you we they he she that that's this there here go goes going visit visiting visited open opened opening type typed typing enter entered \
                     check checked look looked site website web webpage page pages url link address called name named from for with by be was were are am can could will would should please just then under through via use used using try tried see saw \
@@ -69,7 +70,11 @@ fn url(stream: &Stream, dot: usize, floor: usize, taken: &[bool]) -> Option<Url>
 /// The last item of the labels from a dot on, whether the last is an ending, and how many there are.
 fn labels(stream: &Stream, dot: usize) -> (usize, bool, usize) {
     let (mut at, mut last, mut complete, mut count) = (dot, dot, false, 0);
-    while at < dot + LONGEST && matches!(stream.unit(at), Some(Unit::Dot)) && stream.joint(at + 1) != Joint::Break && stream.items.len() > at + 1 {
+    while at < dot + LONGEST
+        && matches!(stream.unit(at), Some(Unit::Dot))
+        && stream.joint(at + 1) != Joint::Break
+        && stream.items.len() > at + 1
+    {
         let mut label = at + 1;
         if let Some(end) = spelled_ending(stream, label) {
             (last, complete) = (end, true);
@@ -79,7 +84,10 @@ fn labels(stream: &Stream, dot: usize) -> (usize, bool, usize) {
         }
         // A label may have several words, or be joined: "my town dash water", "lakeside clinic".
         let mut words = 1;
-        while words < LABEL_WORDS && !contains_word(ENDINGS, stream.word(label)) && goes_on_to_dot(stream, label, LABEL_WORDS - words) {
+        while words < LABEL_WORDS
+            && !contains_word(ENDINGS, stream.word(label))
+            && goes_on_to_dot(stream, label, LABEL_WORDS - words)
+        {
             label += 1;
             words += 1;
         }
@@ -94,13 +102,21 @@ fn labels(stream: &Stream, dot: usize) -> (usize, bool, usize) {
 /// `e d u`, `u k`, `c o m`: an ending spelled.
 fn spelled_ending(stream: &Stream, at: usize) -> Option<usize> {
     let letter = |at: usize| stream.unit(at) == Some(&Unit::Letter) || stream.word(at) == "o";
-    let joined: String = (at..at + 3).take_while(|at| letter(*at) && stream.joint(*at) != Joint::Break).map(|at| stream.word(at)).collect();
-    [3, 2].into_iter().find(|length| joined.get(..*length).is_some_and(|ending| contains_word(ENDINGS, ending))).map(|length| at + length - 1)
+    let joined: String =
+        (at..at + 3).take_while(|at| letter(*at) && stream.joint(*at) != Joint::Break).map(|at| stream.word(at)).collect();
+    [3, 2]
+        .into_iter()
+        .find(|length| joined.get(..*length).is_some_and(|ending| contains_word(ENDINGS, ending)))
+        .map(|length| at + length - 1)
 }
 
 /// Whether a further dot follows within a few words of a label.
 fn goes_on_to_dot(stream: &Stream, at: usize, within: usize) -> bool {
-    let plain = |at: usize| stream.joint(at) == Joint::Same && !contains_word(STOP, stream.word(at)) && !stream.token(at - 1).is_some_and(|token| token.ends);
+    let plain = |at: usize| {
+        stream.joint(at) == Joint::Same
+            && !contains_word(STOP, stream.word(at))
+            && !stream.token(at - 1).is_some_and(|token| token.ends)
+    };
     let said = |at: usize| stream.unit(at) == Some(&Unit::Dot) && stream.joint(at) != Joint::Break;
     for next in at + 1..=at + within + 1 {
         if said(next) {
@@ -117,7 +133,8 @@ fn goes_on_to_dot(stream: &Stream, at: usize, within: usize) -> bool {
 fn front(stream: &Stream, dot: usize, said: bool, free: &impl Fn(usize) -> bool) -> usize {
     let (mut first, mut at, mut words) = (dot, dot, 0);
     while at > 0 && dot - at < LONGEST && free(at - 1) {
-        let linked = first < dot && matches!(stream.unit(first), Some(Unit::Joiner | Unit::Dot)) || stream.token(at).is_some_and(|token| token.glued);
+        let linked = first < dot && matches!(stream.unit(first), Some(Unit::Joiner | Unit::Dot))
+            || stream.token(at).is_some_and(|token| token.glued);
         let crossed = stream.joint(at) == Joint::Turn;
         if stream.joint(at) == Joint::Break || (crossed && !linked && stream.unit(at - 1) != Some(&Unit::Joiner)) {
             break;
@@ -131,7 +148,13 @@ fn front(stream: &Stream, dot: usize, said: bool, free: &impl Fn(usize) -> bool)
                 let begins = at + 1 == dot || linked;
                 words += usize::from(!linked);
                 let label = at + 1 == dot && said && contains_word(" my our get go find see one the ", word);
-                if !linked && !label && (contains_word(STOP, word) || words > LABEL_WORDS || (!said && !begins) || stream.token(at).is_some_and(|token| token.ends)) {
+                if !linked
+                    && !label
+                    && (contains_word(STOP, word)
+                        || words > LABEL_WORDS
+                        || (!said && !begins)
+                        || stream.token(at).is_some_and(|token| token.ends))
+                {
                     break;
                 }
             }
@@ -154,7 +177,12 @@ fn front(stream: &Stream, dot: usize, said: bool, free: &impl Fn(usize) -> bool)
 /// `http colon slash slash` in front.
 fn protocol(stream: &Stream, first: usize, free: &impl Fn(usize) -> bool) -> usize {
     let mut at = first;
-    while at > 0 && free(at - 1) && stream.joint(at) != Joint::Break && first - at < 6 && contains_word(" http https colon slash forward / ", stream.word(at - 1)) {
+    while at > 0
+        && free(at - 1)
+        && stream.joint(at) != Joint::Break
+        && first - at < 6
+        && contains_word(" http https colon slash forward / ", stream.word(at - 1))
+    {
         at -= 1;
     }
     if contains_word(" http https ", stream.word(at)) { at } else { first }
@@ -167,7 +195,9 @@ fn said_www(stream: &Stream, first: usize) -> bool {
 /// The last item of the path behind an ending: `slash pay`, `forward slash refund`, `/setup/vpn`.
 fn path(stream: &Stream, ending: usize) -> usize {
     let mut last = ending;
-    if stream.token(last + 1).is_some_and(|token| token.tight == Some(':') && token.unit == Unit::Digits) && stream.joint(last + 1) == Joint::Same {
+    if stream.token(last + 1).is_some_and(|token| token.tight == Some(':') && token.unit == Unit::Digits)
+        && stream.joint(last + 1) == Joint::Same
+    {
         last += 1;
     }
     while last < ending + LONGEST {
@@ -178,7 +208,8 @@ fn path(stream: &Stream, ending: usize) -> usize {
         if contains_word(" forward back ", stream.word(at)) {
             at += 1;
         }
-        let slash = contains_word(" slash dash hyphen underscore / - _ . dot ", stream.word(at)) && (last > ending || contains_word(" slash / ", stream.word(at)));
+        let slash = contains_word(" slash dash hyphen underscore / - _ . dot ", stream.word(at))
+            && (last > ending || contains_word(" slash / ", stream.word(at)));
         if !slash || stream.joint(at + 1) == Joint::Break || at + 1 >= stream.items.len() {
             break;
         }
