@@ -83,7 +83,7 @@ pub(super) fn with(
     }
 }
 
-/// A text with its masked stretches replaced.
+/// A text with its masked stretches replaced; where nothing stands in their place, the two spaces beside it are one.
 pub(super) fn masked(text: &str, masks: &[Mask]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
@@ -91,6 +91,12 @@ pub(super) fn masked(text: &str, masks: &[Mask]) -> String {
         out.push_str(text.get(at..mask.start).unwrap_or_default());
         out.push_str(&mask.label.text);
         at = mask.end.max(at);
+        if mask.label.text.is_empty()
+            && (out.is_empty() || out.ends_with(' '))
+            && text.get(at..).is_some_and(|rest| rest.starts_with(' '))
+        {
+            at += 1;
+        }
     }
     out.push_str(text.get(at..).unwrap_or_default());
     out

@@ -256,19 +256,24 @@ fn a_search_that_breaks_lets_no_word_through() {
     assert_eq!(call.says(IN, "hello"), ["hello"], "the next final is searched again");
 }
 
-const NOTHING: [&str; 0] = [];
+pub(super) const NOTHING: [&str; 0] = [];
 
 /// A call through the gate, on one clock.
 pub(super) struct Call {
-    gate: Gate,
-    now: Instant,
-    at_ms: u64,
-    notes: Vec<Note>,
+    pub(super) gate: Gate,
+    pub(super) now: Instant,
+    pub(super) at_ms: u64,
+    pub(super) notes: Vec<Note>,
 }
 
 impl Call {
     pub(super) fn new() -> Self {
-        Self { gate: Gate::new(GateSettings::default(), [7; 32]), now: crate::clock::now(), at_ms: 0, notes: Vec::new() }
+        Self::with(Policy::default())
+    }
+
+    pub(super) fn with(policy: Policy) -> Self {
+        let settings = GateSettings { policy: Arc::new(policy), ..GateSettings::default() };
+        Self { gate: Gate::new(settings, [7; 32]), now: crate::clock::now(), at_ms: 0, notes: Vec::new() }
     }
 
     /// What comes out when a party says something.
@@ -278,7 +283,7 @@ impl Call {
         self.out()
     }
 
-    fn waits(&mut self, time: Duration) -> Vec<String> {
+    pub(super) fn waits(&mut self, time: Duration) -> Vec<String> {
         self.now += time;
         self.gate.handle_timeout(self.now);
         self.out()
@@ -290,7 +295,7 @@ impl Call {
         self.out()
     }
 
-    fn out(&mut self) -> Vec<String> {
+    pub(super) fn out(&mut self) -> Vec<String> {
         let mut texts = Vec::new();
         while let Some(out) = self.gate.poll_output() {
             match out {
@@ -315,7 +320,7 @@ fn released(segment: Segment<Unredacted>) -> Release {
 }
 
 /// A final with words of 90 ms, one every 100 ms.
-fn worded(text: &str, words: &[&str]) -> Segment<Unredacted> {
+pub(super) fn worded(text: &str, words: &[&str]) -> Segment<Unredacted> {
     let word = |(index, word): (u64, &&str)| Word {
         text: Unredacted::new(*word),
         start_ms: index * 100,

@@ -1,11 +1,12 @@
 //! The finals that are held and the last ones that were released: what the search sees.
 //!
 //! Promises: order is kept over all tracks; at most [`MAX_HELD`] finals and [`MAX_HELD_BYTES`] of text are held; a search that
-//! breaks lets nothing through.
+//! breaks, or would see more than [`MAX_TOKENS`], lets nothing through.
 
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,8 +14,10 @@ use super::{
     Forced, GateSettings, Note, Out, REDACTION_FAILED, apply,
     context::Hint,
     detect::{self, Finding, NEVER_SEEN, State},
+    mask::{apart, by_pattern, by_service, mask},
     number,
     placeholder::{Kind, Label, Numbering},
+    policy::Policy,
     reason::Reason,
     token::{Token, Unit},
     turn::{Mask, Party, Stream, Turn},
@@ -29,6 +32,9 @@ use crate::{
 const MAX_HELD: usize = 64;
 /// Most bytes of text that are held at once.
 const MAX_HELD_BYTES: usize = 16 * 1024;
+/// Most tokens (words, numbers, signs) that one search sees, finals that were released before with the held ones: so much time it may take.
+/// A call's window has about a thousand.
+pub(super) const MAX_TOKENS: usize = 8 * 1024;
 /// Released finals that are still seen, for cues, questions and numbers that go on.
 const MAX_PAST: usize = 12;
 /// Digits left in a text that cannot be told to be harmless.
@@ -49,6 +55,7 @@ struct Held {
 
 /// What the search sees of a call.
 pub(super) struct Window {
+    policy: Arc<Policy>,
     numbering: Numbering,
     turns: Vec<Turn>,
     held: VecDeque<Held>,
@@ -61,9 +68,10 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(key: [u8; 32]) -> Self {
+    pub(super) fn new(key: [u8; 32], policy: Arc<Policy>) -> Self {
         Self {
-            numbering: Numbering::new(key),
+            numbering: Numbering::new(key, Arc::clone(&policy)),
+            policy,
             turns: Vec::new(),
             held: VecDeque::new(),
             heard_ms: 0,
@@ -137,9 +145,12 @@ impl Window {
     /// A masked interim; `None` if the search broke.
     pub(super) fn interim(&mut self, segment: Segment<Unredacted>) -> Option<Segment<Redacted>> {
         let turn = read(&segment);
-        let numeric = turn.tokens.iter().filter(|token| says_number(token));
         let label = |kind: &Kind| Label { kind: kind.clone(), text: format!("[{}]", kind.as_str()) };
+        let fitting = self.policy.fitting(&turn, segment.text.expose()).into_iter();
+        let fitting: Vec<_> = fitting.map(|(start, end, kind)| mask(start, end, label(&kind), Reason::Pattern)).collect();
+        let numeric = turn.tokens.iter().filter(|token| says_number(token));
         let mut masks: Vec<_> = numeric.map(|token| mask(token.start, token.end, label(&Kind::Number), Reason::Length)).collect();
+        masks.extend(fitting);
         self.turns.push(turn);
         let found = self.search();
         let last = self.turns.len() - 1;
@@ -164,13 +175,14 @@ impl Window {
             }
         }
         masks.extend(by_service(&turns[1], &mut self.numbering));
+        masks.extend(by_pattern(&self.policy, &turns[1], value, &mut self.numbering));
         Some(Redacted::certified(apply::masked(value, &apart(masks))))
     }
 
     /// Knows keypad digits when they are read back.
     pub(super) fn remember_typed(&mut self, digits: &str) {
         if digits.len() >= NEVER_SEEN && self.numbering.heard_before(digits).is_none() {
-            self.numbering.label(&Kind::Number, digits);
+            self.numbering.label_part(&Kind::Number, digits);
         }
     }
 
@@ -187,12 +199,13 @@ impl Window {
 
     /// A panic of the search is caught here: it is our bug, and no reason to let words through or to end other calls.
     fn guarded(&self, turns: &[Turn], ended: bool) -> Option<Vec<Finding>> {
+        let tokens: usize = turns.iter().map(|turn| turn.tokens.len()).sum();
         let search = || {
             #[cfg(test)]
             assert!(!self.breaks, "the search breaks");
-            detect::findings(turns, &self.numbering, ended)
+            self.policy.judge(turns, detect::findings(turns, &self.numbering, ended), ended)
         };
-        catch_unwind(AssertUnwindSafe(search)).ok()
+        if tokens > MAX_TOKENS { None } else { catch_unwind(AssertUnwindSafe(search)).ok() }
     }
 
     /// Why the oldest held final may not wait any longer.
@@ -218,14 +231,16 @@ impl Window {
                 State::Doubtful(masked) => masked && forced,
             };
             for (_, start, end) in finding.spans.iter().filter(|(in_turn, ..)| taken && *in_turn == turn) {
-                let label = self.label(finding);
+                let label = self.shown(finding);
                 let reason = if let State::Doubtful(_) = finding.state { Reason::Forced } else { finding.reason };
                 masks.push(mask(*start, *end, label, reason));
             }
         }
         masks.extend(by_service(&self.turns[turn], &mut self.numbering));
         let first = self.turns.len() - self.held.len();
-        if self.held.get(turn.wrapping_sub(first)).is_some_and(|held| held.unasked) {
+        let Some(held) = self.held.get(turn.wrapping_sub(first)) else { return apart(masks) };
+        masks.extend(by_pattern(&self.policy, &self.turns[turn], held.segment.text.expose(), &mut self.numbering));
+        if held.unasked {
             self.mask_numbers(turn, &mut masks);
         }
         apart(masks)
@@ -241,7 +256,7 @@ impl Window {
         let runs: Vec<_> = long.filter_map(span).collect();
         for (start, end, digits) in runs {
             if !masks.iter().any(|mask| mask.start <= start && end <= mask.end) {
-                let label = self.numbering.label(&Kind::Number, &digits);
+                let label = self.numbering.label_part(&Kind::Number, &digits);
                 masks.push(mask(start, end, label, Reason::Unasked));
             }
         }
@@ -254,14 +269,24 @@ impl Window {
             masks
                 .iter()
                 .find(|mask| mask.start < end && start < mask.end && mask.reason != Reason::Service)
-                .map(|mask| mask.label.clone())
+                .map(|mask| mask.label.without_last())
         };
         match finding.repeats.clone().or_else(|| finding.spans.iter().find_map(out)) {
             Some(label) => {
                 self.numbering.remember(&finding.value, &label);
                 label
             }
-            None => self.numbering.label(&finding.kind, &finding.value),
+            None if finding.state == State::Closed => self.numbering.label(&finding.kind, &finding.value),
+            None => self.numbering.label_part(&finding.kind, &finding.value),
+        }
+    }
+
+    /// What is shown in a finding's place.
+    fn shown(&mut self, finding: &Finding) -> Label {
+        let label = self.label(finding);
+        match self.policy.last_of(finding) {
+            Some(digits) if label.kind == Kind::CreditCard => label.with_last(&digits),
+            _ => label,
         }
     }
 
@@ -291,6 +316,7 @@ impl Window {
             }
         }
         masks.extend(by_service(&self.turns[turn], &mut self.numbering));
+        masks.extend(by_pattern(&self.policy, &self.turns[turn], text, &mut self.numbering));
         self.mask_numbers(turn, &mut masks);
         self.turns[turn] = own;
         apart(masks)
@@ -334,40 +360,6 @@ fn says_number(token: &Token) -> bool {
             token.unit,
             Unit::Weak(0) | Unit::Hundred | Unit::Thousand | Unit::Repeat(_) | Unit::Ordinal(_) | Unit::Placeholder(_)
         )
-}
-
-/// The speech service's own placeholders, numbered anew: equal ones of one text alike, for only there its numbers mean something.
-fn by_service(turn: &Turn, numbering: &mut Numbering) -> Vec<Mask> {
-    let mut seen: Vec<(&str, Label)> = Vec::new();
-    let mut masks = Vec::new();
-    for (index, token) in turn.tokens.iter().enumerate() {
-        let Unit::Placeholder(kind) = &token.unit else { continue };
-        let word = turn.word(index);
-        let label = match seen.iter().find(|(other, _)| *other == word) {
-            Some((_, label)) => label.clone(),
-            None => numbering.fresh(kind),
-        };
-        seen.push((word, label.clone()));
-        masks.push(Mask { start: token.start, end: token.end, label, reason: Reason::Service });
-    }
-    masks
-}
-
-fn mask(start: usize, end: usize, label: Label, reason: Reason) -> Mask {
-    Mask { start, end, label, reason }
-}
-
-/// Masks in the order of the text; of those that overlap, the first with all of their stretch.
-fn apart(mut masks: Vec<Mask>) -> Vec<Mask> {
-    masks.sort_by_key(|mask| (mask.start, std::cmp::Reverse(mask.end)));
-    let mut out: Vec<Mask> = Vec::with_capacity(masks.len());
-    for mask in masks {
-        match out.last_mut() {
-            Some(last) if mask.start < last.end => last.end = last.end.max(mask.end),
-            _ => out.push(mask),
-        }
-    }
-    out
 }
 
 /// `card_number`, `cardNumber` as words.
