@@ -91,15 +91,22 @@ pub(super) fn masked(text: &str, masks: &[Mask]) -> String {
         out.push_str(text.get(at..mask.start).unwrap_or_default());
         out.push_str(&mask.label.text);
         at = mask.end.max(at);
-        if mask.label.text.is_empty()
-            && (out.is_empty() || out.ends_with(' '))
-            && text.get(at..).is_some_and(|rest| rest.starts_with(' '))
-        {
-            at += 1;
+        if mask.label.text.is_empty() {
+            at = joined_up(&mut out, text, at);
         }
     }
     out.push_str(text.get(at..).unwrap_or_default());
     out
+}
+
+/// Closes the gap that nothing stands in: of the spaces on both sides one stays, and none before a comma. Says where the text goes on.
+fn joined_up(out: &mut String, text: &str, at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    if out.ends_with(' ') && rest.starts_with([',', '.', ';', ':', '!', '?']) {
+        out.pop();
+    }
+    let doubled = (out.is_empty() || out.ends_with(' ')) && rest.starts_with(' ');
+    at + usize::from(doubled)
 }
 
 fn is_language(code: &str) -> bool {

@@ -2,8 +2,9 @@
 //!
 //! Promises: pure; a wrong choice is refused with the key that holds it, and never with a pattern or a listed word; card data
 //! (number, security code, PIN) is always taken out, and codes and PINs are never but masked. A kind that is off is off also for
-//! digits that would be a [`Kind::Number`] without its cue, but an end that may still become a card's number is held, and masked
-//! if it cannot wait; what repeats a value that was taken out is taken out.
+//! digits that would be a [`Kind::Number`] without its cue. But a number that nothing explains goes if it is as long as a card's
+//! ([`LIKE_A_CARD`]); an end that may still become a card's number is held, and masked if it cannot wait; and what repeats a value
+//! that was taken out is taken out.
 
 use std::fmt;
 
@@ -27,6 +28,8 @@ use super::{
 const SHORTEST_HASH_KEY: usize = 32;
 /// Bytes of a hash that stand in a text, each as two digits: enough to tell the values of one operator's calls apart.
 const HASH_SHOWN: usize = 4;
+/// Digits from which a number that nothing explains may be a card's, of which one was misheard or taken for two.
+const LIKE_A_CARD: usize = 12;
 /// How many last digits of a card may be shown.
 const LAST: usize = 4;
 
@@ -173,7 +176,8 @@ impl Policy {
 
     /// Whether a finding goes on its way; one that is off and may yet become a card's number goes on as an open end.
     fn is_on(&self, turns: &[Turn], finding: &mut Finding, ended: bool) -> bool {
-        if !self.off.contains(&finding.kind) || finding.repeats.is_some() {
+        let like_a_card = finding.kind == Kind::Number && finding.value.len() >= LIKE_A_CARD;
+        if !self.off.contains(&finding.kind) || finding.repeats.is_some() || like_a_card {
             return true;
         }
         if !finding.kind.is_numeric() || !may_go_on(turns, finding, ended) {

@@ -35,6 +35,8 @@ const MAX_HELD_BYTES: usize = 16 * 1024;
 /// Most tokens (words, numbers, signs) that one search sees, finals that were released before with the held ones: so much time it may take.
 /// A call's window has about a thousand.
 pub(super) const MAX_TOKENS: usize = 8 * 1024;
+/// Most of them in finals that were released: the older go, so that held ones are always searched.
+const MAX_PAST_TOKENS: usize = MAX_TOKENS / 4;
 /// Released finals that are still seen, for cues, questions and numbers that go on.
 const MAX_PAST: usize = 12;
 /// Digits left in a text that cannot be told to be harmless.
@@ -138,8 +140,19 @@ impl Window {
                 findings = None;
             }
         }
+        self.forget();
+    }
+
+    /// Lets go of the oldest finals that were released.
+    fn forget(&mut self) {
         let past = self.turns.len() - self.held.len();
-        self.turns.drain(..past.saturating_sub(MAX_PAST));
+        let mut tokens = 0;
+        let seen = self.turns[..past].iter().rev().take(MAX_PAST).take_while(|turn| {
+            tokens += turn.tokens.len();
+            tokens <= MAX_PAST_TOKENS
+        });
+        let seen = seen.count();
+        self.turns.drain(..past - seen);
     }
 
     /// A masked interim; `None` if the search broke.
