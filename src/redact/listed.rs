@@ -10,7 +10,7 @@ use super::{
     card,
     detect::{Finding, State},
     number::{self, Run},
-    placeholder::Kind,
+    placeholder::{Kind, Numbering},
     reason::Reason,
     token::Unit,
     turn::{Joint, Party, Stream, Turn},
@@ -77,9 +77,9 @@ impl Listed {
     }
 
     /// Takes out of what was found what stays, and adds what always goes.
-    pub(super) fn judge(&self, turns: &[Turn], found: &mut Vec<Finding>, ended: bool) {
+    pub(super) fn judge(&self, turns: &[Turn], found: &mut Vec<Finding>, known: &Numbering, ended: bool) {
         if !self.allow.is_empty() {
-            found.retain_mut(|finding| !self.stays(turns, finding));
+            found.retain_mut(|finding| !self.stays(turns, finding, known));
         }
         if self.deny.is_empty() {
             return;
@@ -101,13 +101,14 @@ impl Listed {
     }
 
     /// Whether a finding is listed to stay. One that may still grow waits until it does not, and then stays.
-    fn stays(&self, turns: &[Turn], finding: &mut Finding) -> bool {
+    fn stays(&self, turns: &[Turn], finding: &mut Finding, known: &Numbering) -> bool {
+        let repeats = finding.repeats.is_some() && known.knows_all(&finding.value);
         let never = match finding.kind {
             Kind::Cvv | Kind::Pin => true,
             Kind::CreditCard => finding.reason == Reason::CheckDigit || card::holds_card(&values(&finding.value), &[]),
             _ => false,
         };
-        if never || finding.repeats.is_some() || !self.allow.iter().any(|entry| entry.is(turns, finding)) {
+        if never || repeats || !self.allow.iter().any(|entry| entry.is(turns, finding)) {
             return false;
         }
         if finding.state != State::Closed {

@@ -20,7 +20,7 @@ use super::{
     listed::Listed,
     number::{self, Run},
     pattern::Patterns,
-    placeholder::Kind,
+    placeholder::{Kind, Numbering},
     turn::{Stream, Turn},
 };
 
@@ -166,11 +166,11 @@ impl Policy {
     }
 
     /// What the rules found, less what stays, and what always goes. `ended` says that nothing more will come.
-    pub(super) fn judge(&self, turns: &[Turn], mut found: Vec<Finding>, ended: bool) -> Vec<Finding> {
+    pub(super) fn judge(&self, turns: &[Turn], mut found: Vec<Finding>, known: &Numbering, ended: bool) -> Vec<Finding> {
         if !self.off.is_empty() {
             found.retain_mut(|finding| self.is_on(turns, finding, ended));
         }
-        self.listed.judge(turns, &mut found, ended);
+        self.listed.judge(turns, &mut found, known, ended);
         found
     }
 

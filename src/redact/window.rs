@@ -216,7 +216,7 @@ impl Window {
         let search = || {
             #[cfg(test)]
             assert!(!self.breaks, "the search breaks");
-            self.policy.judge(turns, detect::findings(turns, &self.numbering, ended), ended)
+            self.policy.judge(turns, detect::findings(turns, &self.numbering, ended), &self.numbering, ended)
         };
         if tokens > MAX_TOKENS { None } else { catch_unwind(AssertUnwindSafe(search)).ok() }
     }
