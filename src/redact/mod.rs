@@ -16,6 +16,7 @@ mod date;
 mod detect;
 mod digits;
 mod email;
+pub mod lines;
 mod listed;
 mod mask;
 mod number;
