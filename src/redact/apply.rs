@@ -10,6 +10,7 @@ use crate::{
 };
 
 use super::{
+    REDACTION_FAILED,
     reason::{Reason, Why},
     token,
     turn::Mask,
@@ -52,6 +53,25 @@ pub(super) fn apply(segment: Segment<Unredacted>, masks: &[Mask], mut alone: imp
     let redactions = redactions.collect();
     let text = Redacted::certified(masked(text, masks));
     Release { segment: with(segment, text, clean, utterances), redactions }
+}
+
+/// What goes out in place of a segment that cannot be released: when and whose it was, and not a word.
+pub(super) fn withheld(segment: &Segment<Unredacted>) -> Release {
+    let bare = Segment {
+        id: segment.id.clone(),
+        role: segment.role.clone(),
+        speaker: segment.speaker.clone(),
+        text: Unredacted::default(),
+        words: Vec::new(),
+        utterances: Vec::new(),
+        language: None,
+        languages: Vec::new(),
+        emotion: None,
+        gender: None,
+        ..*segment
+    };
+    let segment = with(bare, Redacted::certified(REDACTION_FAILED), Vec::new(), Vec::new());
+    Release { segment, redactions: Vec::new() }
 }
 
 /// A segment with clean text, words and sentences in place of its own.

@@ -1,7 +1,7 @@
 //! One call's finals as a line of JSON in, the same redacted out: what `pulse-bridge redact` does with a line.
 //!
 //! Promises: pure; the same gate as a call's on the line, its finals [`APART_MS`] apart; nothing comes out but the call's id as it
-//! came, speakers' names that can hold no personal data, clean texts and what was taken out of them; an error holds no word.
+//! came, speakers' names that name nobody ([`PARTS`]), clean texts and what was taken out of them; an error holds no word.
 
 use std::{
     collections::VecDeque,
@@ -23,6 +23,27 @@ const APART_MS: u64 = 1_500;
 const LONG_MS: u64 = 1_000;
 /// Who speaks keys.
 const KEYS: &str = "dtmf";
+/// Names of speakers that say what they do and not who they are; also with a number behind them.
+const PARTS: [&str; 16] = [
+    "caller",
+    "agent",
+    KEYS,
+    "speaker",
+    "spk",
+    "party",
+    "channel",
+    "inbound",
+    "outbound",
+    "customer",
+    "client",
+    "user",
+    "assistant",
+    "bot",
+    "ivr",
+    "supervisor",
+];
+/// Digits of such a number, at most.
+const MAX_NUMBER: usize = 2;
 /// Stands for a key, as many as were pressed.
 const MASKED_KEY: char = '*';
 
@@ -233,12 +254,12 @@ impl<'a> Sheet<'a> {
     }
 }
 
-/// Speakers as they may be shown: a name that is no plain word could be a person's, and becomes `speaker_N`.
+/// Speakers as they may be shown: a name that could be a person's becomes `other_N`.
 fn names(said: &[Said]) -> Vec<String> {
     let mut strange: Vec<&str> = Vec::new();
     let mut names = Vec::with_capacity(said.len());
     for one in said {
-        if Role::named(&one.speaker).is_some() {
+        if is_part(&one.speaker) {
             names.push(one.speaker.clone());
             continue;
         }
@@ -247,9 +268,17 @@ fn names(said: &[Said]) -> Vec<String> {
         if known.is_none() {
             strange.push(&one.speaker);
         }
-        names.push(format!("speaker_{}", number + 1));
+        names.push(format!("other_{}", number + 1));
     }
     names
+}
+
+/// `caller`, `Speaker 1`, `SPEAKER_01`, `inbound:0`.
+fn is_part(name: &str) -> bool {
+    let word = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_short = name.len() - word.len() <= MAX_NUMBER;
+    let word = word.strip_suffix(['_', '-', ':', ' ']).filter(|_| word.len() < name.len()).unwrap_or(word);
+    is_short && PARTS.iter().any(|part| part.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -300,15 +329,18 @@ mod tests {
     #[test]
     fn other_speakers_are_parties_of_their_own_and_a_name_that_may_be_a_persons_does_not_come_out() {
         let said = |speaker: &str, text: &str| json!({"speaker": speaker, "text": text});
+        let known = ["caller", "Agent", "Speaker 1", "SPEAKER_01", "inbound:0", "spk2"];
+        assert!(known.into_iter().all(is_part));
+        assert!(!["ann", "speaker_5551", "speaker_", "caller 5551234", "", "1", "agent smith"].into_iter().any(is_part));
         let call = json!({"segments": [
-            said("Ann Lee", "my card is 4111 1111"), said("guide", "wait"), said("555 123 4567", "so"), said("Ann Lee", "1111 1111 bye"),
+            said("Ann Lee", "my card is 4111 1111"), said("bot", "wait"), said("555 123 4567", "so"), said("Ann Lee", "1111 1111 bye"),
         ]});
         let out = clean(&call, &GateSettings::default());
         let expected = json!([
-            said("speaker_1", "my card is [CREDIT_CARD_1]"),
-            said("guide", "wait"),
-            said("speaker_2", "so"),
-            said("speaker_1", "[CREDIT_CARD_1] bye"),
+            said("other_1", "my card is [CREDIT_CARD_1]"),
+            said("bot", "wait"),
+            said("other_2", "so"),
+            said("other_1", "[CREDIT_CARD_1] bye"),
         ]);
         assert_eq!(out["segments"], expected);
     }

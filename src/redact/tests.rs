@@ -247,13 +247,32 @@ fn only_known_fields_pass() {
 
 #[test]
 fn a_search_that_breaks_lets_no_word_through() {
-    let mut call = Call::new();
-    call.gate.window.breaks = true;
-    assert_eq!(call.says(IN, "my name is ann"), [REDACTION_FAILED]);
-    assert_eq!(call.notes, [Note::Failed]);
-    assert_eq!(call.gate.parameter("a", "b").as_str(), REDACTION_FAILED);
-    call.gate.window.breaks = false;
-    assert_eq!(call.says(IN, "hello"), ["hello"], "the next final is searched again");
+    use window::Part;
+    for part in [Part::Reading, Part::Searching, Part::Masking, Part::Applying] {
+        let mut call = Call::new();
+        call.gate.window.breaks = Some(part);
+        assert_eq!(call.says(IN, "my name is ann"), [REDACTION_FAILED], "{part:?}");
+        assert_eq!(call.notes, [Note::Failed], "{part:?}");
+        call.gate.window.breaks = None;
+        assert_eq!(call.says(IN, "hello"), ["hello"], "the next final is searched again");
+    }
+    let mut gate = Gate::new(GateSettings { interims: true, ..GateSettings::default() }, [7; 32]);
+    gate.window.breaks = Some(Part::Searching);
+    assert_eq!(gate.parameter("a", "b").as_str(), REDACTION_FAILED);
+    assert!(matches!(gate.poll_output(), Some(Out::Note(Note::Failed))));
+    gate.handle_interim(final_on(IN, "hello", 0), crate::clock::now());
+    assert!(gate.poll_output().is_none());
+}
+
+#[test]
+fn words_that_cannot_be_searched_are_withheld_and_counted() {
+    let said = "la ".repeat(window::MAX_TOKENS);
+    let mut gate = Gate::new(GateSettings::default(), [7; 32]);
+    gate.handle_final(worded("hello", &[said.as_str(), "la"]), crate::clock::now());
+    assert!(matches!(gate.poll_output(), Some(Out::Note(Note::Failed))));
+    let Some(Out::Release(release)) = gate.poll_output() else { panic!("a release") };
+    assert_eq!(release.segment.text.as_str(), "hello");
+    assert!(release.segment.words.iter().all(|word| word.text.as_str() == REDACTION_FAILED));
 }
 
 pub(super) const NOTHING: [&str; 0] = [];
