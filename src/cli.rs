@@ -7,6 +7,7 @@ mod arguments;
 mod asking;
 pub mod deliveries;
 pub mod engine;
+pub mod redact;
 mod table;
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
@@ -58,7 +59,10 @@ pub enum Command {
     /// Which bridge: `listen` and `api_token` of the settings (also `PULSE_BRIDGE_API_TOKEN`, `PULSE_BRIDGE_API_TOKEN_FILE`), unless --url and --token say otherwise.
     #[command(before_help = "Example:  pulse-bridge deliveries retry --parked")]
     Deliveries(Deliveries),
-    /// Redact transcripts: JSON lines in, the same redacted out (not in this version yet)
+    /// Redact transcripts: JSON lines in, the same redacted out
+    ///
+    /// A line is one call, `{"id", "segments": [{"speaker", "text"}]}`; a speaker is `caller`, `agent`, `dtmf` (keys) or another name. The rules are
+    /// those of `[redaction]` in the settings. More in docs/tools.md.
     #[command(before_help = "Example:  pulse-bridge redact calls.jsonl --explain")]
     Redact(Redact),
     /// Say what is wrong with the settings and everything they name, and what to do
@@ -88,8 +92,7 @@ impl Command {
             Self::Deliveries(deliveries) => deliveries.bridge.json,
             Self::Doctor(doctor) => doctor.json,
             Self::Engine(engine) => engine.json,
-            // Every line of `redact` is JSON.
-            Self::Redact(_) => true,
+            Self::Redact(redact) => redact.json,
             Self::Serve(_) | Self::Completions { .. } | Self::Man => false,
         }
     }
@@ -99,7 +102,6 @@ impl Command {
     pub fn not_yet(&self) -> Option<&'static str> {
         match self {
             Self::Calls(_) => Some("the calls command"),
-            Self::Redact(_) => Some("the redact command"),
             Self::Replay(replay) if replay.dialect != "twilio" => Some("replay --dialect with anything but twilio"),
             _ => None,
         }

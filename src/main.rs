@@ -132,7 +132,11 @@ fn run(command: Command) -> Result<(), Failure> {
             logs_of_a_tool();
             cli::engine::run(arguments)
         }
-        Command::Calls(_) | Command::Redact(_) => {
+        Command::Redact(arguments) => {
+            logs_of_a_tool();
+            cli::redact::run(&arguments)
+        }
+        Command::Calls(_) => {
             unreachable!("refused above by name")
         }
     }

@@ -4,7 +4,16 @@
 //! bridges fit in one process. Per frame nothing here is touched: streams add up their own counters and hand them over;
 //! per chunk one time is added, without a lock.
 
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($field:ident),+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+        struct $name { $($field: String),+ }
+    };
+}
+
 mod engine;
+mod redactions;
 mod sparing;
 mod spread;
 mod upstream;
@@ -24,7 +33,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::{engine::Engine, sparing::Sparing, spread::Spread, upstream::Upstream};
+use self::{engine::Engine, redactions::Redactions, sparing::Sparing, spread::Spread, upstream::Upstream};
 use crate::{
     media::{EndReason, GapReason, Track},
     refusals::{Kind, Refusal},
@@ -35,18 +44,9 @@ use crate::{
 const LATENCY_BUCKETS: [f64; 18] =
     [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
-macro_rules! labels {
-    ($(#[$doc:meta])* $name:ident { $($field:ident),+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-        struct $name { $($field: String),+ }
-    };
-}
-
 labels!(EndLabels { dialect, end_reason });
 labels!(FrameLabels { dialect, track });
 labels!(GapLabels { track, reason });
-labels!(RedactionLabels { r#type, source });
 labels!(VerdictLabels { endpoint, verdict });
 labels!(EndpointLabels { endpoint });
 labels!(ReasonLabels { reason });
@@ -60,7 +60,7 @@ pub struct Metrics {
     calls: Family<EndLabels, Counter>,
     frames: Family<FrameLabels, Counter>,
     gap_seconds: Family<GapLabels, Counter<f64, AtomicU64>>,
-    redactions: Family<RedactionLabels, Counter>,
+    redactions: Redactions,
     refused: Family<ReasonLabels, Counter>,
     turned_away: Family<ReasonLabels, Counter>,
     closed: Family<ReasonLabels, Counter>,
@@ -101,7 +101,7 @@ impl Default for Metrics {
             calls: Family::default(),
             frames: Family::default(),
             gap_seconds: Family::default(),
-            redactions: Family::default(),
+            redactions: Redactions::default(),
             refused: Family::default(),
             turned_away: Family::default(),
             closed: Family::default(),
@@ -141,7 +141,7 @@ impl Metrics {
         r.register("calls", "Calls that ended", self.calls.clone());
         r.register("media_frames", "Audio frames received", self.frames.clone());
         r.register_with_unit("media_gap", "Audio that will never be transcribed", seconds(), self.gap_seconds.clone());
-        r.register("redactions", "Things taken out of transcripts", self.redactions.clone());
+        self.redactions.register(r);
         r.register("streams_refused", "Media streams refused", self.refused.clone());
         r.register("streams_closed", "Media sockets that the bridge closed", self.closed.clone());
         r.register("connections_refused", "Connections and requests turned away", self.turned_away.clone());
@@ -223,10 +223,6 @@ impl Metrics {
         if let Some(ms) = release.segment.latency.upstream_ms {
             self.upstream_final.observe(seconds(ms));
         }
-    }
-
-    fn redacted(&self, kind: &str, source: &str) {
-        self.redactions.get_or_create(&RedactionLabels { r#type: kind.into(), source: source.into() }).inc();
     }
 
     /// A chunk was written upstream for the first time, so long after its last byte came. Takes no lock.
@@ -353,6 +349,7 @@ mod tests {
         metrics.replayed(2_500);
         metrics.batch("heard", 90_500);
         metrics.redacted("SSN", "bridge");
+        metrics.redaction_failed();
         metrics.removed("calls", 7);
         metrics.attempt("default", "delivered", Duration::from_millis(4));
         metrics.outbox("default", 3, 1, Duration::from_secs(2));
@@ -378,6 +375,7 @@ mod tests {
             r#"upstream_batch_requests_total{verdict="heard"} 1"#,
             "upstream_backfilled_seconds_total 90.5",
             r#"redactions_total{type="SSN",source="bridge"} 1"#,
+            "redaction_failures_total 1",
             r#"webhook_attempts_total{endpoint="default",verdict="delivered"} 1"#,
             "webhook_delivery_seconds_count 1",
             r#"retention_removed_total{kind="calls"} 7"#,

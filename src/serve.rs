@@ -42,7 +42,6 @@ use crate::{
         Flow,
         driver::{FlowObserver, Observed, Outbox},
     },
-    redact::{DigitPolicy, GateSettings},
     refusals,
     retention::driver::Keeper,
     spool::Spool,
@@ -201,7 +200,7 @@ pub async fn start_with(listener: TcpListener, config: Config, engine: Option<Po
         passing,
         live: live.clone(),
         metrics: Arc::clone(&metrics),
-        gate: gate(&config),
+        gate: config.redaction.gate(),
         max_calls: config.ingest.max_calls,
         require_token: config.twilio.require_token,
         speech,
@@ -308,11 +307,6 @@ pub(crate) fn endpoints(config: &Config) -> Result<Endpoints> {
             .with_context(|| format!("webhook endpoint {}", endpoint.name))
     };
     config.webhook.endpoints.iter().map(one).collect::<Result<Vec<_>>>().map(Endpoints::new)
-}
-
-fn gate(config: &Config) -> GateSettings {
-    let digits = if config.redaction.menu_digits { DigitPolicy::ShowMenu } else { DigitPolicy::MaskAll };
-    GateSettings { hold: config.redaction.hold, interims: config.redaction.partials, digits, ..GateSettings::default() }
 }
 
 fn master_keys(config: &Config) -> Result<MasterKeys> {

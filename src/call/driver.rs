@@ -318,7 +318,10 @@ impl Session {
             Output::Covered(key, mark) => self.desk.tracks.covered(key, mark),
             Output::Show(data) => self.show(call, &data),
             Output::Note(Note::Failed) => {
-                tracing::error!("the search for personal data broke; its text was withheld: please report it");
+                self.desk.metrics.redaction_failed();
+                tracing::error!(
+                    "the search for personal data broke or would have taken too long; the text was withheld: please report it"
+                );
             }
             Output::Note(Note::Forced(why)) => tracing::debug!(?why, "a final went out before its tail was closed"),
             Output::Conclude => self.conclude(call).await,

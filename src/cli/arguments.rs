@@ -328,6 +328,12 @@ pub struct Redact {
     /// Say why each was redacted
     #[arg(long)]
     pub explain: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its type says it")]
+    pub settings: Settings,
+    /// Errors as JSON too; what comes out always is
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `doctor`.

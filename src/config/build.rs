@@ -11,10 +11,11 @@ use super::{
     Config, ConfigError, Disk, Drain, EndpointConfig, Engine, Ingest, Log, LogFormat, Redaction, Retention, Spool, Twilio,
     Upstream, Webhook, WhenFull, check,
     load::Settings,
+    redaction,
     table::{self, KEYS},
     value::{self, Raw, Value},
 };
-use crate::{audio::PhoneForm, engine::files::Model, media::EndpointName, upstream::Protocol};
+use crate::{audio::PhoneForm, engine::files::Model, media::EndpointName, redact::Choices, upstream::Protocol};
 
 /// Name of the endpoint that `webhook.url` makes.
 const DEFAULT_ENDPOINT: &str = "default";
@@ -65,10 +66,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             catch_up: from.span("upstream.catch_up"),
             protocol,
             parameters: parameters(&settings, protocol),
-            extra: match settings.get("upstream.extra") {
-                Some(Value::Extra(pairs)) => pairs.clone(),
-                _ => Vec::new(),
-            },
+            extra: from.pairs("upstream.extra"),
         },
         engine: Engine { model: from.choice("engine.model", Model::named), eou_timeout_ms: from.int("engine.eou_timeout_ms") },
         spool: Spool { per_track: from.span("spool.per_track") },
@@ -77,6 +75,17 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
             hold: from.span("redaction.hold"),
             partials: from.on("redaction.partials"),
             menu_digits: from.on("redaction.menu_digits"),
+            policy: redaction::policy(
+                &settings,
+                &Choices {
+                    types: &from.list("redaction.types"),
+                    mode: &from.pairs("redaction.mode"),
+                    allow: &from.list("redaction.allow"),
+                    deny: &from.lists("redaction.deny"),
+                    patterns: &from.pairs("redaction.patterns"),
+                    hash_key: from.secret("redaction.hash_key").as_ref(),
+                },
+            )?,
         },
         retention: Retention {
             calls: from.span("retention.calls"),
@@ -153,6 +162,27 @@ impl Fields<'_> {
     fn secrets(&self, path: &'static str) -> Vec<SecretString> {
         match self.0.get(path) {
             Some(Value::Secrets(secrets)) => secrets.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn list(&self, path: &'static str) -> Vec<String> {
+        match self.0.get(path) {
+            Some(Value::List(list)) => list.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn pairs(&self, path: &'static str) -> Vec<(String, String)> {
+        match self.0.get(path) {
+            Some(Value::Extra(pairs)) => pairs.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn lists(&self, path: &'static str) -> Vec<(String, Vec<String>)> {
+        match self.0.get(path) {
+            Some(Value::Lists(lists)) => lists.clone(),
             _ => Vec::new(),
         }
     }

@@ -136,6 +136,7 @@ impl Config {
         if self.upstream.speech_url().is_some() && self.upstream.batch_address().is_none() {
             lines.push(NO_BATCH.to_owned());
         }
+        lines.extend(self.redaction.policy.warnings());
         lines.extend(self.webhook.endpoints.iter().flat_map(|endpoint| self.unheard(endpoint)));
         lines
     }

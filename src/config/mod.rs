@@ -11,6 +11,7 @@ mod engine;
 mod file;
 mod load;
 pub(crate) mod nearest;
+mod redaction;
 mod reference;
 pub mod table;
 mod value;
@@ -24,6 +25,7 @@ pub use self::{
     check::NO_STREAM,
     engine::Engine,
     load::{Sources, misspelt},
+    redaction::Redaction,
     reference::reference,
     value::{mask, masked, show_bytes, show_url},
 };
@@ -192,17 +194,6 @@ pub struct EndpointConfig {
     pub events: Vec<String>,
     /// A call's events in `seq` order.
     pub ordered: bool,
-}
-
-/// `[redaction]`.
-#[derive(Clone)]
-pub struct Redaction {
-    /// How long a final may be held.
-    pub hold: Duration,
-    /// Interim text comes out, with digits and number words masked.
-    pub partials: bool,
-    /// Single keypad digits are shown where no secret was asked for.
-    pub menu_digits: bool,
 }
 
 /// `[retention]`: how long what is kept by kind, each at least an hour.

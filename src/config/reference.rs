@@ -72,5 +72,6 @@ fn values(kind: Kind) -> String {
         Kind::Secrets => "secrets".to_owned(),
         Kind::Endpoints => "tables".to_owned(),
         Kind::Extra | Kind::Section => "table".to_owned(),
+        Kind::Lists => "table of lists".to_owned(),
     }
 }

@@ -49,6 +49,8 @@ pub enum Kind {
     Endpoints,
     /// A table of names and scalar values in the file, passed on as it is.
     Extra,
+    /// A table of names and lists of texts in the file.
+    Lists,
     /// A whole section that a later version fills.
     Section,
 }
@@ -87,7 +89,7 @@ impl Key {
     #[must_use]
     pub fn variable(&self) -> Option<String> {
         match self.kind {
-            Kind::Endpoints | Kind::Extra => None,
+            Kind::Endpoints | Kind::Extra | Kind::Lists => None,
             _ => Some(format!("{PREFIX}{}", self.path.replace('.', "_").to_uppercase())),
         }
     }
@@ -264,6 +266,12 @@ pub const KEYS: &[Key] = &[
     key("redaction.hold", Kind::Span(SEC, Duration::from_secs(30)), "6 s", "How long a final may be held because its end might be half a number; then the open end is masked."),
     key("redaction.partials", Kind::Bool, "false", "Lets interim text out to endpoints that ask for `transcript.partial`, digits and number words masked; else it is withheld."),
     key("redaction.menu_digits", Kind::Bool, "false", "Shows single keypad digits where no secret was asked for; else all are masked."),
+    key("redaction.types", Kind::List, "pii", "What is taken out: types (`credit_card`, `phone`, …) and the groups `pci`, `ssn`, `numbers` and `pii` (all), those that stay with a `-` in front (`-person`). Card numbers, security codes and PINs always go ([redaction](redaction.md))."),
+    key("redaction.mode", Kind::Extra, "", "What stands in its place, by type or group: `mask` (`[PHONE_1]`), `remove`, `hash` (`[PHONE:9f3a12bc]`), `last4` (`[CREDIT_CARD_1:4242]`, card numbers alone). Without a word: `mask`."),
+    key("redaction.hash_key", Kind::Secret, "", "Key of `hash`, base64 of at least 32 bytes; the same on every node, so that a value has one hash everywhere."),
+    key("redaction.allow", Kind::List, "", "Values and phrases that stay, however they are said: own numbers, products, agents' names. Frees no card number that passes its check, no security code, no PIN."),
+    key("redaction.deny", Kind::Lists, "", "Values and phrases that always go, by type: `PERSON = [\"Acme Holdings\"]`."),
+    key("redaction.patterns", Kind::Extra, "", "Regular expressions of your own, by name (A to Z and `_`): `MEMBER_ID = '\\bAB-\\d{6}\\b'` makes `[MEMBER_ID_1]`. Matched within one final, upper and lower case alike."),
 
     key("retention.calls", Kind::Span(HOUR, DECADE), "30 d", "How long an ended call is kept whose events were all delivered; then text, audio and deliveries are erased."),
     key("retention.attempts", Kind::Span(HOUR, DECADE), "30 d", "How long the record of a delivery's attempts is kept once it is delivered or parked."),

@@ -177,7 +177,11 @@ fn every_secret_comes_from_a_file_under_each_of_its_names() {
     for key in table::KEYS.iter().filter(|key| key.is_secret() && !key.later) {
         for name in key.variables() {
             let variable = format!("{name}_FILE");
-            let value = if key.path == "key" { KEY_A } else { SECRET };
+            let value = match key.path {
+                "key" => KEY_A,
+                "redaction.hash_key" => KEY_A.trim_start_matches("k1:"),
+                _ => SECRET,
+            };
             let env = [(variable.as_str(), "/run/secret"), ("PULSE_BRIDGE_WEBHOOK_URL", "http://h/in")];
             let secret = [("PULSE_BRIDGE_WEBHOOK_SECRET", SECRET)];
             let env = if key.path == "webhook.secret" { env.to_vec() } else { [env.as_slice(), &secret].concat() };
@@ -284,6 +288,7 @@ fn what_is_not_built_is_refused_by_name_and_its_default_is_not() {
 }
 
 mod protocol;
+mod redaction;
 mod rules;
 
 pub(super) fn from_file(text: &str) -> Result<Config, ConfigError> {

@@ -47,6 +47,7 @@ pub(super) enum Value {
     List(Vec<String>),
     Secrets(Vec<SecretString>),
     Extra(Vec<(String, String)>),
+    Lists(Vec<(String, Vec<String>)>),
     Endpoints(Vec<(usize, Vec<(String, Raw)>)>),
 }
 
@@ -59,7 +60,14 @@ pub(super) fn read(key: &Key, raw: Raw) -> Result<Value, String> {
     match (key.kind, raw) {
         (Kind::Endpoints, Raw::Tables(items)) => Ok(Value::Endpoints(items)),
         (Kind::Endpoints, _) => Err(format!("{path} must be tables; begin each with [[{path}]]")),
-        (Kind::Extra, Raw::Table(pairs)) => pairs.into_iter().map(extra).collect::<Result<_, _>>().map(Value::Extra),
+        (Kind::Extra, Raw::Table(pairs)) => {
+            pairs.into_iter().map(|pair| extra(path, pair)).collect::<Result<_, _>>().map(Value::Extra)
+        }
+        (Kind::Lists, Raw::Table(pairs)) => {
+            let list = |(name, raw)| items(key, raw).map(|list| (name, list));
+            pairs.into_iter().map(list).collect::<Result<_, _>>().map(Value::Lists)
+        }
+        (Kind::Lists, _) => Err(format!("{path} must be a table of names and lists of texts")),
         (Kind::Extra, _) => Err(format!("{path} must be a table of names and values")),
         (Kind::List, raw) => items(key, raw).map(Value::List),
         (Kind::Words(words), raw) => items(key, raw).and_then(|list| known(path, words, &list)).map(Value::Text),
@@ -70,10 +78,10 @@ pub(super) fn read(key: &Key, raw: Raw) -> Result<Value, String> {
     }
 }
 
-fn extra((name, raw): (String, Raw)) -> Result<(String, String), String> {
+fn extra(path: &str, (name, raw): (String, Raw)) -> Result<(String, String), String> {
     match raw {
         Raw::Words(text) | Raw::Bare(text) => Ok((name, text)),
-        _ => Err(format!("upstream.extra.{name} must be one value, not a list or table")),
+        _ => Err(format!("{path}.{name} must be one value, not a list or table")),
     }
 }
 
@@ -267,10 +275,17 @@ pub(super) fn show(key: &Key, value: &Value) -> String {
         Value::Text(text) => text.clone(),
         Value::Listen(address) => address.to_string(),
         Value::Url(url) => show_url(url),
+        Value::List(list) if key.path == "redaction.types" => list.join(","),
         Value::List(list) => format!("{} set", list.len()),
         // Of a master key its name is what is looked for.
         Value::Secrets(keys) if key.path == "key" => keys.iter().map(id_of).collect::<Vec<_>>().join(", "),
         Value::Secrets(secrets) => masked(secrets),
+        Value::Extra(pairs) if key.path == "redaction.mode" => {
+            pairs.iter().map(|(name, mode)| format!("{name} = {mode}")).collect::<Vec<_>>().join(", ")
+        }
+        Value::Lists(lists) => {
+            lists.iter().map(|(name, list)| format!("{name}: {} set", list.len())).collect::<Vec<_>>().join(", ")
+        }
         Value::Extra(pairs) => pairs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
         Value::Endpoints(items) => format!("{} set", items.len()),
     }

@@ -10,6 +10,7 @@ use crate::{
 };
 
 use super::{
+    REDACTION_FAILED,
     reason::{Reason, Why},
     token,
     turn::Mask,
@@ -54,6 +55,25 @@ pub(super) fn apply(segment: Segment<Unredacted>, masks: &[Mask], mut alone: imp
     Release { segment: with(segment, text, clean, utterances), redactions }
 }
 
+/// What goes out in place of a segment that cannot be released: when and whose it was, and not a word.
+pub(super) fn withheld(segment: &Segment<Unredacted>) -> Release {
+    let bare = Segment {
+        id: segment.id.clone(),
+        role: segment.role.clone(),
+        speaker: segment.speaker.clone(),
+        text: Unredacted::default(),
+        words: Vec::new(),
+        utterances: Vec::new(),
+        language: None,
+        languages: Vec::new(),
+        emotion: None,
+        gender: None,
+        ..*segment
+    };
+    let segment = with(bare, Redacted::certified(REDACTION_FAILED), Vec::new(), Vec::new());
+    Release { segment, redactions: Vec::new() }
+}
+
 /// A segment with clean text, words and sentences in place of its own.
 pub(super) fn with(
     segment: Segment<Unredacted>,
@@ -83,7 +103,7 @@ pub(super) fn with(
     }
 }
 
-/// A text with its masked stretches replaced.
+/// A text with its masked stretches replaced; where nothing stands in their place, the two spaces beside it are one.
 pub(super) fn masked(text: &str, masks: &[Mask]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
@@ -91,9 +111,22 @@ pub(super) fn masked(text: &str, masks: &[Mask]) -> String {
         out.push_str(text.get(at..mask.start).unwrap_or_default());
         out.push_str(&mask.label.text);
         at = mask.end.max(at);
+        if mask.label.text.is_empty() {
+            at = joined_up(&mut out, text, at);
+        }
     }
     out.push_str(text.get(at..).unwrap_or_default());
     out
+}
+
+/// Closes the gap that nothing stands in: of the spaces on both sides one stays, and none before a comma. Says where the text goes on.
+fn joined_up(out: &mut String, text: &str, at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    if out.ends_with(' ') && rest.starts_with([',', '.', ';', ':', '!', '?']) {
+        out.pop();
+    }
+    let doubled = (out.is_empty() || out.ends_with(' ')) && rest.starts_with(' ');
+    at + usize::from(doubled)
 }
 
 fn is_language(code: &str) -> bool {

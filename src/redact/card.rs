@@ -19,6 +19,11 @@ pub(super) fn holds_card(digits: &[u8], corrections: &[usize]) -> bool {
     whole || inside() || corrections.iter().any(|at| (1..=TAKEN_BACK).any(|back| holds_corrected(digits, *at, back)))
 }
 
+/// Whether digits are a card number, all of it and nothing else.
+pub(super) fn is_card(digits: &[u8]) -> bool {
+    issuer_lengths(digits).is_some_and(|lengths| lengths.contains(&digits.len())) && luhn(digits)
+}
+
 /// Whether digits begin with a card number of its issuer's usual length.
 fn usual_card(digits: &[u8]) -> bool {
     let Some(lengths) = issuer_lengths(digits) else { return false };

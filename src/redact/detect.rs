@@ -61,11 +61,7 @@ pub(super) fn findings(turns: &[Turn], numbering: &Numbering, ended: bool) -> Ve
             parties.push(&turn.party);
         }
     }
-    let of = |party| {
-        let mut stream = Stream::new(turns, party);
-        stream.closed |= ended;
-        of_party(&stream, numbering)
-    };
+    let of = |party| of_party(&Stream::new(turns, party).closed_if(ended), numbering);
     parties.into_iter().flat_map(of).collect()
 }
 

@@ -3,7 +3,8 @@
 //! Promises: only this folder makes [`Redacted`] text of [`Unredacted`]; a final comes out once, in the order in which finals came
 //! in, at once if its tail is closed and else when what follows closes it, after [`GateSettings::hold`], three more finals,
 //! or the end, and then with its open tail masked; of a value that is taken out no four digits in a row are in any final,
-//! however it was cut; what was taken out once is taken out when anybody says it again. There is no way to switch it off.
+//! however it was cut, save the last four of a card where the operator wants them; what was taken out once is taken out when
+//! anybody says it again. There is no way to switch it off: the operator's choices ([`Policy`]) never free card data.
 //!
 //! ★ The machine [`Gate`] takes finals, interims, keypad digits, ticks and the end, and gives releases, digits and notes. After
 //! each `handle_*`, drain [`Gate::poll_output`] to `None`.
@@ -21,11 +22,16 @@ mod homophone;
 mod ip;
 mod leads;
 mod lexicon;
+pub mod lines;
+mod listed;
+mod mask;
 mod names;
 mod number;
 mod password;
+mod pattern;
 mod phone;
 mod placeholder;
+mod policy;
 mod reason;
 mod spelled;
 mod ssn;
@@ -37,6 +43,8 @@ mod window;
 #[cfg(test)]
 mod phrase_tests;
 #[cfg(test)]
+mod policy_tests;
+#[cfg(test)]
 mod property_tests;
 #[cfg(test)]
 mod set_tests;
@@ -45,11 +53,13 @@ pub(crate) mod tests;
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use digits::Keypad;
 pub use placeholder::Kind;
+pub use policy::{Choices, Policy, Refused};
 pub use reason::{Reason, Why};
 use window::Window;
 
@@ -63,7 +73,7 @@ use crate::{
 pub const REDACTION_FAILED: &str = "[REDACTION_FAILED]";
 
 /// How a gate behaves where its operator has a choice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct GateSettings {
     /// Whether interims come out, with all digits and number words masked. Off: they are withheld.
     pub interims: bool,
@@ -73,11 +83,19 @@ pub struct GateSettings {
     pub hold: Duration,
     /// How many more finals, of any track, it waits for.
     pub hold_finals: usize,
+    /// What is taken out, and what stands in its place.
+    pub policy: Arc<Policy>,
 }
 
 impl Default for GateSettings {
     fn default() -> Self {
-        Self { interims: false, digits: DigitPolicy::MaskAll, hold: Duration::from_secs(6), hold_finals: 3 }
+        Self {
+            interims: false,
+            digits: DigitPolicy::MaskAll,
+            hold: Duration::from_secs(6),
+            hold_finals: 3,
+            policy: Arc::default(),
+        }
     }
 }
 
@@ -118,7 +136,7 @@ pub enum Out {
 pub enum Note {
     /// A final went out before its tail was closed.
     Forced(Forced),
-    /// The search broke on a final or a parameter: [`REDACTION_FAILED`] went out in its place.
+    /// The search broke on a final or a parameter, or would have taken too long: [`REDACTION_FAILED`] went out in its place.
     Failed,
 }
 
@@ -152,7 +170,7 @@ impl Gate {
     #[must_use]
     pub fn new(settings: GateSettings, key: [u8; 32]) -> Self {
         let keypad = Keypad::new(settings.digits);
-        Self { window: Window::new(key), keypad, settings, output: VecDeque::new() }
+        Self { window: Window::new(key, Arc::clone(&settings.policy)), keypad, settings, output: VecDeque::new() }
     }
 
     /// The same, going on behind placeholders that an earlier life of the call gave out: whose they were is forgotten with its values,

@@ -2,12 +2,15 @@
 //!
 //! Promises: the same value has the same number throughout the call, whoever says it; what is kept of a value is a keyed
 //! hash, whose key is the call's own. The speech service's placeholders are mapped to these kinds and numbered anew, since its
-//! own numbers mean nothing across finals (protocols/pulse.md section 7.1).
+//! own numbers mean nothing across finals (protocols/pulse.md section 7.1). Where the operator chose so, nothing or a hash of
+//! the value stands in the number's place; a value that is not known whole has a number all the same.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+
+use super::policy::{Mode, Policy};
 
 /// What kind of personal data something is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,9 +57,46 @@ pub enum Kind {
     Number,
     /// A kind that only the speech service knows, e.g. `TIME`.
     Service(String),
+    /// A kind that the operator named, with a pattern of its own.
+    Own(String),
 }
 
 impl Kind {
+    /// Every kind that the bridge looks for by itself.
+    pub const ALL: [Self; 20] = [
+        Self::CreditCard,
+        Self::Cvv,
+        Self::Expiry,
+        Self::Ssn,
+        Self::Phone,
+        Self::Email,
+        Self::Person,
+        Self::Address,
+        Self::Zip,
+        Self::DateOfBirth,
+        Self::BankAccount,
+        Self::Routing,
+        Self::Iban,
+        Self::Passport,
+        Self::DriverLicense,
+        Self::Password,
+        Self::Pin,
+        Self::Ip,
+        Self::Url,
+        Self::Number,
+    ];
+
+    /// The kind that is called so, in either case; `None` for any other word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(word))
+    }
+
+    /// Whether it is a secret of a payment card, or a PIN: what no setting may leave in a text.
+    pub(super) fn is_card_data(&self) -> bool {
+        matches!(self, Self::CreditCard | Self::Cvv | Self::Pin)
+    }
+
     /// The word in placeholders and events.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -81,7 +121,7 @@ impl Kind {
             Self::Ip => "IP",
             Self::Url => "URL",
             Self::Number => "NUMBER",
-            Self::Service(name) => name,
+            Self::Service(name) | Self::Own(name) => name,
         }
     }
 
@@ -108,7 +148,7 @@ impl Kind {
 
     /// Whether its value is written in digits, so that digits beside it may be its other half.
     pub(super) fn is_numeric(&self) -> bool {
-        !matches!(self, Self::Person | Self::Email | Self::Url | Self::Password | Self::Address | Self::Service(_))
+        !matches!(self, Self::Person | Self::Email | Self::Url | Self::Password | Self::Address | Self::Service(_) | Self::Own(_))
     }
 
     /// Whether its value may hold letters among the digits.
@@ -122,6 +162,7 @@ type Trace = [u8; 16];
 
 /// The numbers given out in a call, and what was redacted in it.
 pub(super) struct Numbering {
+    policy: Arc<Policy>,
     key: Hmac<Sha256>,
     counts: HashMap<String, u32>,
     values: HashMap<Trace, Label>,
@@ -134,8 +175,25 @@ pub(super) struct Numbering {
 pub(super) struct Label {
     /// What it stands for.
     pub(super) kind: Kind,
-    /// `[TYPE_N]`.
+    /// `[TYPE_N]`, `[TYPE:HASH]`, `[CREDIT_CARD_N:LAST]` or nothing.
     pub(super) text: String,
+}
+
+impl Label {
+    /// The same with the last four digits of a card behind its number.
+    pub(super) fn with_last(&self, digits: &str) -> Self {
+        let open = self.text.trim_end_matches(']');
+        Self { kind: self.kind.clone(), text: format!("{open}:{digits}]") }
+    }
+
+    /// The same without them.
+    pub(super) fn without_last(&self) -> Self {
+        let number = self.text.split_once(':').filter(|(open, _)| open.ends_with(|c: char| c.is_ascii_digit()));
+        match number {
+            Some((open, _)) => Self { kind: self.kind.clone(), text: format!("{open}]") },
+            None => self.clone(),
+        }
+    }
 }
 
 impl Numbering {
@@ -146,24 +204,39 @@ impl Numbering {
     /// Letters of a word by which a name is known again.
     const NAME: usize = 3;
 
-    pub(super) fn new(key: [u8; 32]) -> Self {
+    pub(super) fn new(key: [u8; 32], policy: Arc<Policy>) -> Self {
         let key = Hmac::new_from_slice(&key).expect("HMAC takes a key of any length");
-        Self { key, counts: HashMap::new(), values: HashMap::new(), parts: HashMap::new(), names: HashMap::new() }
+        Self { policy, key, counts: HashMap::new(), values: HashMap::new(), parts: HashMap::new(), names: HashMap::new() }
     }
 
-    /// The label of a value: the one that was given to it, else the next of its kind.
+    /// The label of a whole value: the one that was given to it, else a new one of its kind.
     pub(super) fn label(&mut self, kind: &Kind, value: &str) -> Label {
+        self.known_or(value, |all| {
+            let hashed = all.policy.hashed(kind, value).map(|text| Label { kind: kind.clone(), text });
+            hashed.unwrap_or_else(|| all.fresh(kind))
+        })
+    }
+
+    /// The same for what may be a part of a value, or of another kind than it seems: never a hash.
+    pub(super) fn label_part(&mut self, kind: &Kind, value: &str) -> Label {
+        self.known_or(value, |all| all.fresh(kind))
+    }
+
+    fn known_or(&mut self, value: &str, new: impl FnOnce(&mut Self) -> Label) -> Label {
         let trace = self.trace(value);
         if let Some(label) = self.values.get(&trace) {
             return label.clone();
         }
-        let label = self.fresh(kind);
+        let label = new(self);
         self.remember(value, &label);
         label
     }
 
     /// The next label of a kind, for a value that nobody knows.
     pub(super) fn fresh(&mut self, kind: &Kind) -> Label {
+        if self.policy.mode(kind) == Mode::Remove {
+            return Label { kind: kind.clone(), text: String::new() };
+        }
         let count = self.counts.entry(kind.as_str().to_owned()).or_insert(0);
         *count += 1;
         Label { kind: kind.clone(), text: format!("[{}_{count}]", kind.as_str()) }
@@ -172,6 +245,7 @@ impl Numbering {
     /// `[TYPE_N]` is taken: the next of its type gets a number behind it.
     pub(super) fn behind(&mut self, placeholder: &str) {
         let inside = placeholder.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let inside = inside.and_then(|inside| inside.split(':').next());
         let Some((kind, number)) = inside.and_then(|inside| inside.rsplit_once('_')) else { return };
         let Ok(number) = number.parse::<u32>() else { return };
         let count = self.counts.entry(kind.to_owned()).or_insert(0);
@@ -231,6 +305,12 @@ impl Numbering {
         self.names.get(&self.trace(word)).cloned()
     }
 
+    /// Whether `digits` may all be of a value that was redacted: more than that they have a few in common with one.
+    pub(super) fn knows_all(&self, digits: &str) -> bool {
+        let known = |part: &[u8]| std::str::from_utf8(part).is_ok_and(|part| self.parts.contains_key(&self.trace(part)));
+        self.values.contains_key(&self.trace(digits)) || digits.as_bytes().windows(Self::PART).all(known)
+    }
+
     fn trace(&self, value: &str) -> Trace {
         let hash = self.key.clone().chain_update(value.as_bytes()).finalize().into_bytes();
         let mut trace = Trace::default();
@@ -245,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_value_keeps_its_number_and_another_gets_the_next() {
-        let mut numbering = Numbering::new([7; 32]);
+        let mut numbering = Numbering::new([7; 32], Arc::default());
         assert_eq!(numbering.label(&Kind::Phone, "5551234567").text, "[PHONE_1]");
         assert_eq!(numbering.label(&Kind::Phone, "5559999999").text, "[PHONE_2]");
         assert_eq!(numbering.label(&Kind::Number, "5551234567").text, "[PHONE_1]", "the value decides");
@@ -254,18 +334,38 @@ mod tests {
 
     #[test]
     fn numbers_of_an_earlier_life_are_not_given_again() {
-        let mut numbering = Numbering::new([7; 32]);
-        for taken in ["[DRIVER_LICENSE_2]", "[PHONE_1]", "[DRIVER_LICENSE_1]", "[REDACTION_FAILED]", "odd"] {
+        let mut numbering = Numbering::new([7; 32], Arc::default());
+        for taken in [
+            "[DRIVER_LICENSE_2]",
+            "[PHONE_1]",
+            "[DRIVER_LICENSE_1]",
+            "[REDACTION_FAILED]",
+            "odd",
+            "[DATE_OF_BIRTH:12345678]",
+            "",
+            "[ZIP_3:4242]",
+        ] {
             numbering.behind(taken);
         }
         assert_eq!(numbering.label(&Kind::DriverLicense, "A1").text, "[DRIVER_LICENSE_3]");
         assert_eq!(numbering.label(&Kind::Phone, "5551234567").text, "[PHONE_2]");
         assert_eq!(numbering.label(&Kind::Ssn, "123456789").text, "[SSN_1]");
+        assert_eq!(numbering.label(&Kind::DateOfBirth, "19640506").text, "[DATE_OF_BIRTH_1]");
+        assert_eq!(numbering.label(&Kind::Zip, "94103").text, "[ZIP_4]", "behind one that showed digits");
+    }
+
+    #[test]
+    fn the_last_digits_of_a_label_come_and_go() {
+        let label = Numbering::new([7; 32], Arc::default()).label(&Kind::CreditCard, "4111");
+        assert_eq!(label.with_last("4242").text, "[CREDIT_CARD_1:4242]");
+        assert_eq!(label.with_last("4242").without_last(), label);
+        let hash = Label { kind: Kind::CreditCard, text: "[CREDIT_CARD:9f3a12bc]".to_owned() };
+        assert_eq!(hash.without_last(), hash);
     }
 
     #[test]
     fn a_read_back_is_known_as_a_whole_or_by_four_digits() {
-        let mut numbering = Numbering::new([7; 32]);
+        let mut numbering = Numbering::new([7; 32], Arc::default());
         numbering.label(&Kind::CreditCard, "4111222233334444");
         numbering.label(&Kind::Cvv, "987");
         assert_eq!(numbering.heard_before("2233").expect("a part").text, "[CREDIT_CARD_1]");

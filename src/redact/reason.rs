@@ -40,6 +40,10 @@ pub enum Reason {
     Unasked,
     /// The speech service had taken it out.
     Service,
+    /// A pattern of the settings fits it.
+    Pattern,
+    /// The settings say that it is always taken out.
+    Denied,
 }
 
 impl Reason {
@@ -59,6 +63,8 @@ impl Reason {
             Self::Forced => "it may have been half of a value, and could not wait",
             Self::Unasked => "what was asked before it was not known",
             Self::Service => "the speech service had taken it out",
+            Self::Pattern => "a pattern of the settings fits it",
+            Self::Denied => "the settings say that it is always taken out",
         }
     }
 }

@@ -247,28 +247,52 @@ fn only_known_fields_pass() {
 
 #[test]
 fn a_search_that_breaks_lets_no_word_through() {
-    let mut call = Call::new();
-    call.gate.window.breaks = true;
-    assert_eq!(call.says(IN, "my name is ann"), [REDACTION_FAILED]);
-    assert_eq!(call.notes, [Note::Failed]);
-    assert_eq!(call.gate.parameter("a", "b").as_str(), REDACTION_FAILED);
-    call.gate.window.breaks = false;
-    assert_eq!(call.says(IN, "hello"), ["hello"], "the next final is searched again");
+    use window::Part;
+    for part in [Part::Reading, Part::Searching, Part::Masking, Part::Applying] {
+        let mut call = Call::new();
+        call.gate.window.breaks = Some(part);
+        assert_eq!(call.says(IN, "my name is ann"), [REDACTION_FAILED], "{part:?}");
+        assert_eq!(call.notes, [Note::Failed], "{part:?}");
+        call.gate.window.breaks = None;
+        assert_eq!(call.says(IN, "hello"), ["hello"], "the next final is searched again");
+    }
+    let mut gate = Gate::new(GateSettings { interims: true, ..GateSettings::default() }, [7; 32]);
+    gate.window.breaks = Some(Part::Searching);
+    assert_eq!(gate.parameter("a", "b").as_str(), REDACTION_FAILED);
+    assert!(matches!(gate.poll_output(), Some(Out::Note(Note::Failed))));
+    gate.handle_interim(final_on(IN, "hello", 0), crate::clock::now());
+    assert!(gate.poll_output().is_none());
 }
 
-const NOTHING: [&str; 0] = [];
+#[test]
+fn words_that_cannot_be_searched_are_withheld_and_counted() {
+    let said = "la ".repeat(window::MAX_TOKENS);
+    let mut gate = Gate::new(GateSettings::default(), [7; 32]);
+    gate.handle_final(worded("hello", &[said.as_str(), "la"]), crate::clock::now());
+    assert!(matches!(gate.poll_output(), Some(Out::Note(Note::Failed))));
+    let Some(Out::Release(release)) = gate.poll_output() else { panic!("a release") };
+    assert_eq!(release.segment.text.as_str(), "hello");
+    assert!(release.segment.words.iter().all(|word| word.text.as_str() == REDACTION_FAILED));
+}
+
+pub(super) const NOTHING: [&str; 0] = [];
 
 /// A call through the gate, on one clock.
 pub(super) struct Call {
-    gate: Gate,
-    now: Instant,
-    at_ms: u64,
-    notes: Vec<Note>,
+    pub(super) gate: Gate,
+    pub(super) now: Instant,
+    pub(super) at_ms: u64,
+    pub(super) notes: Vec<Note>,
 }
 
 impl Call {
     pub(super) fn new() -> Self {
-        Self { gate: Gate::new(GateSettings::default(), [7; 32]), now: crate::clock::now(), at_ms: 0, notes: Vec::new() }
+        Self::with(Policy::default())
+    }
+
+    pub(super) fn with(policy: Policy) -> Self {
+        let settings = GateSettings { policy: Arc::new(policy), ..GateSettings::default() };
+        Self { gate: Gate::new(settings, [7; 32]), now: crate::clock::now(), at_ms: 0, notes: Vec::new() }
     }
 
     /// What comes out when a party says something.
@@ -278,7 +302,7 @@ impl Call {
         self.out()
     }
 
-    fn waits(&mut self, time: Duration) -> Vec<String> {
+    pub(super) fn waits(&mut self, time: Duration) -> Vec<String> {
         self.now += time;
         self.gate.handle_timeout(self.now);
         self.out()
@@ -290,7 +314,7 @@ impl Call {
         self.out()
     }
 
-    fn out(&mut self) -> Vec<String> {
+    pub(super) fn out(&mut self) -> Vec<String> {
         let mut texts = Vec::new();
         while let Some(out) = self.gate.poll_output() {
             match out {
@@ -315,7 +339,7 @@ fn released(segment: Segment<Unredacted>) -> Release {
 }
 
 /// A final with words of 90 ms, one every 100 ms.
-fn worded(text: &str, words: &[&str]) -> Segment<Unredacted> {
+pub(super) fn worded(text: &str, words: &[&str]) -> Segment<Unredacted> {
     let word = |(index, word): (u64, &&str)| Word {
         text: Unredacted::new(*word),
         start_ms: index * 100,

@@ -199,6 +199,12 @@ impl<'a> Stream<'a> {
         stream
     }
 
+    /// The same; nothing more can follow if `ended`.
+    pub(super) fn closed_if(mut self, ended: bool) -> Self {
+        self.closed |= ended;
+        self
+    }
+
     /// An item that sounds like a digit is one.
     pub(super) fn is_digit(&mut self, item: usize) {
         self.homophones.resize(self.items.len(), false);

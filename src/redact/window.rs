@@ -1,27 +1,32 @@
 //! The finals that are held and the last ones that were released: what the search sees.
 //!
 //! Promises: order is kept over all tracks; at most [`MAX_HELD`] finals and [`MAX_HELD_BYTES`] of text are held; a search that
-//! breaks lets nothing through.
+//! breaks, or would see more than [`MAX_TOKENS`], lets nothing through.
+
+mod aside;
 
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
-    Forced, GateSettings, Note, Out, REDACTION_FAILED, apply,
+    Forced, GateSettings, Note, Out, apply,
     context::Hint,
     detect::{self, Finding, NEVER_SEEN, State},
+    mask::{apart, by_pattern, by_service, mask},
     number,
     placeholder::{Kind, Label, Numbering},
+    policy::Policy,
     reason::Reason,
     token::{Token, Unit},
     turn::{Mask, Party, Stream, Turn},
 };
 use crate::{
     media::Track,
-    pii::{Redacted, Unredacted},
+    pii::Unredacted,
     segment::{Release, Segment},
 };
 
@@ -29,6 +34,11 @@ use crate::{
 const MAX_HELD: usize = 64;
 /// Most bytes of text that are held at once.
 const MAX_HELD_BYTES: usize = 16 * 1024;
+/// Most tokens (words, numbers, signs) that one search sees, finals that were released before with the held ones: so much time it may take.
+/// A call's window has about a thousand.
+pub(super) const MAX_TOKENS: usize = 8 * 1024;
+/// Most of them in finals that were released: the older go, so that held ones are always searched.
+const MAX_PAST_TOKENS: usize = MAX_TOKENS / 4;
 /// Released finals that are still seen, for cues, questions and numbers that go on.
 const MAX_PAST: usize = 12;
 /// Digits left in a text that cannot be told to be harmless.
@@ -43,33 +53,53 @@ struct Held {
     behind: usize,
     /// What another party said before it is not known.
     unasked: bool,
+    /// It could not even be read.
+    unread: bool,
     /// Where the newest final of any track had ended when it came.
     heard_ms: u64,
 }
 
 /// What the search sees of a call.
 pub(super) struct Window {
+    policy: Arc<Policy>,
     numbering: Numbering,
     turns: Vec<Turn>,
     held: VecDeque<Held>,
     /// Where the newest final ends on the call's clock, which may run faster than the one on the wall.
     heard_ms: u64,
     ended: bool,
-    /// Makes the search panic.
+    /// A text beside a final's could not be searched, and that is not told yet.
+    untold: bool,
+    /// What is to panic.
     #[cfg(test)]
-    pub(super) breaks: bool,
+    pub(super) breaks: Option<Part>,
+}
+
+/// A part of the work on a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Into tokens and cues.
+    Reading,
+    /// For what is personal.
+    Searching,
+    /// From findings to masks.
+    Masking,
+    /// To everything that carries the text.
+    Applying,
 }
 
 impl Window {
-    pub(super) fn new(key: [u8; 32]) -> Self {
+    pub(super) fn new(key: [u8; 32], policy: Arc<Policy>) -> Self {
         Self {
-            numbering: Numbering::new(key),
+            numbering: Numbering::new(key, Arc::clone(&policy)),
+            policy,
             turns: Vec::new(),
             held: VecDeque::new(),
             heard_ms: 0,
             ended: false,
+            untold: false,
             #[cfg(test)]
-            breaks: false,
+            breaks: None,
         }
     }
 
@@ -87,8 +117,10 @@ impl Window {
     /// Takes a final in.
     pub(super) fn push(&mut self, segment: Segment<Unredacted>, unasked: bool, now: Instant) {
         self.held.iter_mut().for_each(|held| held.behind += 1);
-        self.turns.push(read(&segment));
-        self.held.push_back(Held { segment, since: now, behind: 0, unasked, heard_ms: self.heard_ms });
+        let turn = self.guarded(Part::Reading, || read(&segment));
+        let unread = turn.is_none();
+        self.turns.push(turn.unwrap_or_else(|| Turn::new(Party(segment.key.track, None), segment.start_ms, segment.end_ms, "")));
+        self.held.push_back(Held { segment, since: now, behind: 0, unasked, unread, heard_ms: self.heard_ms });
     }
 
     /// Nothing more will come.
@@ -120,57 +152,38 @@ impl Window {
             } else {
                 false
             };
-            let masks = self.masks(found, first, forced);
+            let Some(masks) = catch_unwind(AssertUnwindSafe(|| self.masks(found, first, forced))).ok() else {
+                self.fail(now, output);
+                return;
+            };
             let changed = !masks.is_empty();
             self.turns[first].released = true;
             self.turns[first].masks.clone_from(&masks);
             let Some(held) = self.held.pop_front() else { break };
-            output.push_back(self.release(held, first, &masks, now));
+            self.release(held, first, &masks, now, output);
             if changed {
                 findings = None;
             }
         }
+        self.forget();
+    }
+
+    /// Lets go of the oldest finals that were released.
+    fn forget(&mut self) {
         let past = self.turns.len() - self.held.len();
-        self.turns.drain(..past.saturating_sub(MAX_PAST));
-    }
-
-    /// A masked interim; `None` if the search broke.
-    pub(super) fn interim(&mut self, segment: Segment<Unredacted>) -> Option<Segment<Redacted>> {
-        let turn = read(&segment);
-        let numeric = turn.tokens.iter().filter(|token| says_number(token));
-        let label = |kind: &Kind| Label { kind: kind.clone(), text: format!("[{}]", kind.as_str()) };
-        let mut masks: Vec<_> = numeric.map(|token| mask(token.start, token.end, label(&Kind::Number), Reason::Length)).collect();
-        self.turns.push(turn);
-        let found = self.search();
-        let last = self.turns.len() - 1;
-        self.turns.pop();
-        for finding in found? {
-            let spans = finding.spans.iter().filter(|(turn, ..)| *turn == last);
-            masks.extend(spans.map(|(_, start, end)| mask(*start, *end, label(&finding.kind), finding.reason)));
-        }
-        let text = Redacted::certified(apply::masked(segment.text.expose(), &apart(masks)));
-        Some(apply::with(segment, text, Vec::new(), Vec::new()))
-    }
-
-    /// A clean parameter; `None` if the search broke.
-    pub(super) fn parameter(&mut self, name: &str, value: &str) -> Option<Redacted> {
-        let party = |name: &str| Party(Track::Mixed, Some(name.to_owned()));
-        let turns = [Turn::new(party("name"), 0, 0, &spaced(name)), Turn::new(party("value"), 0, 0, value)];
-        let found = self.guarded(&turns, true)?;
-        let mut masks = Vec::new();
-        for finding in &found {
-            for (_, start, end) in finding.spans.iter().filter(|(turn, ..)| *turn == 1) {
-                masks.push(mask(*start, *end, self.label(finding), finding.reason));
-            }
-        }
-        masks.extend(by_service(&turns[1], &mut self.numbering));
-        Some(Redacted::certified(apply::masked(value, &apart(masks))))
+        let mut tokens = 0;
+        let seen = self.turns[..past].iter().rev().take(MAX_PAST).take_while(|turn| {
+            tokens += turn.tokens.len();
+            tokens <= MAX_PAST_TOKENS
+        });
+        let seen = seen.count();
+        self.turns.drain(..past - seen);
     }
 
     /// Knows keypad digits when they are read back.
     pub(super) fn remember_typed(&mut self, digits: &str) {
         if digits.len() >= NEVER_SEEN && self.numbering.heard_before(digits).is_none() {
-            self.numbering.label(&Kind::Number, digits);
+            self.numbering.label_part(&Kind::Number, digits);
         }
     }
 
@@ -182,17 +195,30 @@ impl Window {
 
     /// Everything personal in what is seen; `None` if the search broke.
     fn search(&self) -> Option<Vec<Finding>> {
-        self.guarded(&self.turns, self.ended)
+        let read = self.held.iter().all(|held| !held.unread);
+        read.then(|| self.findings(&self.turns, self.ended))?
     }
 
-    /// A panic of the search is caught here: it is our bug, and no reason to let words through or to end other calls.
-    fn guarded(&self, turns: &[Turn], ended: bool) -> Option<Vec<Finding>> {
-        let search = || {
-            #[cfg(test)]
-            assert!(!self.breaks, "the search breaks");
-            detect::findings(turns, &self.numbering, ended)
+    /// Everything personal in these turns; `None` if the search broke or would have taken too long.
+    fn findings(&self, turns: &[Turn], ended: bool) -> Option<Vec<Finding>> {
+        let tokens: usize = turns.iter().map(|turn| turn.tokens.len()).sum();
+        let find = || self.policy.judge(turns, detect::findings(turns, &self.numbering, ended), &self.numbering, ended);
+        if tokens > MAX_TOKENS { None } else { self.guarded(Part::Searching, find) }
+    }
+
+    /// A panic is caught here: it is our bug, and no reason to let words through or to end other calls.
+    fn guarded<T>(&self, part: Part, work: impl FnOnce() -> T) -> Option<T> {
+        let work = || {
+            self.may_break(part);
+            work()
         };
-        catch_unwind(AssertUnwindSafe(search)).ok()
+        catch_unwind(AssertUnwindSafe(work)).ok()
+    }
+
+    /// Where a test wants a part to break.
+    fn may_break(&self, _part: Part) {
+        #[cfg(test)]
+        assert_ne!(self.breaks, Some(_part), "it breaks");
     }
 
     /// Why the oldest held final may not wait any longer.
@@ -211,6 +237,7 @@ impl Window {
 
     /// What has to be taken out of a turn.
     fn masks(&mut self, found: &[Finding], turn: usize, forced: bool) -> Vec<Mask> {
+        self.may_break(Part::Masking);
         let mut masks = Vec::new();
         for finding in found {
             let taken = match finding.state {
@@ -218,14 +245,16 @@ impl Window {
                 State::Doubtful(masked) => masked && forced,
             };
             for (_, start, end) in finding.spans.iter().filter(|(in_turn, ..)| taken && *in_turn == turn) {
-                let label = self.label(finding);
+                let label = self.shown(finding);
                 let reason = if let State::Doubtful(_) = finding.state { Reason::Forced } else { finding.reason };
                 masks.push(mask(*start, *end, label, reason));
             }
         }
         masks.extend(by_service(&self.turns[turn], &mut self.numbering));
         let first = self.turns.len() - self.held.len();
-        if self.held.get(turn.wrapping_sub(first)).is_some_and(|held| held.unasked) {
+        let Some(held) = self.held.get(turn.wrapping_sub(first)) else { return apart(masks) };
+        masks.extend(by_pattern(&self.policy, &self.turns[turn], held.segment.text.expose(), &mut self.numbering));
+        if held.unasked {
             self.mask_numbers(turn, &mut masks);
         }
         apart(masks)
@@ -241,7 +270,7 @@ impl Window {
         let runs: Vec<_> = long.filter_map(span).collect();
         for (start, end, digits) in runs {
             if !masks.iter().any(|mask| mask.start <= start && end <= mask.end) {
-                let label = self.numbering.label(&Kind::Number, &digits);
+                let label = self.numbering.label_part(&Kind::Number, &digits);
                 masks.push(mask(start, end, label, Reason::Unasked));
             }
         }
@@ -254,7 +283,7 @@ impl Window {
             masks
                 .iter()
                 .find(|mask| mask.start < end && start < mask.end && mask.reason != Reason::Service)
-                .map(|mask| mask.label.clone())
+                .map(|mask| mask.label.without_last())
         };
         match finding.repeats.clone().or_else(|| finding.spans.iter().find_map(out)) {
             Some(label) => {
@@ -262,56 +291,54 @@ impl Window {
                 label
             }
             None => {
-                let label = self.numbering.label(&finding.kind, &finding.value);
+                let whole = finding.state == State::Closed;
+                let label = if whole { Numbering::label } else { Numbering::label_part };
+                let label = label(&mut self.numbering, &finding.kind, &finding.value);
                 finding.also.iter().for_each(|value| self.numbering.remember(value, &label));
                 label
             }
         }
     }
 
-    fn release(&mut self, held: Held, turn: usize, masks: &[Mask], now: Instant) -> Out {
-        let mut segment = held.segment;
-        let waited = now.saturating_duration_since(segment.heard_at).as_millis();
-        segment.latency.gate_ms = Some(u64::try_from(waited).unwrap_or(u64::MAX));
-        Out::Release(apply::apply(segment, masks, |text| self.alone(turn, text)))
+    /// What is shown in a finding's place.
+    fn shown(&mut self, finding: &Finding) -> Label {
+        let label = self.label(finding);
+        match self.policy.last_of(finding) {
+            Some(digits) if label.kind == Kind::CreditCard => label.with_last(&digits),
+            _ => label,
+        }
     }
 
-    /// What has to be taken out of a text that stands beside a turn's and does not spell it. With less to go by, every number
-    /// goes.
-    fn alone(&mut self, turn: usize, text: &str) -> Vec<Mask> {
-        let own = &self.turns[turn];
-        let other = Turn::new(own.party.clone(), own.start_ms, own.end_ms, text);
-        let own = std::mem::replace(&mut self.turns[turn], other);
-        let found = self.guarded(&self.turns[..=turn], true);
-        let mut masks = Vec::new();
-        let Some(found) = found else {
-            self.turns[turn] = own;
-            return vec![mask(0, text.len(), Label { kind: Kind::Number, text: REDACTION_FAILED.to_owned() }, Reason::Forced)];
+    fn release(&mut self, held: Held, turn: usize, masks: &[Mask], now: Instant, output: &mut VecDeque<Out>) {
+        let (segment, withheld) = waited(held, now);
+        let apply = || {
+            self.may_break(Part::Applying);
+            apply::apply(segment, masks, |text| self.alone(turn, text))
         };
-        for finding in &found {
-            for (_, start, end) in finding.spans.iter().filter(|(in_turn, ..)| *in_turn == turn) {
-                let label = self.numbering.label(&finding.kind, &finding.value);
-                masks.push(mask(*start, *end, label, finding.reason));
-            }
+        let release = catch_unwind(AssertUnwindSafe(apply)).ok();
+        if release.is_none() || std::mem::take(&mut self.untold) {
+            output.push_back(Out::Note(Note::Failed));
         }
-        masks.extend(by_service(&self.turns[turn], &mut self.numbering));
-        self.mask_numbers(turn, &mut masks);
-        self.turns[turn] = own;
-        apart(masks)
+        output.push_back(Out::Release(release.unwrap_or(withheld)));
     }
 
     /// The search broke: nothing that is held can be trusted.
     fn fail(&mut self, now: Instant, output: &mut VecDeque<Out>) {
         for held in self.held.drain(..) {
-            let mut segment = held.segment;
-            let waited = now.saturating_duration_since(segment.heard_at).as_millis();
-            segment.latency.gate_ms = Some(u64::try_from(waited).unwrap_or(u64::MAX));
-            let text = Redacted::certified(REDACTION_FAILED);
-            let segment = apply::with(segment, text, Vec::new(), Vec::new());
-            output.extend([Out::Note(Note::Failed), Out::Release(Release { segment, redactions: Vec::new() })]);
+            let (_, withheld) = waited(held, now);
+            output.extend([Out::Note(Note::Failed), Out::Release(withheld)]);
         }
         self.turns.clear();
     }
+}
+
+/// A final that has waited so long, and what goes out in its place if it cannot be released.
+fn waited(held: Held, now: Instant) -> (Segment<Unredacted>, Release) {
+    let mut segment = held.segment;
+    let waited = now.saturating_duration_since(segment.heard_at).as_millis();
+    segment.latency.gate_ms = Some(u64::try_from(waited).unwrap_or(u64::MAX));
+    let withheld = apply::withheld(&segment);
+    (segment, withheld)
 }
 
 /// A final as the search reads it. Voices are told apart only where both parties are in one signal.
@@ -338,50 +365,4 @@ fn says_number(token: &Token) -> bool {
             token.unit,
             Unit::Weak(0) | Unit::Hundred | Unit::Thousand | Unit::Repeat(_) | Unit::Ordinal(_) | Unit::Placeholder(_)
         )
-}
-
-/// The speech service's own placeholders, numbered anew: equal ones of one text alike, for only there its numbers mean something.
-fn by_service(turn: &Turn, numbering: &mut Numbering) -> Vec<Mask> {
-    let mut seen: Vec<(&str, Label)> = Vec::new();
-    let mut masks = Vec::new();
-    for (index, token) in turn.tokens.iter().enumerate() {
-        let Unit::Placeholder(kind) = &token.unit else { continue };
-        let word = turn.word(index);
-        let label = match seen.iter().find(|(other, _)| *other == word) {
-            Some((_, label)) => label.clone(),
-            None => numbering.fresh(kind),
-        };
-        seen.push((word, label.clone()));
-        masks.push(Mask { start: token.start, end: token.end, label, reason: Reason::Service });
-    }
-    masks
-}
-
-fn mask(start: usize, end: usize, label: Label, reason: Reason) -> Mask {
-    Mask { start, end, label, reason }
-}
-
-/// Masks in the order of the text; of those that overlap, the first with all of their stretch.
-fn apart(mut masks: Vec<Mask>) -> Vec<Mask> {
-    masks.sort_by_key(|mask| (mask.start, std::cmp::Reverse(mask.end)));
-    let mut out: Vec<Mask> = Vec::with_capacity(masks.len());
-    for mask in masks {
-        match out.last_mut() {
-            Some(last) if mask.start < last.end => last.end = last.end.max(mask.end),
-            _ => out.push(mask),
-        }
-    }
-    out
-}
-
-/// `card_number`, `cardNumber` as words.
-fn spaced(name: &str) -> String {
-    let mut out = String::with_capacity(name.len() + 4);
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && out.ends_with(|c: char| c.is_ascii_lowercase()) {
-            out.push(' ');
-        }
-        out.push(if c.is_ascii_alphanumeric() { c } else { ' ' });
-    }
-    out
 }

@@ -113,7 +113,8 @@ pub(super) fn placeholders(body: &[u8]) -> Vec<String> {
             && number.iter().all(u8::is_ascii_digit)
             && word.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
     };
-    let inside = body.split(|byte| *byte == b'[').filter_map(|rest| rest.split(|byte| *byte == b']').next());
+    // Behind a colon stands what is shown of the value.
+    let inside = body.split(|byte| *byte == b'[').filter_map(|rest| rest.split(|byte| *byte == b']' || *byte == b':').next());
     inside.filter(is_one).map(|word| format!("[{}]", String::from_utf8_lossy(word))).collect()
 }
 
@@ -155,7 +156,9 @@ mod tests {
 
     #[test]
     fn placeholders_are_found_wherever_they_stand() {
-        let body = br#"{"text":"[SSN_1] [x] and [DRIVER_LICENSE_12]","list":[1,2],"open":"[PIN_3","custom":{"a":"[PHONE_1]"},"b":"[_]"}"#;
-        assert_eq!(placeholders(body), ["[SSN_1]", "[DRIVER_LICENSE_12]", "[PHONE_1]"]);
+        let body =
+            br#"{"text":"[SSN_1] [x] and [DRIVER_LICENSE_12]","list":[1,2],"open":"[PIN_3","custom":{"a":"[PHONE_1]"},"b":"[_]",
+            "c":"[CREDIT_CARD_2:4242] [DATE_OF_BIRTH:12345678]"}"#;
+        assert_eq!(placeholders(body), ["[SSN_1]", "[DRIVER_LICENSE_12]", "[PHONE_1]", "[CREDIT_CARD_2]"]);
     }
 }

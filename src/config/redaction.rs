@@ -1,0 +1,37 @@
+//! The redaction gate's settings.
+//!
+//! Promises: pure; what cannot be kept is refused at start, with the line or variable that says it.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{ConfigError, load::Settings};
+use crate::redact::{Choices, DigitPolicy, GateSettings, Policy};
+
+/// `[redaction]`.
+#[derive(Clone)]
+pub struct Redaction {
+    /// How long a final may be held.
+    pub hold: Duration,
+    /// Interim text comes out, with digits and number words masked.
+    pub partials: bool,
+    /// Single keypad digits are shown where no secret was asked for.
+    pub menu_digits: bool,
+    /// What is taken out, and what stands in its place.
+    pub policy: Arc<Policy>,
+}
+
+impl Redaction {
+    /// The same as a gate takes it.
+    #[must_use]
+    pub fn gate(&self) -> GateSettings {
+        let digits = if self.menu_digits { DigitPolicy::ShowMenu } else { DigitPolicy::MaskAll };
+        let policy = Arc::clone(&self.policy);
+        GateSettings { hold: self.hold, interims: self.partials, digits, policy, ..GateSettings::default() }
+    }
+}
+
+/// What was chosen, checked.
+pub(super) fn policy(settings: &Settings, choices: &Choices<'_>) -> Result<Arc<Policy>, ConfigError> {
+    let refused = |refused: crate::redact::Refused| ConfigError::new(&settings.origin(refused.key), refused.what);
+    Policy::new(choices).map(Arc::new).map_err(refused)
+}
