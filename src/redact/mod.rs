@@ -182,8 +182,12 @@ impl Gate {
         }
     }
 
-    /// A key that was pressed. `_role` is whose; the keys of all tracks are one entry.
-    pub fn handle_digit(&mut self, track: Track, _role: &Role, at_ms: u64, digit: char, now: Instant) {
+    /// A key that was pressed. `_role` is whose; the keys of all tracks are one entry. `None`: it was pressed where nobody was to hear it.
+    pub fn handle_digit(&mut self, track: Track, _role: &Role, at_ms: u64, digit: Option<char>, now: Instant) {
+        let Some(digit) = digit else {
+            self.output.extend(self.keypad.press_unheard(track, at_ms));
+            return;
+        };
         let asked = self.window.is_number_asked(at_ms);
         let (out, entry) = self.keypad.press(track, at_ms, digit, asked, now);
         self.output.extend(out);

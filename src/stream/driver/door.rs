@@ -15,7 +15,7 @@ use tracing::{debug, info};
 
 use super::{Admission, Calls, Event, StreamStart};
 use crate::{
-    media::{Chunk, EndReason, Track},
+    media::{Chunk, EndReason, MULAW_SILENCE, Track},
     stream::{Closing, StreamTotals},
 };
 
@@ -41,8 +41,10 @@ pub(super) enum Door<A> {
 
 pub(super) enum Passed {
     Audio(Track, Chunk),
-    Digit(Track, u64, char),
+    Digit(Track, u64, Option<char>),
     Lost(Track, u64, u64),
+    Paused(Track, u64),
+    Resumed(Track, u64),
 }
 
 impl<A> Door<A> {
@@ -101,10 +103,17 @@ impl<A: Admission> Door<A> {
         }
     }
 
-    /// Lets in, and hands over what waited.
+    /// Lets in, and hands over what waited; into a call that is paused as silence.
     pub(super) fn open(&mut self, mut admission: A) {
         if let Self::Asked { queue, .. } = self {
-            for passed in std::mem::take(queue) {
+            let (is_paused, mut told) = (admission.is_paused(), [false; Track::ALL.len()]);
+            for mut passed in std::mem::take(queue) {
+                if is_paused {
+                    let begins = passed.silence().filter(|(track, _)| !std::mem::replace(&mut told[*track as usize], true));
+                    if let Some((track, at_ms)) = begins {
+                        hand_over(&mut admission, Passed::Paused(track, at_ms));
+                    }
+                }
                 hand_over(&mut admission, passed);
             }
         }
@@ -115,6 +124,11 @@ impl<A: Admission> Door<A> {
         if let Self::Open(admission) = self {
             admission.make_room().await;
         }
+    }
+
+    /// Whether the call is paused; `None` before the stream is let in.
+    pub(super) fn is_paused(&self) -> Option<bool> {
+        if let Self::Open(admission) = self { Some(admission.is_paused()) } else { None }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -139,6 +153,23 @@ impl<A: Admission> Door<A> {
     }
 }
 
+impl Passed {
+    /// Takes out what it says; where it is audio, whose and from where on.
+    fn silence(&mut self) -> Option<(Track, u64)> {
+        match self {
+            Self::Audio(track, chunk) => {
+                chunk.audio = vec![MULAW_SILENCE; chunk.audio.len()].into();
+                Some((*track, chunk.at_ms))
+            }
+            Self::Digit(_, _, digit) => {
+                *digit = None;
+                None
+            }
+            Self::Lost(..) | Self::Paused(..) | Self::Resumed(..) => None,
+        }
+    }
+}
+
 fn hand_over<A: Admission>(admission: &mut A, passed: Passed) {
     let base_ms = admission.base_ms();
     match passed {
@@ -150,5 +181,7 @@ fn hand_over<A: Admission>(admission: &mut A, passed: Passed) {
         Passed::Lost(track, from_ms, to_ms) => {
             admission.lost(track, from_ms.saturating_add(base_ms), to_ms.saturating_add(base_ms));
         }
+        Passed::Paused(track, at_ms) => admission.paused(track, at_ms.saturating_add(base_ms)),
+        Passed::Resumed(track, at_ms) => admission.resumed(track, at_ms.saturating_add(base_ms)),
     }
 }
