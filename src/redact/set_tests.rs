@@ -79,7 +79,7 @@ fn redacted(item: &Value) -> Value {
         let now = start + Duration::from_millis(1500 * index);
         if text(&segment["speaker"]) == "dtmf" {
             for key in text(&segment["text"]).chars() {
-                gate.handle_digit(Track::Inbound, &Role::caller(), 1500 * index, key, now);
+                gate.handle_digit(Track::Inbound, &Role::caller(), 1500 * index, Some(key), now);
             }
         } else {
             let segment = final_on(track(segment), text(&segment["text"]), 1500 * index);

@@ -28,6 +28,8 @@ mod live;
 mod lost_tests;
 pub mod order;
 mod output;
+#[cfg(test)]
+mod paused_tests;
 pub mod sequence;
 mod timers;
 mod waiting;
