@@ -25,10 +25,7 @@ use tracing::{debug, info};
 
 pub use self::door::{ADMIT_DEADLINE, QUEUED_BYTES, QUEUED_ITEMS, QUEUED_TIME};
 use self::door::{Door, Passed};
-use super::{
-    Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, StreamTotals,
-    closing::{GAVE_WAY, NOT_ADMITTED_IN_TIME, SESSION_OVER},
-};
+use super::{Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, StreamTotals, closing::GAVE_WAY};
 use crate::{
     accept::crowd::Place,
     clock,
@@ -143,24 +140,14 @@ pub async fn run<C: Calls>(
                 Output::Ended(reason) => ended = Some(reason),
             }
         }
-        if let Some(admission) = admitted.take() {
-            door.open(admission);
-        }
+        admitted.take().into_iter().for_each(|admission| door.open(admission));
         if let Some(reason) = ended {
             break reason;
         }
         door.make_room().await;
         let event = poll_fn(|cx| wires.poll_event(cx, &mut door, stream.poll_timeout())).await;
         let now = clock::now();
-        if door.full_until().is_some_and(|until| until <= now) {
-            stream.handle_refused(NOT_ADMITTED_IN_TIME, now);
-        }
-        if let Some(paused) = door.is_paused() {
-            stream.handle_paused(paused, now);
-        }
-        if door.is_over() {
-            stream.handle_refused(SESSION_OVER, now);
-        }
+        door.heed(&mut stream, now);
         match event {
             Event::Text(text) => stream.handle_text(&text, now),
             Event::Binary => stream.handle_binary(now),

@@ -161,7 +161,7 @@ proptest! {
         bench.drain();
         let audio = audio(&bench, Track::Inbound);
         prop_assert!(!audio.contains(&SECRET));
-        prop_assert!(audio.iter().filter(|byte| **byte == HEARD).count() <= heard);
+        prop_assert!(audio.split(|byte| *byte == HEARD).count() - 1 <= heard, "nothing is there twice");
         let told = bench.seen().iter().filter(|word| word.contains("paused") || word.contains("resumed")).count();
         prop_assert!(told <= turns);
     }

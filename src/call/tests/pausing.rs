@@ -87,7 +87,7 @@ fn words_on_both_sides_of_a_pause_are_told_at_their_times() {
     desk.settle();
     desk.call.handle_report(IN, Report::Final(heard("before the pause", 0, 900)), desk.now);
     desk.call.handle_paused(IN, 1_000, desk.now);
-    desk.later(Duration::from_secs(60));
+    desk.later(Duration::from_mins(1));
     desk.call.handle_resumed(IN, 61_000, desk.now);
     desk.call.handle_report(IN, Report::Final(heard("behind the pause", 61_200, 62_000)), desk.now);
     desk.later(Duration::from_secs(3));

@@ -16,7 +16,10 @@ use tracing::{debug, info};
 use super::{Admission, Calls, Event, StreamStart};
 use crate::{
     media::{Chunk, EndReason, MULAW_SILENCE, Track},
-    stream::{Closing, StreamTotals},
+    stream::{
+        Closing, Stream, StreamTotals,
+        closing::{NOT_ADMITTED_IN_TIME, SESSION_OVER},
+    },
 };
 
 /// Most audio of a track kept for a stream that is not let in yet, in bytes: ten seconds, which all fit into what is behind at once. A
@@ -126,13 +129,17 @@ impl<A: Admission> Door<A> {
         }
     }
 
-    /// Whether the call is paused; `None` before the stream is let in.
-    pub(super) fn is_paused(&self) -> Option<bool> {
-        if let Self::Open(admission) = self { Some(admission.is_paused()) } else { None }
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self, Self::Open(admission) if admission.is_over())
+    /// Lets the stream know how things stand on the other side.
+    pub(super) fn heed(&self, stream: &mut Stream, now: Instant) {
+        if self.full_until().is_some_and(|until| until <= now) {
+            stream.handle_refused(NOT_ADMITTED_IN_TIME, now);
+        }
+        if let Self::Open(admission) = self {
+            stream.handle_paused(admission.is_paused(), now);
+            if admission.is_over() {
+                stream.handle_refused(SESSION_OVER, now);
+            }
+        }
     }
 
     /// The stream is over: waits for the answer where there is none yet.
