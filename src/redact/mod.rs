@@ -9,6 +9,7 @@
 //! each `handle_*`, drain [`Gate::poll_output`] to `None`.
 
 mod apply;
+mod beep;
 mod card;
 mod context;
 mod date;
@@ -25,6 +26,8 @@ mod turn;
 mod window;
 
 #[cfg(test)]
+mod beep_tests;
+#[cfg(test)]
 mod phrase_tests;
 #[cfg(test)]
 mod property_tests;
@@ -38,6 +41,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use beep::{APART_MS, Beep, MARGIN_MS, beeps};
 use digits::Keypad;
 pub use placeholder::Kind;
 pub use reason::{Reason, Why};

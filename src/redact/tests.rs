@@ -303,7 +303,7 @@ impl Call {
     }
 }
 
-fn released(segment: Segment<Unredacted>) -> Release {
+pub(super) fn released(segment: Segment<Unredacted>) -> Release {
     let mut gate = Gate::new(GateSettings::default(), [7; 32]);
     gate.handle_final(segment, crate::clock::now());
     gate.handle_end(crate::clock::now());
@@ -315,7 +315,7 @@ fn released(segment: Segment<Unredacted>) -> Release {
 }
 
 /// A final with words of 90 ms, one every 100 ms.
-fn worded(text: &str, words: &[&str]) -> Segment<Unredacted> {
+pub(super) fn worded(text: &str, words: &[&str]) -> Segment<Unredacted> {
     let word = |(index, word): (u64, &&str)| Word {
         text: Unredacted::new(*word),
         start_ms: index * 100,
@@ -328,7 +328,7 @@ fn worded(text: &str, words: &[&str]) -> Segment<Unredacted> {
     Segment { words: (0..).zip(words).map(word).collect(), ..final_on(IN, text, 0) }
 }
 
-fn sentence(text: &str) -> Utterance<Unredacted> {
+pub(super) fn sentence(text: &str) -> Utterance<Unredacted> {
     Utterance { text: Unredacted::new(text), start_ms: 0, end_ms: 100, speaker: "inbound:0".to_owned() }
 }
 
