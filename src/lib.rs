@@ -7,6 +7,7 @@ pub mod api;
 pub mod audio;
 pub mod backoff;
 pub mod call;
+pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -12,6 +12,7 @@ macro_rules! labels {
     };
 }
 
+mod capture;
 mod engine;
 mod redactions;
 mod sparing;
@@ -33,7 +34,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::{engine::Engine, redactions::Redactions, sparing::Sparing, spread::Spread, upstream::Upstream};
+use self::{capture::Captures, engine::Engine, redactions::Redactions, sparing::Sparing, spread::Spread, upstream::Upstream};
 use crate::{
     media::{EndReason, GapReason, Track},
     refusals::{Kind, Refusal},
@@ -87,6 +88,7 @@ pub struct Metrics {
     told: Mutex<BTreeSet<String>>,
     endpoint_up: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
     engine: Engine,
+    captures: Captures,
 }
 
 fn histogram() -> Histogram {
@@ -127,6 +129,7 @@ impl Default for Metrics {
             told: Mutex::default(),
             endpoint_up: Family::default(),
             engine: Engine::default(),
+            captures: Captures::default(),
         };
         metrics.register();
         metrics
@@ -179,6 +182,7 @@ impl Metrics {
         r.register("webhook_endpoint_up", "1: deliveries go out as they are due; 0: ill or paused", self.endpoint_up.clone());
         r.register("outbox_parked", "Deliveries given up", self.parked.clone());
         self.engine.register(r);
+        self.captures.register(r);
         r.register_with_unit("outbox_oldest", "Age of the oldest delivery waiting", seconds(), self.oldest.clone());
     }
 

@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -53,6 +53,8 @@ pub struct Pulse {
     present: AtomicU32,
     /// Bit for each [`Track`] that has been opened, by its place in [`Track::ALL`].
     tracks: AtomicU8,
+    /// Nothing of what comes is to be passed on.
+    paused: AtomicBool,
     segments: AtomicU64,
     received_bytes: AtomicU64,
     /// Milliseconds after `born` when the session last heard anything.
@@ -67,6 +69,7 @@ impl Pulse {
             streams: AtomicU32::new(1),
             present: AtomicU32::new(0),
             tracks: AtomicU8::new(0),
+            paused: AtomicBool::new(false),
             segments: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
             active_ms: AtomicU64::new(0),
@@ -118,6 +121,16 @@ impl Pulse {
     /// Whether no stream is there and nothing was heard for longer than `limit`. A stream that is there may say nothing for hours.
     pub fn is_deserted(&self, now: Instant, limit: Duration) -> bool {
         self.present.load(Ordering::Relaxed) == 0 && Duration::from_millis(self.idle_ms(now)) > limit
+    }
+
+    /// Whether nothing of what comes is to be passed on.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    /// Pauses the session or lets it go on, all of its streams, those that are still to come among them; says whether that changed anything.
+    pub fn set_paused(&self, paused: bool) -> bool {
+        self.paused.swap(paused, Ordering::AcqRel) != paused
     }
 
     /// Notes that a final is stored.

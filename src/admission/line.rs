@@ -110,13 +110,23 @@ impl Admission {
     }
 
     fn open(&mut self, track: Track, turn: Turn) {
-        let key = TrackKey { stream: self.opened.stream, track };
+        let key = self.key(track);
         let open = self.calls.open_track(&self.entry.line, key, turn, None);
         self.entry.pulse.add_track(track);
         let opened = Input::TrackOpened { key, commands: open.commands.downgrade(), spool: open.spool.clone() };
         // Far more inputs fit than a stream has tracks; a session that takes none is dying, and is ended from what is stored.
         let _ = self.entry.line.inputs.try_send(opened);
         self.tracks.push((track, self.opened.base_ms, open));
+    }
+
+    fn key(&self, track: Track) -> TrackKey {
+        TrackKey { stream: self.opened.stream, track }
+    }
+
+    fn tell(&self, input: Input) {
+        if self.entry.line.inputs.try_send(input).is_err() {
+            self.calls.0.parts.metrics.ignored("session_queue_full", 1);
+        }
     }
 
     fn count(&self, totals: &StreamTotals) {
@@ -167,17 +177,28 @@ impl driver::Admission for Admission {
         }
     }
 
-    fn digit(&mut self, track: Track, at_ms: u64, digit: char) {
-        if self.entry.line.inputs.try_send(Input::Digit { track, at_ms, digit }).is_err() {
-            self.calls.0.parts.metrics.ignored("session_queue_full", 1);
-        }
+    fn digit(&mut self, track: Track, at_ms: u64, digit: Option<char>) {
+        self.tell(Input::Digit { track, at_ms, digit });
     }
 
     fn lost(&mut self, track: Track, from_ms: u64, to_ms: u64) {
-        let gap = Gap { from_ms, to_ms, reason: GapReason::Disconnected };
-        if self.entry.line.inputs.try_send(Input::Lost { track, gap }).is_err() {
-            self.calls.0.parts.metrics.ignored("session_queue_full", 1);
+        self.tell(Input::Lost { track, gap: Gap { from_ms, to_ms, reason: GapReason::Disconnected } });
+    }
+
+    fn is_paused(&self) -> bool {
+        self.entry.pulse.is_paused()
+    }
+
+    fn paused(&mut self, track: Track, at_ms: u64) {
+        // What was said before is told now, and not when somebody speaks again.
+        if let Some((.., open)) = self.tracks.iter().find(|(open, ..)| *open == track) {
+            let _ = open.commands.try_send(Command::Finalize);
         }
+        self.tell(Input::Paused { key: self.key(track), at_ms });
+    }
+
+    fn resumed(&mut self, track: Track, at_ms: u64) {
+        self.tell(Input::Resumed { key: self.key(track), at_ms });
     }
 
     async fn make_room(&mut self) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::{
-    call::{Facts, Resumed, ResumedTrack},
+    call::{Facts, Pause, Resumed, ResumedTrack},
     event::Speech,
     media::{Offset, Received, bytes_to_ms, ms_to_bytes},
     pii::Unredacted,
@@ -48,6 +48,7 @@ pub(super) fn from_store(live: &LiveSession, spooled: &[Recovered], speech: Spee
         next_seq: live.next_seq,
         tracks,
         gaps: live.gaps.clone(),
+        pauses: Pause::of_context(&live.session.start.context),
         redactions: live.segments.iter().flat_map(|segment| segment.redactions.clone()).collect(),
         placeholders: live.placeholders.iter().cloned().collect(),
         last_segment: Transcript::last_number(live.segments.iter().map(|segment| segment.line.segment_id.as_str())),

@@ -57,6 +57,7 @@ struct Call {
     call_sid: String,
     session_id: String,
     state: &'static str,
+    paused: bool,
     dialect: String,
     account_sid: Option<String>,
     direction: &'static str,
@@ -233,7 +234,9 @@ fn state(bridge: &Bridge, session: &Session) -> &'static str {
 
 fn shown(bridge: &Bridge, session: Session) -> Call {
     let (state, now) = (state(bridge, &session), crate::clock::now());
-    let live = entry(bridge, &session.start.id).filter(|_| session.ended.is_none()).map(|entry| Live {
+    let entry = entry(bridge, &session.start.id).filter(|_| session.ended.is_none());
+    let paused = entry.as_ref().is_some_and(|entry| entry.pulse.is_paused());
+    let live = entry.map(|entry| Live {
         streams: entry.pulse.streams(),
         received_ms: entry.pulse.received_ms(),
         segments: entry.pulse.segments(),
@@ -244,6 +247,7 @@ fn shown(bridge: &Bridge, session: Session) -> Call {
         call_sid: start.call_sid.into(),
         session_id: start.id.into(),
         state,
+        paused,
         dialect: start.dialect,
         account_sid: start.account_sid,
         direction: start.direction.as_str(),

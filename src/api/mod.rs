@@ -128,6 +128,8 @@ pub fn router(bridge: Bridge) -> Router {
         .route("/v1/calls/{sid}/events", get(calls::events))
         .route("/v1/calls/{sid}/finalize", post(steer::finalize))
         .route("/v1/calls/{sid}/language", post(steer::language))
+        .route("/v1/calls/{sid}/pause", post(steer::pause))
+        .route("/v1/calls/{sid}/resume", post(steer::resume))
         .route("/v1/calls/{sid}/{verb}", any(async || Problem::not_built("this route of a call")))
         .route("/v1/live", get(async || Problem::not_built("the live feed")))
         .route("/v1/deliveries", get(deliveries::list))

@@ -57,6 +57,26 @@ pub async fn language(State(bridge): State<Bridge>, Path(sid): Path<String>, req
     Ok((StatusCode::ACCEPTED, Json(about(&entry, &Value::Array(tracks)))).into_response())
 }
 
+/// `POST /v1/calls/{sid}/pause`: from now on nothing of what comes is sent or written anywhere, on any track of the call.
+pub async fn pause(State(bridge): State<Bridge>, Path(sid): Path<String>) -> Result<Response, Problem> {
+    set_paused(&bridge, &sid, true).await
+}
+
+/// `POST /v1/calls/{sid}/resume`: what comes from now on is heard again.
+pub async fn resume(State(bridge): State<Bridge>, Path(sid): Path<String>) -> Result<Response, Problem> {
+    set_paused(&bridge, &sid, false).await
+}
+
+async fn set_paused(bridge: &Bridge, sid: &str, paused: bool) -> Result<Response, Problem> {
+    let entry = on_the_line(bridge, sid).await?;
+    if entry.pulse.set_paused(paused) {
+        let what = if paused { "the call is paused, as asked" } else { "the call goes on, as asked" };
+        tracing::info!(session = %entry.session, call = %entry.call_sid, "{what}");
+    }
+    let (call_sid, session) = (entry.call_sid.as_str(), entry.session.as_str());
+    Ok(Json(json!({"call_sid": call_sid, "session_id": session, "paused": paused})).into_response())
+}
+
 /// A change in words, and what stands against it.
 fn told(change: &Change) -> (&'static str, Option<String>) {
     match change {

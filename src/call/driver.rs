@@ -58,8 +58,22 @@ pub enum Input {
         track: Track,
         /// When, on the call's clock.
         at_ms: u64,
+        /// Which; `None` for one that was pressed in a pause.
+        digit: Option<char>,
+    },
+    /// A track's audio is silence from here on, whatever came.
+    Paused {
         /// Which.
-        digit: char,
+        key: TrackKey,
+        /// Where, on the call's clock.
+        at_ms: u64,
+    },
+    /// A track's audio is what came again.
+    Resumed {
+        /// Which.
+        key: TrackKey,
+        /// Where, on the call's clock.
+        at_ms: u64,
     },
     /// Audio was lost on its way to the bridge.
     Lost {
@@ -228,6 +242,8 @@ impl Session {
                 call.handle_track_opened(key, now);
             }
             Input::Digit { track, at_ms, digit } => call.handle_digit(track, at_ms, digit, now),
+            Input::Paused { key, at_ms } => call.handle_paused(key, at_ms, now),
+            Input::Resumed { key, at_ms } => call.handle_resumed(key, at_ms, now),
             Input::Lost { track, gap } => call.handle_lost(track, gap, now),
             Input::StreamEnded { stream, reason, received, last_audio } => {
                 tracing::info!(stream, reason = reason.as_str(), "a stream ended");

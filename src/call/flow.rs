@@ -91,12 +91,16 @@ impl Call {
     }
 
     pub(super) fn gap(&mut self, track: Track, gap: Gap, number: Option<GapNumber>) {
+        let context = self.pauses.told(track, &gap);
         if gap.to_ms <= gap.from_ms {
+            if context.is_some() {
+                self.store(Unit { context, ..Unit::default() });
+            }
             return;
         }
         self.tracks.gap(track, gap);
         let data = announce::transcript_gap(track, gap);
-        self.store(Unit { gap: number, ..Unit::event(data) });
+        self.store(Unit { gap: number, context, ..Unit::event(data) });
     }
 
     pub(super) fn silence(&mut self, key: TrackKey, to: Offset, now: Instant) {

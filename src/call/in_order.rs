@@ -40,8 +40,8 @@ const MOST_WAITING: usize = 64;
 pub(super) enum Item {
     /// A final.
     Final(Box<Segment<Unredacted>>),
-    /// A key was pressed.
-    Digit { track: Track, at_ms: u64, digit: char },
+    /// A key was pressed; `None` for one that was pressed in a pause.
+    Digit { track: Track, at_ms: u64, digit: Option<char> },
     /// Audio will never be transcribed; with its number where the mark waits for it.
     Gap(Track, Gap, Option<GapNumber>),
 }

@@ -12,6 +12,7 @@ pub mod driver;
 mod facts;
 mod flow;
 mod in_order;
+mod pauses;
 mod phase;
 mod resume;
 #[cfg(test)]
@@ -27,6 +28,8 @@ use std::{
 use coverage::Word;
 pub use facts::{Facts, Remembered, direction_named};
 use in_order::{InOrder, Item};
+pub use pauses::Pause;
+use pauses::Pauses;
 use phase::Phase;
 pub use phase::{DRAIN_LIMIT, JOIN_WINDOW, LONGEST_DRAIN};
 pub use resume::{Resumed, ResumedTrack};
@@ -71,6 +74,7 @@ pub struct Call {
     in_order: InOrder,
     gate: Gate,
     tracks: Tracks,
+    pauses: Pauses,
     next_seq: u64,
     streams: u32,
     last_audio: Instant,
@@ -111,6 +115,7 @@ impl Call {
             in_order: InOrder::default(),
             gate,
             tracks: Tracks::default(),
+            pauses: Pauses::default(),
             next_seq: 1,
             streams: 0,
             last_audio: now,
@@ -177,21 +182,12 @@ impl Call {
         }
     }
 
-    /// A key was pressed.
-    pub fn handle_digit(&mut self, track: Track, at_ms: u64, digit: char, now: Instant) {
+    /// A key was pressed; `None` for one that was pressed in a pause.
+    pub fn handle_digit(&mut self, track: Track, at_ms: u64, digit: Option<char>, now: Instant) {
         if self.is_concluding() {
             return;
         }
         self.in_order.push_other(Item::Digit { track, at_ms, digit }, at_ms, now);
-        self.proceed(now);
-    }
-
-    /// Audio was lost on its way to the bridge.
-    pub fn handle_lost(&mut self, track: Track, gap: Gap, now: Instant) {
-        if self.is_concluding() {
-            return;
-        }
-        self.in_order.push_other(Item::Gap(track, gap, None), gap.to_ms, now);
         self.proceed(now);
     }
 
@@ -209,6 +205,7 @@ impl Call {
             self.tracks.received(TrackKey { stream, track: *track }, *received);
         }
         if !self.is_concluding() {
+            self.end_pauses(stream, received, now);
             let closes = Some(Closing { stream, reason, received: received.to_vec() });
             self.store(Unit { closes, ..Unit::default() });
         }

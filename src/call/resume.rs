@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Call, Facts, Phase};
+use super::{Call, Facts, Pause, Phase, pauses::Pauses};
 use crate::{
     media::{EndReason, Gap, GapReason, Offset, Received, Track},
     redact::Gate,
@@ -23,6 +23,8 @@ pub struct Resumed {
     pub tracks: Vec<ResumedTrack>,
     /// Gaps that were told.
     pub gaps: Vec<(Track, Gap)>,
+    /// Pauses whose gaps were not told.
+    pub pauses: Vec<Pause>,
     /// Types of what was taken out.
     pub redactions: Vec<String>,
     /// Each placeholder that was given out, so that none is given to another value.
@@ -42,8 +44,11 @@ impl Resumed {
         let was_there = |track: &&ResumedTrack| self.ended.is_none() && Some(track.key.stream) == newest;
         let of_newest = self.tracks.iter().filter(was_there);
         let on_the_way = of_newest.map(|track| (track.key.track, track.received.end_ms, track.received.end_ms + CRASH_GAP_MS));
-        let unreadable =
-            self.tracks.iter().flat_map(|track| track.lost_ms.iter().map(|(from, to)| (track.key.track, *from, *to)));
+        let unreadable = self.tracks.iter().flat_map(|track| {
+            // Of a pause nothing but silence was there to be read.
+            let paused_ms = self.pauses.iter().find(|pause| pause.is_of(track.key)).map_or(u64::MAX, |pause| pause.from_ms);
+            track.lost_ms.iter().map(move |(from, to)| (track.key.track, *from, (*to).min(paused_ms)))
+        });
         let gaps = unreadable.chain(on_the_way);
         let gaps = gaps.map(|(track, from_ms, to_ms)| (track, Gap { from_ms, to_ms, reason: GapReason::Crash }));
         let is_told = |(track, gap): &(Track, Gap)| {
@@ -51,6 +56,15 @@ impl Resumed {
             self.gaps.iter().any(same)
         };
         gaps.filter(|gap| !is_told(gap)).collect()
+    }
+
+    /// A pause that went on when the bridge was killed lasted as long as its track.
+    fn paused_gaps(&self) -> Vec<(Track, Gap)> {
+        let end_ms = |pause: &Pause| {
+            let track = self.tracks.iter().find(|track| pause.is_of(track.key))?;
+            track.lost_ms.iter().map(|(_, to)| *to).chain([track.received.end_ms]).max()
+        };
+        self.pauses.iter().map(|pause| (pause.track, pause.gap(end_ms(pause).unwrap_or(pause.from_ms)))).collect()
     }
 }
 
@@ -79,7 +93,8 @@ impl Call {
         let mut call = Self::bare(facts, gate, phase, now);
         call.next_seq = resumed.next_seq;
         call.transcript = Transcript::resumed(&call.facts.session, resumed.last_segment, &resumed.speakers);
-        let crash_gaps = resumed.crash_gaps();
+        let (paused_gaps, crash_gaps) = (resumed.paused_gaps(), resumed.crash_gaps());
+        call.pauses = Pauses::of(&resumed.pauses);
         call.tracks.tell_again(resumed.gaps, &resumed.redactions);
         for track in &resumed.tracks {
             call.tracks.resume(track);
@@ -87,7 +102,7 @@ impl Call {
                 call.in_order.open(track.key, 0, now);
             }
         }
-        crash_gaps.into_iter().for_each(|(track, gap)| call.gap(track, gap, None));
+        paused_gaps.into_iter().chain(crash_gaps).for_each(|(track, gap)| call.gap(track, gap, None));
         call.proceed(now);
         call
     }

@@ -6,7 +6,7 @@ use crate::{
     event::Speech,
     media::{CallSid, SessionId},
     pii::Unredacted,
-    redact::{Forced, GateSettings},
+    redact::{DigitPolicy, Forced, GateSettings},
     segment::{Heard, HeardWord},
     upstream::Totals,
 };
@@ -157,7 +157,7 @@ fn the_terminal_event_comes_once_whatever_happens_afterwards() {
     desk.call.handle_stream_ended(0, EndReason::Disconnect, &received(2000), desk.now, desk.now);
     desk.call.handle_no_more_streams(EndReason::Timeout, desk.now);
     desk.call.handle_report(IN, Report::Final(heard("too late", 0, 900)), desk.now);
-    desk.call.handle_digit(Track::Inbound, 10, '5', desk.now);
+    desk.call.handle_digit(Track::Inbound, 10, Some('5'), desk.now);
     desk.later(DRAIN_LIMIT);
     assert_eq!(desk.stored().iter().filter(|(_, kind)| *kind == "call.completed").count(), 1);
     assert_eq!(desk.stored().last().map(|(_, kind)| *kind), Some("call.completed"));
@@ -191,6 +191,7 @@ fn a_second_life_gives_no_placeholder_and_no_label_of_the_first_to_anybody_else(
             lost_ms: Vec::new(),
         }],
         gaps: Vec::new(),
+        pauses: Vec::new(),
         redactions: vec!["CREDIT_CARD".to_owned()],
         placeholders: vec!["[CREDIT_CARD_1]".to_owned()],
         last_segment: 1,
@@ -218,7 +219,7 @@ fn what_the_gate_notes_is_given_out() {
 fn keys_are_masked_before_they_are_stored() {
     let mut desk = Desk::new();
     for digit in ['4', '5', '3', '9'] {
-        desk.call.handle_digit(Track::Inbound, 100, digit, desk.now);
+        desk.call.handle_digit(Track::Inbound, 100, Some(digit), desk.now);
     }
     desk.hang_up(EndReason::Stop);
     let digits = desk.units.iter().filter_map(|unit| unit.event.as_ref()).filter_map(|(_, data)| match data {
@@ -239,6 +240,7 @@ fn a_mark_moved_by_silence_alone_is_stored_within_seconds() {
     assert_eq!(desk.covered(IN), Some(Offset(8000)));
 }
 
+mod pausing;
 mod resuming;
 
 /// A store and a clock around the machine.
@@ -359,4 +361,15 @@ fn received(ms: u64) -> Vec<(Track, Received)> {
 
 fn totals(ms: u64) -> Totals {
     Totals { sent_ms: ms, finalized_ms: ms, complete: true, ..Totals::default() }
+}
+
+/// How the call ended, and whether it was complete.
+fn ending(desk: &Desk) -> Option<(EndReason, bool)> {
+    desk.units.last().and_then(|unit| unit.ends).map(|end| (end.reason, end.complete))
+}
+
+fn gaps(desk: &Desk) -> Vec<(Track, Gap)> {
+    let data = desk.units.iter().filter_map(|unit| unit.event.as_ref());
+    let told = data.filter_map(|(_, data)| if let Data::TranscriptGap(told) = data { Some(told) } else { None });
+    told.map(|told| (told.track, Gap { from_ms: told.from_ms, to_ms: told.to_ms, reason: told.reason })).collect()
 }

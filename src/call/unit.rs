@@ -24,6 +24,8 @@ pub struct Unit {
     pub opens: Option<Opening>,
     /// A stream that is over.
     pub closes: Option<Closing>,
+    /// What changes of what the call needs to go on after a restart.
+    pub context: Option<serde_json::Value>,
     /// How the session ends, where this ends it.
     pub ends: Option<Ending>,
 }
@@ -110,6 +112,7 @@ impl Unit {
             reason: closing.reason,
             received: closing.received.clone(),
         }));
+        writes.extend(self.context.clone().map(|context| Write::Context { session: session.clone(), context }));
         writes.extend(self.ends.map(|end| Write::Ended {
             session: session.clone(),
             end: Ended { wall_ms, reason: end.reason, duration_ms: end.duration_ms, complete: end.complete },

@@ -8,6 +8,7 @@ use super::{CallCompleted, rfc3339};
 use crate::{
     media::{Gap, GapReason, StreamSid, Track},
     pii::Redacted,
+    redact::{Beep, beeps},
     segment::{Latency, Redaction, Release, Role, Segment, Utterance, Word},
 };
 
@@ -153,6 +154,9 @@ pub struct TranscriptText {
     pub gender: Option<serde_json::Value>,
     /// What was taken out.
     pub redactions: Vec<Redaction>,
+    /// Where the segment's own audio says it; finals only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beeps: Option<Vec<Beep>>,
     /// An interim promoted because the call ended without a final.
     pub provisional: bool,
     /// Came by replay or batch.
@@ -165,11 +169,11 @@ impl TranscriptText {
     /// A released final.
     #[must_use]
     pub fn of_final(release: &Release) -> Self {
-        let segment_id = Some(release.segment.id.clone());
-        Self { segment_id, redactions: release.redactions.clone(), ..Self::of_interim(&release.segment) }
+        let (segment_id, beeps) = (Some(release.segment.id.clone()), Some(beeps(release)));
+        Self { segment_id, redactions: release.redactions.clone(), beeps, ..Self::of_interim(&release.segment) }
     }
 
-    /// An interim that the gate let through; `redactions` stays empty, `segment_id` absent.
+    /// An interim that the gate let through; `redactions` stays empty, `segment_id` and `beeps` are absent.
     #[must_use]
     pub fn of_interim(segment: &Segment<Redacted>) -> Self {
         let segment = segment.clone();
@@ -197,6 +201,7 @@ impl TranscriptText {
             emotion: segment.emotion,
             gender: segment.gender,
             redactions: Vec::new(),
+            beeps: None,
             provisional: segment.provisional,
             recovered: segment.recovered,
             latency: segment.latency,

@@ -37,7 +37,7 @@ impl Keypad {
         asked: bool,
         now: Instant,
     ) -> (Vec<Out>, Option<Zeroizing<String>>) {
-        let near = self.last_ms.is_some_and(|last| u128::from(at_ms.abs_diff(last)) < APART.as_millis());
+        let near = self.is_near(at_ms);
         self.last_ms = Some(at_ms);
         let mut ended = if near { None } else { self.take_entry() };
         if key.is_ascii_digit() {
@@ -54,6 +54,18 @@ impl Keypad {
             DigitPolicy::ShowMenu | DigitPolicy::MaskAll => out.push(shown(track, at_ms, key, true)),
         }
         (out, ended)
+    }
+
+    /// A key of which nothing is known: masked, and one shortly before it as well, since both may be one entry.
+    pub(super) fn press_unheard(&mut self, track: Track, at_ms: u64) -> Vec<Out> {
+        let near = self.is_near(at_ms);
+        self.last_ms = Some(at_ms);
+        let before = self.waiting.take().map(|(track, at_ms, key, _)| shown(track, at_ms, key, near));
+        before.into_iter().chain([Out::Digit { track, at_ms, masked: true, digit: None }]).collect()
+    }
+
+    fn is_near(&self, at_ms: u64) -> bool {
+        self.last_ms.is_some_and(|last| u128::from(at_ms.abs_diff(last)) < APART.as_millis())
     }
 
     /// Time has passed, or (`ended`) no more keys will come.

@@ -136,7 +136,7 @@ pub fn redacted(line: &str, settings: &GateSettings, key: [u8; 32], now: Instant
         if said.speaker == KEYS {
             for (at, key) in said.text.expose().chars().enumerate().filter(|(_, key)| !key.is_whitespace()) {
                 sheet.pressed.push_back((index, at));
-                gate.handle_digit(Track::Inbound, &Role::caller(), at_ms, key, now);
+                gate.handle_digit(Track::Inbound, &Role::caller(), at_ms, Some(key), now);
             }
         } else {
             gate.handle_final(segment(said, index, at_ms, now), now);

@@ -11,6 +11,7 @@
 
 mod address;
 mod apply;
+mod beep;
 mod card;
 mod codes;
 mod context;
@@ -41,6 +42,8 @@ mod url;
 mod window;
 
 #[cfg(test)]
+mod beep_tests;
+#[cfg(test)]
 mod phrase_tests;
 #[cfg(test)]
 mod policy_tests;
@@ -57,6 +60,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use beep::{APART_MS, Beep, MARGIN_MS, beeps};
 use digits::Keypad;
 pub use placeholder::Kind;
 pub use policy::{Choices, Policy, Refused};
@@ -210,8 +214,12 @@ impl Gate {
         }
     }
 
-    /// A key that was pressed. `_role` is whose; the keys of all tracks are one entry.
-    pub fn handle_digit(&mut self, track: Track, _role: &Role, at_ms: u64, digit: char, now: Instant) {
+    /// A key that was pressed. `_role` is whose; the keys of all tracks are one entry. `None`: it was pressed where nobody was to hear it.
+    pub fn handle_digit(&mut self, track: Track, _role: &Role, at_ms: u64, digit: Option<char>, now: Instant) {
+        let Some(digit) = digit else {
+            self.output.extend(self.keypad.press_unheard(track, at_ms));
+            return;
+        };
         let asked = self.window.is_number_asked(at_ms);
         let (out, entry) = self.keypad.press(track, at_ms, digit, asked, now);
         self.output.extend(out);

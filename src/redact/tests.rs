@@ -107,7 +107,7 @@ fn a_read_back_is_known_without_a_cue_and_has_the_same_number() {
 fn what_was_typed_is_known_when_it_is_read_back() {
     let mut call = Call::new();
     for (index, key) in "4816#".chars().enumerate() {
-        call.gate.handle_digit(IN, &Role::caller(), 100 * index as u64, key, call.now);
+        call.gate.handle_digit(IN, &Role::caller(), 100 * index as u64, Some(key), call.now);
     }
     let keys: Vec<_> = std::iter::from_fn(|| call.gate.poll_output()).collect();
     assert!(keys.iter().all(|out| matches!(out, Out::Digit { masked: true, digit: None, .. })), "{keys:?}");
@@ -120,18 +120,18 @@ fn a_menu_digit_shows_only_where_asked_for_and_alone() {
     let settings = GateSettings { digits: DigitPolicy::ShowMenu, ..GateSettings::default() };
     let mut gate = Gate::new(settings, [7; 32]);
     let now = crate::clock::now();
-    gate.handle_digit(IN, &Role::caller(), 1000, '2', now);
+    gate.handle_digit(IN, &Role::caller(), 1000, Some('2'), now);
     assert!(gate.poll_output().is_none(), "another may follow");
     gate.handle_timeout(gate.poll_timeout().expect("it waits"));
     assert!(matches!(gate.poll_output(), Some(Out::Digit { masked: false, digit: Some('2'), at_ms: 1000, .. })));
 
-    gate.handle_digit(IN, &Role::caller(), 20_000, '4', now);
-    gate.handle_digit(IN, &Role::caller(), 20_500, '1', now);
+    gate.handle_digit(IN, &Role::caller(), 20_000, Some('4'), now);
+    gate.handle_digit(IN, &Role::caller(), 20_500, Some('1'), now);
     for _ in 0..2 {
         assert!(matches!(gate.poll_output(), Some(Out::Digit { masked: true, digit: None, .. })));
     }
     gate.handle_final(final_on(OUT, "please type your pin", 30_000), now);
-    gate.handle_digit(IN, &Role::caller(), 32_000, '7', now);
+    gate.handle_digit(IN, &Role::caller(), 32_000, Some('7'), now);
     let last = std::iter::from_fn(|| gate.poll_output()).last();
     assert!(matches!(last, Some(Out::Digit { masked: true, .. })), "{last:?}");
 }
@@ -327,7 +327,7 @@ impl Call {
     }
 }
 
-fn released(segment: Segment<Unredacted>) -> Release {
+pub(super) fn released(segment: Segment<Unredacted>) -> Release {
     let mut gate = Gate::new(GateSettings::default(), [7; 32]);
     gate.handle_final(segment, crate::clock::now());
     gate.handle_end(crate::clock::now());
@@ -352,7 +352,7 @@ pub(super) fn worded(text: &str, words: &[&str]) -> Segment<Unredacted> {
     Segment { words: (0..).zip(words).map(word).collect(), ..final_on(IN, text, 0) }
 }
 
-fn sentence(text: &str) -> Utterance<Unredacted> {
+pub(super) fn sentence(text: &str) -> Utterance<Unredacted> {
     Utterance { text: Unredacted::new(text), start_ms: 0, end_ms: 100, speaker: "inbound:0".to_owned() }
 }
 

@@ -99,7 +99,7 @@ pub enum Write {
     Context {
         /// Whose.
         session: SessionId,
-        /// See [`NewSession::context`].
+        /// Members that take the place of those of the same name in [`NewSession::context`]; the others stay.
         context: serde_json::Value,
     },
     /// The session is over.

@@ -4,7 +4,7 @@
 //! one COMMIT that holds it.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-
+use serde_json::{Map, Value};
 use ulid::Ulid;
 
 use super::{
@@ -132,7 +132,7 @@ fn apply(connection: &Connection, keys: &Keyring, write: &Write, numbers: &mut N
             "UPDATE tracks SET mark_offset = max(mark_offset, ?) WHERE session_id = ? AND stream = ? AND track = ?",
             params![int(offset.0), session.as_str(), key.stream, key.track.as_str()],
         )),
-        Write::Context { session, context } => keep_context(connection, keys, session, &context.to_string()),
+        Write::Context { session, context } => change_context(connection, keys, session, context),
         Write::Ended { session, end } => end_session(connection, session, end),
         Write::Verdict { delivery, attempt, standing } => {
             settle(connection, keys, *delivery, (attempt, standing), numbers.now_ms())
@@ -193,6 +193,18 @@ fn begin_session(connection: &Connection, keys: &Keyring, session: &NewSession) 
 pub(super) fn keep_context(connection: &Connection, keys: &Keyring, session: &SessionId, context: &str) -> Done {
     let sealed = keys.seal(connection, session, Place::Context(session), context.as_bytes())?;
     one(run(connection, "UPDATE sessions SET context = ? WHERE id = ?", params![sealed, session.as_str()]))
+}
+
+/// A context that cannot be opened any more is begun anew.
+fn change_context(connection: &Connection, keys: &Keyring, session: &SessionId, changed: &Value) -> Done {
+    let sealed: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT context FROM sessions WHERE id = ?")?
+        .query_row([session.as_str()], |row| row.get(0))
+        .optional()?;
+    let json = sealed.and_then(|sealed| keys.open(connection, session, Place::Context(session), &sealed).ok());
+    let mut context: Map<String, Value> = json.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+    context.extend(changed.as_object().cloned().unwrap_or_default());
+    keep_context(connection, keys, session, &Value::Object(context).to_string())
 }
 
 fn end_session(connection: &Connection, session: &SessionId, end: &Ended) -> Done {

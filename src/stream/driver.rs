@@ -25,10 +25,7 @@ use tracing::{debug, info};
 
 pub use self::door::{ADMIT_DEADLINE, QUEUED_BYTES, QUEUED_ITEMS, QUEUED_TIME};
 use self::door::{Door, Passed};
-use super::{
-    Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, StreamTotals,
-    closing::{GAVE_WAY, NOT_ADMITTED_IN_TIME, SESSION_OVER},
-};
+use super::{Broken, Closing, MAX_MESSAGE_BYTES, Output, Stream, StreamLimits, StreamTotals, closing::GAVE_WAY};
 use crate::{
     accept::crowd::Place,
     clock,
@@ -79,16 +76,22 @@ pub trait Calls: Clone + Send + Sync + 'static {
     fn never_started(&self, peer: &PeerInfo, why: &str, totals: &StreamTotals);
 }
 
-/// Where the audio of a stream goes that was let in. Neither method may wait.
+/// Where the audio of a stream goes that was let in. Only the methods that say so may wait.
 pub trait Admission: Send + 'static {
     /// The call's clock at this stream's first audio, in milliseconds; added to every time that is passed on.
     fn base_ms(&self) -> u64;
     /// Takes a chunk, its time on the call's clock. Its offset counts from the track's first byte in this stream.
     fn audio(&mut self, track: Track, chunk: Chunk);
-    /// Takes a pressed key.
-    fn digit(&mut self, track: Track, at_ms: u64, digit: char);
+    /// Takes a pressed key; `None` for one that was pressed in a pause.
+    fn digit(&mut self, track: Track, at_ms: u64, digit: Option<char>);
     /// Audio of a track was lost on its way here, from and to these times.
     fn lost(&mut self, track: Track, from_ms: u64, to_ms: u64);
+    /// Whether the call is paused: what comes is to be passed on as silence.
+    fn is_paused(&self) -> bool;
+    /// From here on a track's audio is silence.
+    fn paused(&mut self, track: Track, at_ms: u64);
+    /// From here on a track's audio is what came.
+    fn resumed(&mut self, track: Track, at_ms: u64);
     /// Waits, for a bounded time, while a sender that is faster than speech has filled what is behind; a phone never waits here.
     fn make_room(&mut self) -> impl Future<Output = ()> + Send;
     /// Whether nobody takes the audio any more; asked at least once between two pings.
@@ -119,7 +122,7 @@ pub async fn run<C: Calls>(
     let mut stream = Stream::new(dialect, limits, clock::now());
     let mut wires = Wires::new(socket, &shutdown, &peer.place);
     let mut door = Door::Shut;
-    let (mut call, mut closing, mut ended) = (None, None, None);
+    let (mut call, mut admitted, mut closing, mut ended) = (None, None, None, None);
     let reason = loop {
         while let Some(output) = stream.poll_output() {
             match output {
@@ -130,23 +133,21 @@ pub async fn run<C: Calls>(
                 Output::Audio { track, chunk } => door.pass(Passed::Audio(track, chunk)),
                 Output::Digit { track, at_ms, digit } => door.pass(Passed::Digit(track, at_ms, digit)),
                 Output::Lost { track, from_ms, to_ms } => door.pass(Passed::Lost(track, from_ms, to_ms)),
+                Output::Paused { track, at_ms } => door.pass(Passed::Paused(track, at_ms)),
+                Output::Resumed { track, at_ms } => door.pass(Passed::Resumed(track, at_ms)),
                 Output::Ping => wires.ping(),
                 Output::Close(why) => closing = Some(why),
                 Output::Ended(reason) => ended = Some(reason),
             }
         }
+        admitted.take().into_iter().for_each(|admission| door.open(admission));
         if let Some(reason) = ended {
             break reason;
         }
         door.make_room().await;
         let event = poll_fn(|cx| wires.poll_event(cx, &mut door, stream.poll_timeout())).await;
         let now = clock::now();
-        if door.full_until().is_some_and(|until| until <= now) {
-            stream.handle_refused(NOT_ADMITTED_IN_TIME, now);
-        }
-        if door.is_over() {
-            stream.handle_refused(SESSION_OVER, now);
-        }
+        door.heed(&mut stream, now);
         match event {
             Event::Text(text) => stream.handle_text(&text, now),
             Event::Binary => stream.handle_binary(now),
@@ -154,7 +155,9 @@ pub async fn run<C: Calls>(
             Event::Broken(broken) => stream.handle_broken(broken, now),
             Event::Closed => stream.handle_closed(now),
             Event::Admitted(admission) => {
-                door.open(admission);
+                // What a paused call's stream has sent so far is still on this side of the door when that opens.
+                stream.handle_paused(admission.is_paused(), now);
+                admitted = Some(admission);
                 peer.place.leave();
                 wires.gives_way = None;
             }

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum::{Router, extract::State, routing::any};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -12,6 +15,11 @@ use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message as S
 use super::*;
 use crate::accept::crowd::Crowd;
 use crate::media::Offset;
+
+#[path = "driver_door_tests.rs"]
+mod door_tests;
+#[path = "driver_paused_tests.rs"]
+mod paused;
 
 const START: &str = r#"{"event":"start","sequenceNumber":"1","streamSid":"MZ1","start":{"callSid":"CA1","streamSid":"MZ1","tracks":["inbound"]}}"#;
 const STOP: &str = r#"{"event":"stop","streamSid":"MZ1","stop":{"callSid":"CA1"}}"#;
@@ -28,7 +36,9 @@ fn media(number: u64, audio: &[u8]) -> String {
 enum Noted {
     Asked(String),
     Audio(u64, Vec<u8>),
-    Digit(u64, char),
+    Digit(u64, Option<char>),
+    Paused(u64),
+    Resumed(u64),
     Ended(EndReason, u64),
     NeverStarted,
 }
@@ -40,10 +50,11 @@ struct Desk {
     permits: Arc<Semaphore>,
     refuses: Option<Closing>,
     session: CancellationToken,
+    paused: Arc<AtomicBool>,
 }
 
-/// Where notes go, and whether the session is over.
-struct Seat(mpsc::UnboundedSender<Noted>, CancellationToken);
+/// Where notes go, whether the session is over, and whether it is paused.
+struct Seat(mpsc::UnboundedSender<Noted>, CancellationToken, Arc<AtomicBool>);
 
 impl Calls for Desk {
     type Admission = Seat;
@@ -51,7 +62,7 @@ impl Calls for Desk {
     async fn admit(&self, start: StreamStart) -> Result<Seat, Closing> {
         self.notes.send(Noted::Asked(start.start.call().to_string())).unwrap();
         self.permits.acquire().await.unwrap().forget();
-        self.refuses.map_or_else(|| Ok(Seat(self.notes.clone(), self.session.clone())), Err)
+        self.refuses.map_or_else(|| Ok(Seat(self.notes.clone(), self.session.clone(), self.paused.clone())), Err)
     }
 
     fn closed(&self, _: Closing) {}
@@ -70,11 +81,23 @@ impl Admission for Seat {
         self.0.send(Noted::Audio(chunk.at_ms, chunk.audio.to_vec())).unwrap();
     }
 
-    fn digit(&mut self, _: Track, at_ms: u64, digit: char) {
+    fn digit(&mut self, _: Track, at_ms: u64, digit: Option<char>) {
         self.0.send(Noted::Digit(at_ms, digit)).unwrap();
     }
 
     fn lost(&mut self, _: Track, _: u64, _: u64) {}
+
+    fn is_paused(&self) -> bool {
+        self.2.load(Ordering::SeqCst)
+    }
+
+    fn paused(&mut self, _: Track, at_ms: u64) {
+        self.0.send(Noted::Paused(at_ms)).unwrap();
+    }
+
+    fn resumed(&mut self, _: Track, at_ms: u64) {
+        self.0.send(Noted::Resumed(at_ms)).unwrap();
+    }
 
     async fn make_room(&mut self) {}
 
@@ -94,6 +117,7 @@ struct Line {
     notes: mpsc::UnboundedReceiver<Noted>,
     permits: Arc<Semaphore>,
     session: CancellationToken,
+    paused: Arc<AtomicBool>,
     shutdown: CancellationToken,
     crowd: Crowd,
 }
@@ -118,8 +142,8 @@ impl Line {
     async fn with(limits: StreamLimits, permits: usize, refuses: Option<Closing>) -> Self {
         let (sender, notes) = mpsc::unbounded_channel();
         let (permits, shutdown) = (Arc::new(Semaphore::new(permits)), CancellationToken::new());
-        let session = CancellationToken::new();
-        let desk = Desk { notes: sender, permits: permits.clone(), refuses, session: session.clone() };
+        let (session, paused) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+        let desk = Desk { notes: sender, permits: permits.clone(), refuses, session: session.clone(), paused: paused.clone() };
         let crowd = Crowd::new(2, 2);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -127,7 +151,7 @@ impl Line {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let socket = TcpStream::connect(address).await.unwrap();
         let (phone, _) = client_async(format!("ws://{address}/media"), socket).await.unwrap();
-        Self { phone, notes, permits, session, shutdown, crowd }
+        Self { phone, notes, permits, session, paused, shutdown, crowd }
     }
 
     async fn say(&mut self, text: impl Into<String>) {
@@ -177,7 +201,7 @@ async fn a_call_from_start_to_stop_is_passed_on_byte_for_byte() {
     assert_eq!(line.closed().await, (1000, "the stream was stopped".to_owned()));
     assert_eq!(line.note().await, Some(asked()));
     assert_eq!(line.note().await, Some(Noted::Audio(1000, [[0; 160], [1; 160], [2; 160]].concat())));
-    assert_eq!(line.note().await, Some(Noted::Digit(1080, '5')));
+    assert_eq!(line.note().await, Some(Noted::Digit(1080, Some('5'))));
     assert_eq!(line.note().await, Some(Noted::Audio(1060, vec![3; 160])));
     assert_eq!(line.note().await, Some(Noted::Ended(EndReason::Stop, 80)));
     assert_eq!(line.phone.next().await.map(|rest| rest.is_ok()), None);
@@ -222,29 +246,6 @@ async fn a_sender_faster_than_speech_waits_until_it_is_let_in() {
     };
     assert_eq!((received, end), (3000 * 160, Some(Noted::Ended(EndReason::Stop, 60_000))));
     drop((sender.await, reading));
-}
-
-#[test]
-fn a_queue_is_full_at_its_bytes_or_its_items_and_never_before() {
-    let now = clock::now();
-    let chunk = |length: usize| Chunk { offset: Offset(0), at_ms: 0, audio: vec![7; length].into(), received: now };
-    let bytes = [0; Track::ALL.len()];
-    let shut = || Door::<Seat>::Asked { answer: Box::pin(std::future::pending()), since: now, queue: Vec::new(), bytes };
-    let mut by_bytes = shut();
-    by_bytes.pass(Passed::Audio(Track::Outbound, chunk(QUEUED_BYTES - 1)));
-    by_bytes.pass(Passed::Audio(Track::Inbound, chunk(QUEUED_BYTES - 1)));
-    assert_eq!(by_bytes.full_until(), None);
-    by_bytes.pass(Passed::Audio(Track::Inbound, chunk(1)));
-    assert_eq!(by_bytes.full_until(), Some(now + QUEUED_TIME));
-    let mut by_items = shut();
-    for _ in 1..QUEUED_ITEMS {
-        by_items.pass(Passed::Digit(Track::Inbound, 0, '5'));
-    }
-    assert_eq!(by_items.full_until(), None);
-    by_items.pass(Passed::Digit(Track::Inbound, 0, '5'));
-    assert_eq!(by_items.full_until(), Some(now + QUEUED_TIME));
-    by_items.open(Seat(mpsc::unbounded_channel().0, CancellationToken::new()));
-    assert_eq!(by_items.full_until(), None);
 }
 
 #[tokio::test]

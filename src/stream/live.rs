@@ -1,15 +1,20 @@
 //! A stream's tracks on the call's media clock.
 //!
 //! Promises: zero is the first frame placed of any track; a track that begins later says so by the time of its first chunk and is not
-//! filled up in front, one that began before it has its first moments at zero and keeps step behind them; a track whose first timestamp makes no sense beside the others' begins when it came.
+//! filled up in front, one that began before it has its first moments at zero and keeps step behind them; a track whose first timestamp makes no sense beside the others' begins when it came;
+//! of what comes in a pause nothing but its length gets here, as silence, so that the clock goes on.
 
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
 use super::{
+    MAX_MESSAGE_BYTES,
     line::{AHEAD_CAP_MS, BEHIND_CAP_MS},
     order::{Arrival, Order, OrderCounters},
 };
-use crate::media::{CallSid, Chunk, StreamSid, Track};
+use crate::media::{CallSid, Chunk, MULAW_SILENCE, StreamSid, Track};
+
+/// What stands for the frames of a pause; no message holds a longer one.
+static SILENCE: [u8; MAX_MESSAGE_BYTES] = [MULAW_SILENCE; MAX_MESSAGE_BYTES];
 
 /// A started stream.
 #[derive(Debug)]
@@ -19,6 +24,7 @@ pub(super) struct Live {
     chunk_ms: u64,
     lanes: Vec<Lane>,
     zero: Option<Zero>,
+    paused: bool,
 }
 
 #[derive(Debug)]
@@ -27,6 +33,10 @@ struct Lane {
     order: Order,
     /// The call's clock at the track's first byte; below zero where the other track's later audio came first.
     begins_ms: Option<i64>,
+    /// A frame has come in the pause that goes on.
+    paused: bool,
+    /// Where pauses began (`true`) and ended, in milliseconds from the track's first byte; not yet told.
+    turns: VecDeque<(u64, bool)>,
 }
 
 /// The call's first audio.
@@ -38,16 +48,17 @@ struct Zero {
 
 impl Live {
     pub(super) fn new(call_sid: Option<CallSid>, stream_sid: StreamSid, chunk_ms: u64) -> Self {
-        Self { call_sid, stream_sid, chunk_ms, lanes: Vec::with_capacity(2), zero: None }
+        Self { call_sid, stream_sid, chunk_ms, lanes: Vec::with_capacity(2), zero: None, paused: false }
     }
 
     /// Takes a frame of any track, announced or not.
     pub(super) fn handle_frame(&mut self, track: Track, frame: Arrival<'_>, now: Instant) {
         let at = self.lanes.iter().position(|lane| lane.track == track).unwrap_or_else(|| {
-            self.lanes.push(Lane { track, order: Order::new(self.chunk_ms), begins_ms: None });
+            self.lanes.push(Lane::new(track, self.chunk_ms));
             self.lanes.len() - 1
         });
         let lane = &mut self.lanes[at];
+        let frame = if self.paused { lane.silenced(frame) } else { frame };
         lane.order.handle_frame(frame, now);
         lane.begin(&mut self.zero, now);
     }
@@ -56,6 +67,24 @@ impl Live {
         for lane in &mut self.lanes {
             lane.order.handle_timeout(now);
             lane.begin(&mut self.zero, now);
+        }
+    }
+
+    /// Whether what comes is silence.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// A pause begins or ends. What came before is let go of, so that none of it is taken for what comes behind, nor a late frame of the
+    /// pause put between.
+    pub(super) fn handle_paused(&mut self, paused: bool, now: Instant) {
+        self.paused = paused;
+        for lane in &mut self.lanes {
+            lane.order.let_go();
+            lane.begin(&mut self.zero, now);
+            if !paused && std::mem::take(&mut lane.paused) {
+                lane.turns.push_back((lane.order.length_ms(), false));
+            }
         }
     }
 
@@ -90,6 +119,15 @@ impl Live {
         })
     }
 
+    /// Where a pause of any track began (`true`) or ended, on the call's clock.
+    pub(super) fn poll_turn(&mut self) -> Option<(Track, u64, bool)> {
+        self.lanes.iter_mut().find_map(|lane| {
+            let begins_ms = lane.begins_ms?;
+            let (at_ms, paused) = lane.turns.pop_front()?;
+            Some((lane.track, at_ms.saturating_add_signed(begins_ms), paused))
+        })
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.lanes.iter().filter_map(|lane| lane.order.poll_timeout()).min()
     }
@@ -106,6 +144,18 @@ impl Live {
 }
 
 impl Lane {
+    fn new(track: Track, chunk_ms: u64) -> Self {
+        Self { track, order: Order::new(chunk_ms), begins_ms: None, paused: false, turns: VecDeque::new() }
+    }
+
+    /// A frame that came in a pause, without what it says.
+    fn silenced<'a>(&mut self, frame: Arrival<'a>) -> Arrival<'a> {
+        if !std::mem::replace(&mut self.paused, true) {
+            self.turns.push_back((self.order.length_ms(), true));
+        }
+        Arrival { audio: &SILENCE[..frame.audio.len().min(SILENCE.len())], ..frame }
+    }
+
     /// The call's clock at the end of what came.
     fn end_ms(&self) -> Option<u64> {
         self.begins_ms.map(|begins| self.order.length_ms().saturating_add_signed(begins))

@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     dialect::{Buffer, Dialect, Incoming, Malformed, Message, Start},
-    media::{Chunk, EndReason, Track},
+    media::{EndReason, Track},
 };
 
 mod closing;
@@ -27,6 +27,9 @@ mod live;
 #[cfg(test)]
 mod lost_tests;
 pub mod order;
+mod output;
+#[cfg(test)]
+mod paused_tests;
 pub mod sequence;
 mod timers;
 mod waiting;
@@ -34,6 +37,7 @@ mod waiting;
 pub use closing::{Broken, Closing};
 pub use counters::{StreamCounters, StreamTotals};
 pub use order::OrderCounters;
+pub use output::Output;
 
 use closing::{
     FORMAT, NO_PONG, NO_START, NOT_UNDERSTOOD, SAYS_NOTHING, SECOND_START, SHUTDOWN, SILENCE, STOPPED, TOO_LONG_A_CALL, of_start,
@@ -82,44 +86,6 @@ impl Default for StreamLimits {
         let seconds = Duration::from_secs;
         Self { start: seconds(10), silence: seconds(60), max_call: seconds(4 * 3600), chunk_ms: 60, ping: seconds(20) }
     }
-}
-
-/// What the driver is to do.
-#[derive(Debug)]
-pub enum Output {
-    /// Ask whether this stream is let in.
-    Start(Box<Start>),
-    /// Pass audio on; its time is on the stream's clock, from the stream's first audio.
-    Audio {
-        /// Whose.
-        track: Track,
-        /// What.
-        chunk: Chunk,
-    },
-    /// Pass a pressed key on.
-    Digit {
-        /// Whose.
-        track: Track,
-        /// The stream's clock when it came.
-        at_ms: u64,
-        /// `0`–`9`, `*`, `#`, `A`–`D`.
-        digit: char,
-    },
-    /// Audio was lost on its way here.
-    Lost {
-        /// Whose.
-        track: Track,
-        /// From here on the stream's clock.
-        from_ms: u64,
-        /// To here.
-        to_ms: u64,
-    },
-    /// Send a ping.
-    Ping,
-    /// Close the socket.
-    Close(Closing),
-    /// Nothing more will come.
-    Ended(EndReason),
 }
 
 /// One media stream.
@@ -226,6 +192,16 @@ impl Stream {
         self.end(EndReason::Disconnect, Some(why), now);
     }
 
+    /// From now on what comes is silence to everybody behind, or is so no more; telling it again changes nothing.
+    pub fn handle_paused(&mut self, paused: bool, now: Instant) {
+        if let State::Live(live) = &mut self.state
+            && live.is_paused() != paused
+        {
+            live.handle_paused(paused, now);
+            self.collect();
+        }
+    }
+
     /// The bridge is told to stop.
     pub fn handle_shutdown(&mut self, now: Instant) {
         self.end(EndReason::Shutdown, Some(SHUTDOWN), now);
@@ -311,7 +287,10 @@ impl Stream {
             }
             Incoming::Started(start) => self.handle_start(start, now),
             Incoming::Digit { track, digit } => match &self.state {
-                State::Live(live) => self.outputs.push_back(Output::Digit { track, at_ms: live.clock_ms(track), digit }),
+                State::Live(live) => {
+                    let (at_ms, digit) = (live.clock_ms(track), Some(digit).filter(|_| !live.is_paused()));
+                    self.outputs.push_back(Output::Digit { track, at_ms, digit });
+                }
                 State::Waiting(_) | State::Ended(_) => self.counters.ignored += 1,
             },
             Incoming::Stopped => self.end(EndReason::Stop, Some(STOPPED), now),
@@ -386,6 +365,9 @@ impl Stream {
             }
             while let Some((track, from_ms, to_ms)) = live.poll_lost() {
                 self.outputs.push_back(Output::Lost { track, from_ms, to_ms });
+            }
+            while let Some((track, at_ms, paused)) = live.poll_turn() {
+                self.outputs.push_back(if paused { Output::Paused { track, at_ms } } else { Output::Resumed { track, at_ms } });
             }
         }
     }

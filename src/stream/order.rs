@@ -161,6 +161,15 @@ impl Order {
         self.line.flush();
     }
 
+    /// What waits, waits no longer: it is placed and given out, and what was lost before it is told. More frames may come.
+    pub fn let_go(&mut self) {
+        self.release_all();
+        self.settle_doubt(false);
+        self.quiet_at = None;
+        self.line.flush();
+        self.holes.end();
+    }
+
     /// The stream is over, so many of its messages are missing, and another track has got as far as `until_ms` from this one's first byte:
     /// what is missing behind this one's end was lost. To be called behind [`Order::handle_end`].
     pub fn handle_missing_end(&mut self, missing: u64, until_ms: u64) {

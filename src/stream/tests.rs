@@ -6,7 +6,7 @@ use super::*;
 const START: &str = r#"{"event":"start","sequenceNumber":"1","streamSid":"MZ1","start":{"callSid":"CA1","streamSid":"MZ1","tracks":["inbound","outbound"]}}"#;
 const STOP: &str = r#"{"event":"stop","streamSid":"MZ1","stop":{"callSid":"CA1"}}"#;
 
-fn media(track: &str, sequence: u64, timestamp_ms: u64, audio: &[u8]) -> String {
+pub(super) fn media(track: &str, sequence: u64, timestamp_ms: u64, audio: &[u8]) -> String {
     let payload = STANDARD.encode(audio);
     format!(
         r#"{{"event":"media","sequenceNumber":"{sequence}","streamSid":"MZ1","media":{{"track":"{track}","timestamp":"{timestamp_ms}","payload":"{payload}"}}}}"#
@@ -14,10 +14,10 @@ fn media(track: &str, sequence: u64, timestamp_ms: u64, audio: &[u8]) -> String 
 }
 
 /// A stream with a clock of its own and everything it has put out.
-struct Bench {
-    stream: Stream,
-    now: Instant,
-    out: Vec<Output>,
+pub(super) struct Bench {
+    pub(super) stream: Stream,
+    pub(super) now: Instant,
+    pub(super) out: Vec<Output>,
 }
 
 impl Bench {
@@ -26,18 +26,18 @@ impl Bench {
         Self { stream: Stream::new(Dialect::Twilio, StreamLimits::default(), now), now, out: Vec::new() }
     }
 
-    fn started() -> Self {
+    pub(super) fn started() -> Self {
         let mut bench = Self::new();
         bench.say(START);
         bench
     }
 
-    fn say(&mut self, text: &str) {
+    pub(super) fn say(&mut self, text: &str) {
         self.stream.handle_text(text, self.now);
         self.drain();
     }
 
-    fn wait(&mut self, seconds: f64) {
+    pub(super) fn wait(&mut self, seconds: f64) {
         let until = self.now + Duration::from_secs_f64(seconds);
         while let Some(due) = self.stream.poll_timeout().filter(|due| *due <= until) {
             self.stream.handle_timeout(due);
@@ -46,7 +46,7 @@ impl Bench {
         self.now = until;
     }
 
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         while let Some(output) = self.stream.poll_output() {
             assert!(!matches!(self.out.last(), Some(Output::Ended(_))), "nothing comes behind the end");
             self.out.push(output);
@@ -54,11 +54,13 @@ impl Bench {
     }
 
     /// The outputs in short; audio as track, time and length.
-    fn seen(&self) -> Vec<String> {
+    pub(super) fn seen(&self) -> Vec<String> {
         let word = |output: &Output| match output {
             Output::Start(start) => format!("start {}", start.call()),
             Output::Audio { track, chunk } => format!("{track} {}+{}", chunk.at_ms, chunk.audio.len() / 8),
-            Output::Digit { track, at_ms, digit } => format!("{track} {at_ms} key {digit}"),
+            Output::Digit { track, at_ms, digit } => format!("{track} {at_ms} key {}", digit.unwrap_or('-')),
+            Output::Paused { track, at_ms } => format!("{track} paused {at_ms}"),
+            Output::Resumed { track, at_ms } => format!("{track} resumed {at_ms}"),
             Output::Lost { track, from_ms, to_ms } => format!("{track} lost {from_ms}..{to_ms}"),
             Output::Ping => "ping".to_owned(),
             Output::Close(closing) => format!("close {}", closing.code),

@@ -109,7 +109,12 @@ impl Seen {
                     (*offset, *at_ms) = (chunk.end().0, chunk.at_ms);
                     self.out_bytes += chunk.audio.len() as u64;
                 }
-                Output::Digit { .. } | Output::Lost { .. } | Output::Ping | Output::Close(_) => {}
+                Output::Digit { .. }
+                | Output::Lost { .. }
+                | Output::Paused { .. }
+                | Output::Resumed { .. }
+                | Output::Ping
+                | Output::Close(_) => {}
                 Output::Ended(_) => self.ended += 1,
             }
         }

@@ -25,14 +25,15 @@ const AT_ONCE: usize = 4;
 const IN_MID_SPEECH: u64 = 48_000;
 
 /// The older ASR; ends with the test.
-struct Service {
+pub(crate) struct Service {
     address: SocketAddr,
     heard: HeardLog,
     _end: DropGuard,
 }
 
 impl Service {
-    async fn start(faults: Faults, auth: Auth) -> Self {
+    /// Any free port.
+    pub(crate) async fn start(faults: Faults, auth: Auth) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, heard, end) = (listener.local_addr().unwrap(), HeardLog::default(), CancellationToken::new());
         let emulator = Emulator { speech: script().await.into(), faults, auth, log: heard.clone() };
@@ -49,13 +50,14 @@ impl Service {
     }
 
     /// A bridge that speaks to it.
-    async fn stage(&self, more: &[(&'static str, &str)]) -> Stage {
+    pub(crate) async fn stage(&self, more: &[(&'static str, &str)]) -> Stage {
         log::watch();
         let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
         Stage::with(Plan { settings: self.settings().into_iter().chain(more).collect(), ..Plan::default() }).await
     }
 
-    fn connections(&self) -> Vec<ConnectionLog> {
+    /// What it heard.
+    pub(crate) fn connections(&self) -> Vec<ConnectionLog> {
         self.heard.connections()
     }
 }

@@ -28,6 +28,7 @@ mod limits;
 mod log;
 mod main_job;
 mod outage;
+mod pause;
 mod phone;
 mod quota;
 mod receivers;

@@ -279,7 +279,7 @@ async fn a_wish_that_cannot_be_is_refused_and_says_what_can() {
     for body in [r#"{"language":""}"#, r#"{"language":"e s"}"#, r#"{"keywords":"[\"a\"]"}"#] {
         post(&stage, "/v1/calls/CAwish/language", body).await.problem(422);
     }
-    for verb in ["language", "finalize"] {
+    for verb in ["language", "finalize", "pause", "resume"] {
         post(&stage, &format!("/v1/calls/CAnobody/{verb}"), r#"{"language":"es"}"#).await.problem(404);
         get(&stage, &format!("/v1/calls/CAwish/{verb}")).await.problem(405);
         let page = [("origin", "https://example.com")];
@@ -314,7 +314,7 @@ async fn a_call_s_parameters_choose_language_and_keywords() {
 async fn the_wishes_want_the_api_token() {
     let settings = vec![("PULSE_BRIDGE_API_TOKEN", "operator-token-0123456789".to_owned())];
     let stage = Stage::with(Plan { settings, ..Plan::default() }).await;
-    for verb in ["language", "finalize"] {
+    for verb in ["language", "finalize", "pause", "resume"] {
         let path = format!("/v1/calls/CA1/{verb}");
         post(&stage, &path, r#"{"language":"es"}"#).await.problem(401);
         let right = [("authorization", "Bearer operator-token-0123456789")];

@@ -231,6 +231,7 @@ impl SessionModel {
             emotion: None,
             gender: None,
             redactions: vec![],
+            beeps: Some(vec![]),
             provisional: false,
             recovered: false,
             latency: Latency::default(),

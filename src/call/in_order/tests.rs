@@ -50,7 +50,7 @@ impl Room {
     }
 
     fn presses(&mut self, at_ms: u64) {
-        self.room.push_other(Item::Digit { track: Track::Inbound, at_ms, digit: '5' }, at_ms, self.now);
+        self.room.push_other(Item::Digit { track: Track::Inbound, at_ms, digit: Some('5') }, at_ms, self.now);
         self.drain();
     }
 

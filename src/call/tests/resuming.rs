@@ -73,6 +73,24 @@ fn a_call_killed_before_any_audio_was_spooled_is_not_complete() {
 }
 
 #[test]
+fn a_call_that_was_paused_when_it_was_killed_has_one_pause_up_to_its_end_which_leaves_the_row() {
+    let context = serde_json::json!({"language": null, "paused": [{"stream": 0, "track": "inbound", "from_ms": 1_200}]});
+    let torn = ResumedTrack { lost_ms: vec![(800, 900), (1_700, 2_600)], ..track(IN, heard(2_600)) };
+    let pauses = Pause::of_context(&context);
+    let desk = begin(Resumed { pauses, ..resumed(vec![torn, track(OUT, heard(2_500))], Vec::new()) });
+    let gap = |from_ms, to_ms, reason| (Track::Inbound, Gap { from_ms, to_ms, reason });
+    let expected = [
+        gap(1_200, 2_600, GapReason::Paused),
+        gap(800, 900, GapReason::Crash),
+        (Track::Inbound, crash(2_600)),
+        (Track::Outbound, crash(2_500)),
+    ];
+    assert_eq!(gaps(&desk), expected, "silence that cannot be read is no loss");
+    let row = desk.units.iter().find_map(|unit| unit.context.as_ref());
+    assert_eq!(row, Some(&serde_json::json!({"paused": []})));
+}
+
+#[test]
 fn what_an_earlier_life_sent_is_counted_once_where_the_link_of_the_rest_is_given_up() {
     let track = ResumedTrack { mark: Offset(3_000 * 8), has_link: true, ..track(IN, heard(5_000)) };
     let mut desk = begin(resumed(vec![track], Vec::new()));
@@ -104,6 +122,7 @@ fn resumed(tracks: Vec<ResumedTrack>, gaps: Vec<(Track, Gap)>) -> Resumed {
         next_seq: 2,
         tracks,
         gaps,
+        pauses: Vec::new(),
         redactions: Vec::new(),
         placeholders: Vec::new(),
         last_segment: 0,
@@ -118,17 +137,6 @@ fn begin(resumed: Resumed) -> Desk {
     desk
 }
 
-/// How the call ended, and whether it was complete.
-fn ending(desk: &Desk) -> Option<(EndReason, bool)> {
-    desk.units.last().and_then(|unit| unit.ends).map(|end| (end.reason, end.complete))
-}
-
 fn crash(from_ms: u64) -> Gap {
     Gap { from_ms, to_ms: from_ms + 200, reason: GapReason::Crash }
-}
-
-fn gaps(desk: &Desk) -> Vec<(Track, Gap)> {
-    let data = desk.units.iter().filter_map(|unit| unit.event.as_ref());
-    let told = data.filter_map(|(_, data)| if let Data::TranscriptGap(told) = data { Some(told) } else { None });
-    told.map(|told| (told.track, Gap { from_ms: told.from_ms, to_ms: told.to_ms, reason: told.reason })).collect()
 }

@@ -385,6 +385,7 @@ fn segment(session: &SessionId, seq: u64, id: &str, start_ms: u64) -> Write {
         emotion: None,
         gender: None,
         redactions: vec![redaction],
+        beeps: Some(Vec::new()),
         provisional: false,
         recovered: false,
         latency: Latency::default(),
@@ -395,6 +396,5 @@ fn segment(session: &SessionId, seq: u64, id: &str, start_ms: u64) -> Write {
 /// An attempt from its lease to its end.
 fn verdict(delivery: DeliveryId, outcome: Result<Answer, Failure>, standing: Standing) -> Vec<Write> {
     let attempt = Attempt { wall_ms: 50, took: Duration::from_millis(3), outcome };
-    let lease = Write::Lease { deliveries: vec![delivery], until_wall_ms: 0 };
-    vec![lease, Write::Verdict { delivery, attempt, standing }]
+    vec![Write::Lease { deliveries: vec![delivery], until_wall_ms: 0 }, Write::Verdict { delivery, attempt, standing }]
 }

@@ -15,8 +15,11 @@ use tracing::{debug, info};
 
 use super::{Admission, Calls, Event, StreamStart};
 use crate::{
-    media::{Chunk, EndReason, Track},
-    stream::{Closing, StreamTotals},
+    media::{Chunk, EndReason, MULAW_SILENCE, Track},
+    stream::{
+        Closing, Stream, StreamTotals,
+        closing::{NOT_ADMITTED_IN_TIME, SESSION_OVER},
+    },
 };
 
 /// Most audio of a track kept for a stream that is not let in yet, in bytes: ten seconds, which all fit into what is behind at once. A
@@ -41,8 +44,10 @@ pub(super) enum Door<A> {
 
 pub(super) enum Passed {
     Audio(Track, Chunk),
-    Digit(Track, u64, char),
+    Digit(Track, u64, Option<char>),
     Lost(Track, u64, u64),
+    Paused(Track, u64),
+    Resumed(Track, u64),
 }
 
 impl<A> Door<A> {
@@ -101,10 +106,17 @@ impl<A: Admission> Door<A> {
         }
     }
 
-    /// Lets in, and hands over what waited.
+    /// Lets in, and hands over what waited; into a call that is paused as silence.
     pub(super) fn open(&mut self, mut admission: A) {
         if let Self::Asked { queue, .. } = self {
-            for passed in std::mem::take(queue) {
+            let (is_paused, mut told) = (admission.is_paused(), [false; Track::ALL.len()]);
+            for mut passed in std::mem::take(queue) {
+                if is_paused {
+                    let begins = passed.silence().filter(|(track, _)| !std::mem::replace(&mut told[*track as usize], true));
+                    if let Some((track, at_ms)) = begins {
+                        hand_over(&mut admission, Passed::Paused(track, at_ms));
+                    }
+                }
                 hand_over(&mut admission, passed);
             }
         }
@@ -117,8 +129,17 @@ impl<A: Admission> Door<A> {
         }
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self, Self::Open(admission) if admission.is_over())
+    /// Lets the stream know how things stand on the other side.
+    pub(super) fn heed(&self, stream: &mut Stream, now: Instant) {
+        if self.full_until().is_some_and(|until| until <= now) {
+            stream.handle_refused(NOT_ADMITTED_IN_TIME, now);
+        }
+        if let Self::Open(admission) = self {
+            stream.handle_paused(admission.is_paused(), now);
+            if admission.is_over() {
+                stream.handle_refused(SESSION_OVER, now);
+            }
+        }
     }
 
     /// The stream is over: waits for the answer where there is none yet.
@@ -139,6 +160,23 @@ impl<A: Admission> Door<A> {
     }
 }
 
+impl Passed {
+    /// Takes out what it says; where it is audio, whose and from where on.
+    fn silence(&mut self) -> Option<(Track, u64)> {
+        match self {
+            Self::Audio(track, chunk) => {
+                chunk.audio = vec![MULAW_SILENCE; chunk.audio.len()].into();
+                Some((*track, chunk.at_ms))
+            }
+            Self::Digit(_, _, digit) => {
+                *digit = None;
+                None
+            }
+            Self::Lost(..) | Self::Paused(..) | Self::Resumed(..) => None,
+        }
+    }
+}
+
 fn hand_over<A: Admission>(admission: &mut A, passed: Passed) {
     let base_ms = admission.base_ms();
     match passed {
@@ -150,5 +188,7 @@ fn hand_over<A: Admission>(admission: &mut A, passed: Passed) {
         Passed::Lost(track, from_ms, to_ms) => {
             admission.lost(track, from_ms.saturating_add(base_ms), to_ms.saturating_add(base_ms));
         }
+        Passed::Paused(track, at_ms) => admission.paused(track, at_ms.saturating_add(base_ms)),
+        Passed::Resumed(track, at_ms) => admission.resumed(track, at_ms.saturating_add(base_ms)),
     }
 }

@@ -31,6 +31,20 @@ async fn the_end_of_a_stream_is_read_back() {
 }
 
 #[tokio::test]
+async fn what_changes_of_the_context_leaves_the_rest_of_it() {
+    let (store, _folder) = open();
+    let session = begin(&store, "CA1", "MZ1").await;
+    let changed = |context| Write::Context { session: session.clone(), context };
+    let paused = serde_json::json!([{"stream": 0, "track": "inbound", "from_ms": 7}]);
+    store.commit(vec![changed(serde_json::json!({"paused": paused}))]).await.unwrap();
+    store.commit(vec![changed(serde_json::json!({"language": "es", "keywords": null}))]).await.unwrap();
+    let expected = serde_json::json!({"language": "es", "keywords": null, "paused": paused});
+    assert_eq!(only_live(&store).await.session.start.context, expected);
+    store.commit(vec![changed(serde_json::json!({"paused": []}))]).await.unwrap();
+    assert_eq!(only_live(&store).await.session.start.context["paused"], serde_json::json!([]));
+}
+
+#[tokio::test]
 async fn a_long_question_holds_up_no_other_while_one_reader_is_free() {
     let (store, _folder) = open();
     let (free, held) = std::sync::mpsc::channel::<()>();
