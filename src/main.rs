@@ -80,17 +80,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Demo(arguments) => {
             logs_of_a_tool();
-            let arguments = demo::Arguments {
-                fixture: arguments.fixture,
-                scripted: arguments.scripted,
-                keep: arguments.keep,
-                json: arguments.json,
-            };
-            let runtime = runtime()?;
-            let verdict = runtime.block_on(demo::run(arguments, &mut std::io::stdout()));
-            // An engine that is being fetched is not waited for: what is there of it is taken away by the next fetch.
-            runtime.shutdown_background();
-            passed(verdict?, "the demo did not pass; see its last lines")
+            play(arguments)
         }
         Command::Replay(arguments) => {
             logs_of_a_tool();
@@ -154,6 +144,16 @@ fn serve(config: Config) -> Result<(), Failure> {
         std::mem::forget(runtime);
     }
     ended
+}
+
+/// `demo`.
+fn play(arguments: cli::Demo) -> Result<(), Failure> {
+    let cli::Demo { fixture, scripted, keep, json } = arguments;
+    let runtime = runtime()?;
+    let verdict = runtime.block_on(demo::run(demo::Arguments { fixture, scripted, keep, json }, &mut std::io::stdout()));
+    // An engine that is being fetched is not waited for: what is there of it is taken away by the next fetch.
+    runtime.shutdown_background();
+    passed(verdict?, "the demo did not pass; see its last lines")
 }
 
 /// A command that ran to its end, but whose verdict is no.

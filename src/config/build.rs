@@ -2,7 +2,7 @@
 //!
 //! Promises: every key of the table that this version knows ends up in a field; a test holds that.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
@@ -11,11 +11,16 @@ use super::{
     Config, ConfigError, Disk, Drain, EndpointConfig, Engine, Ingest, Log, LogFormat, Redaction, Retention, Spool, Twilio,
     Upstream, Webhook, WhenFull, check,
     load::Settings,
-    redaction,
     table::{self, KEYS},
     value::{self, Raw, Value},
 };
-use crate::{audio::PhoneForm, engine::files::Model, media::EndpointName, redact::Choices, upstream::Protocol};
+use crate::{
+    audio::PhoneForm,
+    engine::files::Model,
+    media::EndpointName,
+    redact::{Choices, Policy, Refused},
+    upstream::Protocol,
+};
 
 /// Name of the endpoint that `webhook.url` makes.
 const DEFAULT_ENDPOINT: &str = "default";
@@ -71,22 +76,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
         engine: Engine { model: from.choice("engine.model", Model::named), eou_timeout_ms: from.int("engine.eou_timeout_ms") },
         spool: Spool { per_track: from.span("spool.per_track") },
         webhook: Webhook { endpoints: endpoints(&settings)? },
-        redaction: Redaction {
-            hold: from.span("redaction.hold"),
-            partials: from.on("redaction.partials"),
-            menu_digits: from.on("redaction.menu_digits"),
-            policy: redaction::policy(
-                &settings,
-                &Choices {
-                    types: &from.list("redaction.types"),
-                    mode: &from.pairs("redaction.mode"),
-                    allow: &from.list("redaction.allow"),
-                    deny: &from.lists("redaction.deny"),
-                    patterns: &from.pairs("redaction.patterns"),
-                    hash_key: from.secret("redaction.hash_key").as_ref(),
-                },
-            )?,
-        },
+        redaction: redaction(&settings)?,
         retention: Retention {
             calls: from.span("retention.calls"),
             attempts: from.span("retention.attempts"),
@@ -96,6 +86,26 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
         drain: Drain { deadline: from.span("drain.deadline") },
         log: Log { format: from.word("log.format").map(|word| if word == "json" { LogFormat::Json } else { LogFormat::Pretty }) },
         settings,
+    })
+}
+
+fn redaction(settings: &Settings) -> Result<Redaction, ConfigError> {
+    let from = Fields(settings);
+    let hash_key = from.secret("redaction.hash_key");
+    let choices = Choices {
+        types: &from.list("redaction.types"),
+        mode: &from.pairs("redaction.mode"),
+        allow: &from.list("redaction.allow"),
+        deny: &from.lists("redaction.deny"),
+        patterns: &from.pairs("redaction.patterns"),
+        hash_key: hash_key.as_ref(),
+    };
+    let refused = |refused: Refused| ConfigError::new(&settings.origin(refused.key), refused.what);
+    Ok(Redaction {
+        hold: from.span("redaction.hold"),
+        partials: from.on("redaction.partials"),
+        menu_digits: from.on("redaction.menu_digits"),
+        policy: Policy::new(&choices).map(Arc::new).map_err(refused)?,
     })
 }
 

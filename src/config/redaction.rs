@@ -1,11 +1,10 @@
 //! The redaction gate's settings.
 //!
-//! Promises: pure; what cannot be kept is refused at start, with the line or variable that says it.
+//! Promises: pure; what stands here was checked, and a gate can keep it.
 
 use std::{sync::Arc, time::Duration};
 
-use super::{ConfigError, load::Settings};
-use crate::redact::{Choices, DigitPolicy, GateSettings, Policy};
+use crate::redact::{DigitPolicy, GateSettings, Policy};
 
 /// `[redaction]`.
 #[derive(Clone)]
@@ -28,10 +27,4 @@ impl Redaction {
         let policy = Arc::clone(&self.policy);
         GateSettings { hold: self.hold, interims: self.partials, digits, policy, ..GateSettings::default() }
     }
-}
-
-/// What was chosen, checked.
-pub(super) fn policy(settings: &Settings, choices: &Choices<'_>) -> Result<Arc<Policy>, ConfigError> {
-    let refused = |refused: crate::redact::Refused| ConfigError::new(&settings.origin(refused.key), refused.what);
-    Policy::new(choices).map(Arc::new).map_err(refused)
 }
