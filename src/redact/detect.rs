@@ -265,7 +265,7 @@ fn shaped(stream: &Stream, run: &Run, values: &[u8], open: bool) -> Option<Verdi
             Some(Verdict { kind, state: if open { State::Growing } else { State::Closed }, reason, repeats: None })
         }
         // Three digits may go: when more of them come, those that come are taken out.
-        None if open && run.len() >= NEVER_SEEN && !lettered && !dotted && !counting && !is_amount(stream, run) => {
+        None if open && run.len() >= NEVER_SEEN && !lettered && !dotted && !is_amount(stream, run) => {
             let state = State::Doubtful(true);
             Some(Verdict { kind: Kind::Number, state, reason: Reason::Length, repeats: None })
         }

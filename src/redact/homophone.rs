@@ -63,9 +63,9 @@ fn settle(stream: &mut Stream, first: usize, last: usize) {
     }
     let follows = if stream.joint(last + 1) == Joint::Break { "" } else { stream.word(last + 1) };
     let counted = contains_word(COUNTED, follows) || context::is_measure(follows);
-    let cued = !counted && digits + odd >= 2 && (digits >= 1 || odd >= 3) && is_cued(stream, first, last);
-    // "Four ate for too five" is read back with no cue.
     let strong = (first..=last).any(|at| matches!(stream.unit(at), Some(Unit::Weak(1 | 3 | 6 | 8))));
+    let cued = !counted && digits + odd >= 2 && (digits >= 1 || (odd >= 3 && strong)) && is_cued(stream, first, last);
+    // "Four ate for too five" is read back with no cue.
     let cued = cued || (!counted && strong && digits >= 2 && digits + odd >= 5);
     let (mut from, mut to) = (first, last);
     let begins = stream.joint(first) != Joint::Same || stream.unit(first.wrapping_sub(1)).is_some_and(Unit::is_filler);

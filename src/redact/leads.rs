@@ -115,7 +115,7 @@ const TABLE: &[(Lead, &str)] = &[
          under, is under, through to, speak to, speak with, spoke to, spoke with, talk to, talk with, talked to, talked with, talking to, talking with, asking for, ask for, asked for, looking for, calling for, \
          behalf of, transfer me to, transfer you to, connect me to, connect me with, connect you with, connecting you to, put me through to, putting you through to, message for, \
          appointment with, appointment for, reservation for, booking for, ticket for, prescription for, package for, delivery for, letter for, meeting with, booked for, booked with, filed under, \
-         listed under, it's under, account under, booked under, reservation under, account is under, everything is under, put it under, goes to, belongs to, in care of, ship it to, attention, for a, \
+         listed under, it's under, account under, booked under, reservation under, account is under, everything is under, put it under, goes to, belongs to, in care of, ship it to, attention, \
          seen by, sent by, referred by, helped by, handled by, assigned to, beneficiary, co signer, cosigner, executor, trustee, landlord, signed, regards, yours truly, sincerely, \
          with me is, contact is, contact for, contact person is, emergency contact is, next of kin is, son is, daughter is, wife is, husband is, doctor is, dentist is, teacher is, agent is, driver is, manager is, \
          officer is, adviser is, advisor is, caller is, person is, you're, you are, are you, is this, am i speaking with, am i speaking to, am i talking to, is that",

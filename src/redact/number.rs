@@ -145,7 +145,7 @@ pub(super) fn is_open(stream: &Stream, run: &Run) -> bool {
                 unit.is_filler() || matches!(unit, Unit::Weak(_) | Unit::Repeat(_) | Unit::Dot | Unit::Letter)
             })
     };
-    !stream.closed && rest.len() <= MAX_BETWEEN && rest.into_iter().all(bridged)
+    (!stream.closed || stream.talked_over) && rest.len() <= MAX_BETWEEN && rest.into_iter().all(bridged)
 }
 
 /// Whether the next item belongs to the same turn or a turn that goes on.

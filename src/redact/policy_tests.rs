@@ -132,16 +132,16 @@ fn no_list_frees_a_card_a_code_or_what_repeats_a_value() {
 
 #[test]
 fn what_is_listed_to_go_goes_as_its_type_also_cut_over_finals() {
-    let deny = [("PERSON".to_owned(), list(&["Acme Holdings", "Zed"])), ("number".to_owned(), list(&["one two three"]))];
+    let deny = [("PERSON".to_owned(), list(&["Blue Harbor", "Widget"])), ("number".to_owned(), list(&["one two three"]))];
     let policy = || Policy::new(&Choices { deny: &deny, ..Choices::default() }).expect("a policy");
     let mut call = Call::with(policy());
-    assert_eq!(call.says(IN, "I work at ACME uh Holdings, zed's firm."), ["I work at [PERSON_1], [PERSON_2] firm."]);
+    assert_eq!(call.says(IN, "I work at BLUE uh Harbor, widget's firm."), ["I work at [PERSON_1], [PERSON_2] firm."]);
     assert_eq!(call.says(IN, "line 1-2-3 there"), ["line [NUMBER_1] there"]);
-    assert_eq!(call.says(IN, "it is acme"), NOTHING);
-    assert_eq!(call.says(IN, "holdings again"), ["it is [PERSON_1]", "[PERSON_1] again"]);
-    assert_eq!(call.says(IN, "they have an acme"), NOTHING);
-    assert_eq!(call.says(IN, "no longer"), ["they have an acme", "no longer"]);
-    let release = released_under(policy(), worded("for Zed", &["for", "Zed"]));
+    assert_eq!(call.says(IN, "it is blue"), NOTHING);
+    assert_eq!(call.says(IN, "harbor again"), ["it is [PERSON_1]", "[PERSON_1] again"]);
+    assert_eq!(call.says(IN, "they have a blue"), NOTHING);
+    assert_eq!(call.says(IN, "no longer"), ["they have a blue", "no longer"]);
+    let release = released_under(policy(), worded("for Widget", &["for", "Widget"]));
     assert_eq!(release.redactions[0].why.reason, Reason::Denied);
 }
 

@@ -12,7 +12,12 @@ const TEENS: [&str; 10] =
     ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"];
 const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 const FILLERS: [&str; 6] = ["uh", "um", "okay", "and then", "so", "next is"];
-const NODS: [&str; 5] = ["Okay.", "mhm", "Go ahead.", "Got it, and then?", "yes"];
+/// What the other party says between two finals: nods, and whole sentences.
+const NODS: [&str; 9] = [
+    "Sorry, my screen is slow today, bear with me.",
+    "The system takes a moment and the heating is off in here.",
+    "I can hear a dog, is everything fine over there?",
+    "Thank you for your patience.","Okay.", "mhm", "Go ahead.", "Got it, and then?", "yes"];
 const LEADS: [&str; 6] = ["", "my card number is", "it's", "sure, my social is", "so the number is", "they ran my visa"];
 const PLAIN: &[&str] = &[
     "I", "my card", "number", "is", "not", "working,", "at", "the", "house", "Hello.", "to", "for", "oh", "well", "may", "order",
@@ -40,7 +45,7 @@ prop_compose! {
         styles in prop::collection::vec(0_u8..6, 20),
         cuts in prop::collection::vec(prop::bool::weighted(0.3), 20),
         fillers in prop::collection::vec(prop::option::weighted(0.15, 0_usize..6), 20),
-        nods in prop::collection::vec(prop::option::weighted(0.3, 0_usize..5), 20),
+        nods in prop::collection::vec(prop::option::weighted(0.3, 0_usize..NODS.len()), 20),
         pauses in prop::collection::vec(200_u64..8000, 40),
         lead in 0_usize..6, tail in 0_usize..4, upper in any::<bool>(),
     ) -> Way {

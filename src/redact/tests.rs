@@ -24,10 +24,10 @@ fn an_open_tail_is_held_with_everything_behind_it_until_it_is_closed() {
 }
 
 #[test]
-fn the_other_party_saying_something_closes_a_tail() {
+fn the_other_party_asking_for_something_else_closes_a_tail() {
     let mut call = Call::new();
     assert_eq!(call.says(IN, "we were 3001"), NOTHING);
-    let reply = "then I will have the big hall on the left side ready for everybody";
+    let reply = "then I will have the big hall ready, and your zip code?";
     assert_eq!(call.says(OUT, reply), ["we were 3001", reply]);
 }
 

@@ -57,6 +57,11 @@ impl Unit {
         matches!(self, Self::Digits | Self::Mixed | Self::One(_) | Self::Teen(_) | Self::Ten(_))
     }
 
+    /// Whether it says digits, or belongs to one that does.
+    pub(super) fn is_in_number(&self) -> bool {
+        self.is_digit() || matches!(self, Self::Weak(_) | Self::Repeat(_) | Self::Hundred | Self::Thousand)
+    }
+
     /// Whether it may be a word of a name: one that means something in a number or a date is a word too.
     pub(super) fn is_wordlike(&self) -> bool {
         matches!(self, Self::Word | Self::Month(_) | Self::Filler | Self::Correction | Self::Weak(_))

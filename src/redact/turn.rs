@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use super::{
-    context::{self, Cue},
+    context::{self, Cue, Hint},
     homophone,
     leads::{self, Lead, LeadAt},
     placeholder::Label,
@@ -99,18 +99,31 @@ impl Turn {
 
     /// Whether it neither asks for anything nor says much: the other party's number goes on behind it.
     fn is_nod(&self, before: &str) -> bool {
-        let asks = |lead: &LeadAt| matches!(lead.lead, Lead::AskName | Lead::AskSpelling | Lead::AskAddress | Lead::AskPassword);
         let asking = || {
             (0..self.tokens.len())
                 .any(|token| matches!(self.word(token), "where" | "what" | "what's" | "which" | "who" | "when" | "why"))
         };
-        if !self.cues.is_empty() || self.leads.iter().any(asks) || asking() {
+        if !self.cues.is_empty() || self.asks() || asking() {
             return false;
         }
         let said =
             self.tokens.iter().filter(|token| !token.unit.is_filler() && !token.unit.is_digit() && token.unit != Unit::Dot);
         let digits = self.digits();
         said.count() <= NOD_WORDS && (digits.len() < 2 || before.contains(&digits))
+    }
+
+    /// Whether it asks for something.
+    fn asks(&self) -> bool {
+        let asks = |lead: &LeadAt| matches!(lead.lead, Lead::AskName | Lead::AskSpelling | Lead::AskAddress | Lead::AskPassword);
+        self.cues.iter().any(|cue| matches!(cue.hint, Hint::Is(_) | Hint::MayBe(_))) || self.leads.iter().any(asks)
+    }
+
+    fn begins_with_digits(&self) -> bool {
+        self.tokens.iter().find(|token| !token.unit.is_filler()).is_some_and(|token| token.unit.is_in_number())
+    }
+
+    fn ends_with_digits(&self) -> bool {
+        self.tokens.iter().rev().find(|token| !token.unit.is_filler()).is_some_and(|token| token.unit.is_in_number())
     }
 
     /// Its digits in a row, roughly read: good enough to know a read-back by.
@@ -168,6 +181,8 @@ pub(super) struct Stream<'a> {
     pub(super) items: Vec<Item>,
     /// Whether nothing can follow on the last item any more: the other party went on to say something else.
     pub(super) closed: bool,
+    /// The other party said something else meanwhile, but asked for nothing, and the last turn ended with a number.
+    pub(super) talked_over: bool,
     /// Items that sound like a digit and are one.
     homophones: Vec<bool>,
 }
@@ -175,25 +190,32 @@ pub(super) struct Stream<'a> {
 impl<'a> Stream<'a> {
     /// Lays the turns of `party` end to end.
     pub(super) fn new(turns: &'a [Turn], party: &Party) -> Self {
-        let mut stream = Self { turns, items: Vec::new(), closed: false, homophones: Vec::new() };
+        let mut stream = Self { turns, items: Vec::new(), closed: false, talked_over: false, homophones: Vec::new() };
         let mut before = String::new();
-        let mut pause_from = None;
+        let (mut last, mut interrupted): (Option<&Turn>, bool) = (None, false);
         for (index, turn) in turns.iter().enumerate() {
             if turn.party != *party {
-                stream.closed |= !turn.is_nod(&before);
+                let nod = turn.is_nod(&before);
+                stream.closed |= !nod;
+                interrupted |= !nod && turn.asks();
                 continue;
             }
-            let paused = pause_from.is_some_and(|end: u64| turn.start_ms.saturating_sub(end) > LONG_PAUSE_MS);
-            let joint = if stream.closed || paused || stream.items.is_empty() { Joint::Break } else { Joint::Turn };
+            let paused = last.is_some_and(|last| turn.start_ms.saturating_sub(last.end_ms) > LONG_PAUSE_MS);
+            // "4111", "hold on, the system is slow today", "1111": whatever is said between, one number.
+            let goes_on = !interrupted && turn.begins_with_digits() && last.is_some_and(Turn::ends_with_digits);
+            let broken = (stream.closed && !goes_on) || paused || stream.items.is_empty();
+            let joint = if broken { Joint::Break } else { Joint::Turn };
             if joint == Joint::Break {
                 before.clear();
             }
             before.push_str(&turn.digits());
-            pause_from = Some(turn.end_ms);
-            stream.closed = false;
+            last = Some(turn);
+            (stream.closed, interrupted) = (false, false);
             let joints = std::iter::once(joint).chain(std::iter::repeat(Joint::Same));
             stream.items.extend((0..turn.tokens.len()).zip(joints).map(|(token, joint)| Item { turn: index, token, joint }));
         }
+        // A number may go on, whatever the other party says meanwhile.
+        stream.talked_over = stream.closed && !interrupted && last.is_some_and(Turn::ends_with_digits);
         zeroize::Zeroize::zeroize(&mut before);
         homophone::resolve(&mut stream);
         stream
@@ -202,6 +224,7 @@ impl<'a> Stream<'a> {
     /// The same; nothing more can follow if `ended`.
     pub(super) fn closed_if(mut self, ended: bool) -> Self {
         self.closed |= ended;
+        self.talked_over &= !ended;
         self
     }
 
