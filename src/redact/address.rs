@@ -8,7 +8,7 @@ use super::{
     leads::Lead,
     placeholder::Kind,
     reason::Reason,
-    token::{Unit, contains_word},
+    token::{Unit, Words, contains_word},
     turn::{Joint, Stream, Turn},
 };
 
@@ -25,24 +25,34 @@ const ASKED_TURNS: usize = 2;
 /// How long such a question stays open.
 const ASKED_MS: u64 = 20_000;
 
-const KINDS: &str = " street streets st road rd avenue avenues ave av boulevard blvd drive dr lane ln court ct place pl terrace terr parkway pkwy highway hwy circle cir trail trl square sq loop alley crescent cres close \
-                     grove mews path pike turnpike plaza heights crossing ridge expressway freeway causeway esplanade promenade gardens way row run walk hill park bend cove glen point landing view vista pass creek quay rise gate green manor ";
+static KINDS: Words = Words::new(
+    " street streets st road rd avenue avenues ave av boulevard blvd drive dr lane ln court ct place pl terrace terr parkway pkwy highway hwy circle cir trail trl square sq loop alley crescent cres close \
+                     grove mews path pike turnpike plaza heights crossing ridge expressway freeway causeway esplanade promenade gardens way row run walk hill park bend cove glen point landing view vista pass creek quay rise gate green manor ",
+);
 /// Kinds that mean more often something else.
-const WEAK_KINDS: &str = " way row run walk hill park point view pass gate green close place drive court square path landing rise bend cove square circle loop plaza ";
-const DIRECTIONS: &str =
-    " north south east west northeast northwest southeast southwest n s e w ne nw se sw upper lower old new ";
-const UNITS: &str = " apartment apartments apt unit suite ste flat floor building bldg lot room box trailer space number no penthouse level tower block door ";
+static WEAK_KINDS: Words = Words::new(
+    " way row run walk hill park point view pass gate green close place drive court square path landing rise bend cove square circle loop plaza ",
+);
+static DIRECTIONS: Words =
+    Words::new(" north south east west northeast northwest southeast southwest n s e w ne nw se sw upper lower old new ");
+static UNITS: Words = Words::new(
+    " apartment apartments apt unit suite ste flat floor building bldg lot room box trailer space number no penthouse level tower block door ",
+);
 /// Words that no name of a street has.
-const STOP: &str = " the a an and or but to in on at my your our their his her is are was were be it its it's i you we he she they this that these those for with from by as if so of not no yes there here what when where which who \
+static STOP: Words = Words::new(
+    " the a an and or but to in on at my your our their his her is are was were be it its it's i you we he she they this that these those for with from by as if so of not no yes there here what when where which who \
                      how minutes minute hours hour days day weeks week months month years year dollars dollar cents percent people times miles mile feet foot inches pounds more less than then per each every about around down up out \
                      have has had do does did can could will would should may might must please thanks thank because just only still almost over under before after until till since during two-way one-way bucks euros items pieces \
-                     am pm o'clock degrees between into off again back away long ago later kids guests rooms nights tickets boxes orders calls bedroom bedrooms bathroom square ";
-const STATES: &str = " alabama alaska arizona arkansas california colorado connecticut delaware florida georgia hawaii idaho illinois indiana iowa kansas kentucky louisiana maine maryland massachusetts michigan minnesota \
+                     am pm o'clock degrees between into off again back away long ago later kids guests rooms nights tickets boxes orders calls bedroom bedrooms bathroom square ",
+);
+static STATES: Words = Words::new(
+    " alabama alaska arizona arkansas california colorado connecticut delaware florida georgia hawaii idaho illinois indiana iowa kansas kentucky louisiana maine maryland massachusetts michigan minnesota \
                       mississippi missouri montana nebraska nevada ohio oklahoma oregon pennsylvania tennessee texas utah vermont virginia washington wisconsin wyoming york jersey hampshire mexico carolina dakota island ontario quebec alberta manitoba \
-                      saskatchewan england scotland wales ireland al ak az ar ca co ct de fl ga ia id il in ks ky la ma md me mi mn mo ms mt nc nd ne nh nj nm nv ny oh ok or pa ri sc sd tn tx ut va vt wa wi wv wy dc uk usa ";
+                      saskatchewan england scotland wales ireland al ak az ar ca co ct de fl ga ia id il in ks ky la ma md me mi mn mo ms mt nc nd ne nh nj nm nv ny oh ok or pa ri sc sd tn tx ut va vt wa wi wv wy dc uk usa ",
+);
 /// States whose short names are English words: only in capitals or before a postal code.
-const WORDY_STATES: &str = " in or me ok hi oh la id de al ma pa co mo ";
-const TWO_WORD_STATES: &str = " new west north south rhode british ";
+static WORDY_STATES: Words = Words::new(" in or me ok hi oh la id de al ma pa co mo ");
+static TWO_WORD_STATES: Words = Words::new(" new west north south rhode british ");
 
 /// A place that is taken out.
 pub(super) struct Place {
@@ -61,7 +71,7 @@ pub(super) struct Place {
 /// All places of a stream among the items that are not taken yet.
 pub(super) fn places(stream: &Stream, taken: &[bool]) -> Vec<Place> {
     let mut found: Vec<Place> = Vec::new();
-    let mut at = 0;
+    let mut at = stream.from;
     while at < stream.items.len() {
         let place = if taken[at] { None } else { place_at(stream, at) };
         let Some(mut place) = place.filter(|place| place.items.iter().all(|item| !taken[*item])) else {
@@ -193,10 +203,10 @@ fn street(stream: &Stream, from: usize) -> Option<usize> {
         if ends_before {
             return None;
         }
-        if words > 0 && contains_word(KINDS, word) {
+        if words > 0 && KINDS.has(word) {
             // "Park" may go on as "Park Avenue".
-            let further = stream.joint(at + 1) != Joint::Break && contains_word(KINDS, stream.word(at + 1));
-            let weak = contains_word(WEAK_KINDS, word) && !strong;
+            let further = stream.joint(at + 1) != Joint::Break && KINDS.has(stream.word(at + 1));
+            let weak = WEAK_KINDS.has(word) && !strong;
             if !further && (!weak || is_named_street(stream, from, at)) {
                 return Some(behind_street(stream, at));
             }
@@ -222,11 +232,11 @@ fn street(stream: &Stream, from: usize) -> Option<usize> {
                 strong = true;
             }
             Unit::Word | Unit::Month(_) | Unit::Letter | Unit::Dot | Unit::Weak(3) => {
-                if contains_word(STOP, word) && !(words > 0 && contains_word(" the of a ", word)) && word != "st" {
+                if STOP.has(word) && !(words > 0 && contains_word(" the of a ", word)) && word != "st" {
                     return None;
                 }
                 words += usize::from(stream.unit(at) != Some(&Unit::Dot));
-                strong |= contains_word(DIRECTIONS, word);
+                strong |= DIRECTIONS.has(word);
             }
             unit if unit.is_digit() && words > 0 => words += 1,
             Unit::Joiner => {}
@@ -287,14 +297,11 @@ fn unit_behind(stream: &Stream, at: usize) -> Option<usize> {
     if matches!(stream.unit(at), Some(Unit::Ordinal(_))) && contains_word(" floor ", stream.word(at + 1)) {
         return Some(at + 1);
     }
-    if !contains_word(UNITS, stream.word(at)) {
+    if !UNITS.has(stream.word(at)) {
         return None;
     }
     let mut next = at + 1;
-    while next < at + 4
-        && same(next)
-        && (stream.unit(next).is_some_and(Unit::is_filler) || contains_word(UNITS, stream.word(next)))
-    {
+    while next < at + 4 && same(next) && (stream.unit(next).is_some_and(Unit::is_filler) || UNITS.has(stream.word(next))) {
         next += 1;
     }
     if !same(next) {
@@ -323,7 +330,7 @@ fn town(stream: &Stream, street: usize) -> Option<usize> {
             return Some(end);
         }
         let Some(token) = stream.token(at) else { break };
-        if !matches!(token.unit, Unit::Word | Unit::Filler) || contains_word(STOP, stream.word(at)) {
+        if !matches!(token.unit, Unit::Word | Unit::Filler) || STOP.has(stream.word(at)) {
             break;
         }
         words += usize::from(token.unit == Unit::Word);
@@ -335,7 +342,7 @@ fn town(stream: &Stream, street: usize) -> Option<usize> {
         let token = stream.token(at)?;
         let known = token.known;
         let proper = token.unit == Unit::Word
-            && !contains_word(STOP, stream.word(at))
+            && !STOP.has(stream.word(at))
             && (known.is_place()
                 || token.capital
                 || known.is_strange()
@@ -360,16 +367,16 @@ fn town(stream: &Stream, street: usize) -> Option<usize> {
 /// The last item of a state's name.
 fn state(stream: &Stream, at: usize) -> Option<usize> {
     let word = stream.word(at);
-    if contains_word(TWO_WORD_STATES, word)
+    if TWO_WORD_STATES.has(word)
         && stream.joint(at + 1) != Joint::Break
         && contains_word(" york jersey hampshire mexico carolina dakota virginia island columbia ", stream.word(at + 1))
     {
         return Some(at + 1);
     }
     let short = word.len() == 2;
-    let wordy = contains_word(WORDY_STATES, word);
+    let wordy = WORDY_STATES.has(word);
     let sure = !wordy || (postal_code(stream, at + 1).is_some());
-    if contains_word(STATES, word) && (!short || sure) {
+    if STATES.has(word) && (!short || sure) {
         return Some(at);
     }
     // "D C", spelled states.
@@ -469,9 +476,9 @@ fn led(stream: &Stream, number: usize, behind: usize) -> Option<Place> {
     while words < MAX_STREET && at < stream.items.len() && stream.joint(at) != Joint::Break {
         let token = stream.token(at)?;
         let named = matches!(token.unit, Unit::Word | Unit::Ordinal(_) | Unit::Letter)
-            && !contains_word(STOP, stream.word(at))
+            && !STOP.has(stream.word(at))
             && !contains_word(" zip extension ext ", stream.word(at));
-        let direction = contains_word(DIRECTIONS, stream.word(at));
+        let direction = DIRECTIONS.has(stream.word(at));
         if !(named && (direction || words == 0 || token.capital || !token.known.is_english() || token.known.is_place())) {
             break;
         }
@@ -504,8 +511,8 @@ fn is_proper(stream: &Stream, at: usize) -> bool {
     let named = |known: super::lexicon::Known| known.is_place() || known.is_strange() || known.is_only_name();
     stream.joint(at) != Joint::Break
         && stream.unit(at) == Some(&Unit::Word)
-        && !contains_word(STOP, stream.word(at))
-        && stream.token(at).is_some_and(|token| token.capital || named(token.known) || contains_word(DIRECTIONS, stream.word(at)))
+        && !STOP.has(stream.word(at))
+        && stream.token(at).is_some_and(|token| token.capital || named(token.known) || DIRECTIONS.has(stream.word(at)))
 }
 
 /// The answer to a question for an address that has no number: a town and a state.

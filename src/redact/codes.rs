@@ -50,7 +50,7 @@ struct Reading {
 /// All codes of a stream among the items that are not taken yet.
 pub(super) fn codes(stream: &Stream, taken: &[bool]) -> Vec<Code> {
     let mut found: Vec<Code> = Vec::new();
-    let mut at = 0;
+    let mut at = stream.from;
     while at < stream.items.len() {
         let code = if taken[at] || !begins(stream, at) { None } else { code_at(stream, at, taken) };
         at = code.as_ref().and_then(|code| code.items.last()).map_or(at, |last| *last) + 1;

@@ -10,7 +10,7 @@ use super::{
     number::Run,
     placeholder::Kind,
     reason::Reason,
-    token::{Unit, contains_word},
+    token::{Unit, Words, contains_word},
     turn::{Joint, Stream, Turn},
 };
 
@@ -290,7 +290,7 @@ fn shaped_harmless(stream: &Stream, run: &Run) -> Option<Hint> {
         behind += 1;
     }
     let follows = stream.joint(behind) != Joint::Break;
-    let measured = follows && contains_word(MEASURES, stream.word(behind)) && !(run.len() > 4 && stream.word(behind) == "times");
+    let measured = follows && MEASURES.has(stream.word(behind)) && !(run.len() > 4 && stream.word(behind) == "times");
     let percent = follows && stream.word(behind) == "percent";
     let amount = run.thousands && run.len() <= 12 && !is_dated(stream, run.first());
     let harmless = amount
@@ -363,14 +363,16 @@ fn asked_or_before(stream: &Stream, at: usize) -> Option<Hint> {
 
 /// Whether a word says that the number before it counts or measures something.
 pub(super) fn is_measure(word: &str) -> bool {
-    contains_word(MEASURES, word)
+    MEASURES.has(word)
 }
 
-const MEASURES: &str = " dollars dollar bucks cents cent euros pounds percent inches inch feet foot yards miles mile meters metres kilometers km \
+static MEASURES: Words = Words::new(
+    " dollars dollar bucks cents cent euros pounds percent inches inch feet foot yards miles mile meters metres kilometers km \
                         kilos kilograms grams ounces gallons liters litres cups boxes pieces units items people persons guests kids children \
                         times minutes minute mins hours hour days day weeks week months month years year seconds am pm a.m p.m o'clock degrees \
                         percentage stars points pages copies seats rooms nights customers employees square mg ml gb mb megabytes gigabytes k \
-                        other things thing orders tickets calls steps floors bags sets pairs options edition ";
+                        other things thing orders tickets calls steps floors bags sets pairs options edition ",
+);
 
 /// A cue as it is written below.
 struct Phrase {

@@ -33,7 +33,7 @@ pub(super) struct Date {
 /// All dates of a stream that name a month and that a cue makes personal.
 pub(super) fn dates(stream: &Stream, numbering: &Numbering) -> Vec<Date> {
     let mut found: Vec<Date> = Vec::new();
-    for month in 0..stream.items.len() {
+    for month in stream.from..stream.items.len() {
         let taken = found.last().is_some_and(|date| date.items.contains(&month));
         if taken || !matches!(stream.unit(month), Some(Unit::Month(_))) {
             continue;

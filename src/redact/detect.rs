@@ -239,7 +239,7 @@ fn is_spared(stream: &Stream, run: &Run, digits: &str) -> bool {
     }
     run.len() >= UNEXPLAINED
         && others.into_iter().any(|party| {
-            let other = Stream::new(stream.turns, party);
+            let other = Stream::whole(stream.turns, party);
             let said = |run: &Run| run.values().iter().map(|value| char::from(b'0' + value)).eq(digits.chars());
             number::runs(&other).iter().any(|run| said(run) && matches!(context::hint(&other, run), Some((Hint::Harmless, _))))
         })

@@ -7,7 +7,7 @@
 use super::{
     context::{self, Hint},
     placeholder::Kind,
-    token::{Unit, contains_word},
+    token::{Unit, Words, contains_word},
     turn::{Joint, Stream},
 };
 
@@ -16,14 +16,19 @@ const LONGEST: usize = 60;
 /// Whole words in a row that make a name: `mary jane smith at`.
 const NAME_WORDS: usize = 3;
 
-const TLDS: &str = " com net org edu gov mil io co uk us ca de fr es it nl eu info biz me tv app dev ai in au nz ie shop online ";
-const MAIL: &str = " gmail yahoo hotmail outlook icloud aol protonmail proton comcast verizon att msn live gmx ymail mail sbcglobal me fastmail zoho ";
+static TLDS: Words =
+    Words::new(" com net org edu gov mil io co uk us ca de fr es it nl eu info biz me tv app dev ai in au nz ie shop online ");
+static MAIL: Words = Words::new(
+    " gmail yahoo hotmail outlook icloud aol protonmail proton comcast verizon att msn live gmx ymail mail sbcglobal me fastmail zoho ",
+);
 /// Words that no name of an address is made of.
-const STOP: &str = " is it it's its email e-mail mail address addresses my me to the login at reach send under on by write use with for and a an \
+static STOP: Words = Words::new(
+    " is it it's its email e-mail mail address addresses my me to the login at reach send under on by write use with for and a an \
                     you your i we he she they them us this that there here be are was were can could would should will please just look find \
                     found shop order ordered bought saw see go visit check online website site page works work working stay staying live lives \
                     meet arrive was not or if but so up in of from username name user called account contact yes okay ok sure him her his our \
-                    new old customer goes said says it'll that's what's what where when who how ";
+                    new old customer goes said says it'll that's what's what where when who how ",
+);
 
 /// An address, or the beginning of one.
 pub(super) struct Address {
@@ -40,7 +45,7 @@ pub(super) struct Address {
 /// All addresses of a stream.
 pub(super) fn addresses(stream: &Stream) -> Vec<Address> {
     let mut found: Vec<Address> = Vec::new();
-    for at in 0..stream.items.len() {
+    for at in stream.from..stream.items.len() {
         let behind = found.last().and_then(|address| address.items.last().copied());
         if behind.is_some_and(|last| at <= last) {
             continue;
@@ -86,7 +91,9 @@ fn broken_off(stream: &Stream, at: usize, name: &[usize]) -> Option<Address> {
     let telling = |item: &&usize| {
         stream.unit(**item).is_some_and(|unit| unit.is_digit() || matches!(unit, Unit::Dot | Unit::Joiner | Unit::Letter))
     };
-    let named = name.iter().filter(telling).count() >= 2 || name.iter().any(|item| matches!(stream.unit(*item), Some(Unit::Dot)));
+    let article = |item: &&usize| contains_word(" a i ", stream.word(**item));
+    let named = name.iter().filter(telling).filter(|item| !article(item)).count() >= 2
+        || name.iter().any(|item| matches!(stream.unit(*item), Some(Unit::Dot)));
     let plain = rest.clone().all(|at| {
         matches!(stream.unit(at), Some(Unit::Word | Unit::Dot)) && stream.joint(at) != Joint::Break && !is_stop(stream.word(at))
     });
@@ -122,7 +129,7 @@ fn domain(stream: &Stream, from: usize) -> Option<(Vec<usize>, bool)> {
             Unit::Word => {
                 let spelled = spelled_word(stream, at);
                 words += usize::from(!spelled);
-                if words > NAME_WORDS || (!spelled && is_stop(stream.word(at)) && !contains_word(MAIL, stream.word(at))) {
+                if words > NAME_WORDS || (!spelled && is_stop(stream.word(at)) && !MAIL.has(stream.word(at))) {
                     break;
                 }
                 items.push(at);
@@ -133,7 +140,7 @@ fn domain(stream: &Stream, from: usize) -> Option<(Vec<usize>, bool)> {
     }
     // "At yahoo" is an address even if "dot com" is never said.
     let first = *items.first()?;
-    contains_word(MAIL, stream.word(first)).then(|| {
+    MAIL.has(stream.word(first)).then(|| {
         let dot = usize::from(stream.unit(first + 1) == Some(&Unit::Dot) && stream.joint(first + 1) != Joint::Break);
         ((first..=first + dot).collect(), false)
     })
@@ -156,10 +163,10 @@ fn written_domain(stream: &Stream, from: usize) -> Option<usize> {
 /// The last item of a domain's ending, `com` or `co dot uk`, that begins at an item.
 fn ending(stream: &Stream, at: usize) -> Option<usize> {
     let at = if stream.unit(at) == Some(&Unit::Filler) { at + 1 } else { at };
-    if stream.joint(at) == Joint::Break || !contains_word(TLDS, stream.word(at)) {
+    if stream.joint(at) == Joint::Break || !TLDS.has(stream.word(at)) {
         return None;
     }
-    let country = stream.unit(at + 1) == Some(&Unit::Dot) && contains_word(TLDS, stream.word(at + 2));
+    let country = stream.unit(at + 1) == Some(&Unit::Dot) && TLDS.has(stream.word(at + 2));
     Some(if country { at + 2 } else { at })
 }
 
@@ -215,7 +222,7 @@ fn is_glued(stream: &Stream, at: usize) -> bool {
 /// Whether a word is no part of an address.
 fn is_stop(word: &str) -> bool {
     let bare = word.strip_suffix("'s").unwrap_or(word);
-    contains_word(STOP, word) || contains_word(STOP, bare)
+    STOP.has(word) || STOP.has(bare)
 }
 
 /// `as in boy`, `like boy`: the words that say which letter is meant, the letter's own item not among them.
@@ -234,7 +241,7 @@ fn spelled_word(stream: &Stream, at: usize) -> bool {
 /// Names of addresses whose `at` has not been said: what is spelled out, or ends the party's words, behind a cue.
 fn begun(stream: &Stream) -> Vec<Address> {
     let mut found = Vec::new();
-    let mut at = 0;
+    let mut at = stream.from;
     while at < stream.items.len() {
         let from = at;
         at += 1;

@@ -5,19 +5,19 @@
 
 use super::{
     context::{self, Hint},
-    token::{Unit, contains_word},
+    token::{Unit, Words, contains_word},
     turn::{Joint, Stream},
 };
 
 /// Digits that make a number that needs no lead.
 const LONG: usize = 4;
 /// What says that the digits before it count something.
-const COUNTED: &str =
-    " digit digits numbers business characters letters character working other of the a my your our their his her ";
+static COUNTED: Words =
+    Words::new(" digit digits numbers business characters letters character working other of the a my your our their his her ");
 
 /// Makes digits of the words that sound like one and stand where one belongs.
 pub(super) fn resolve(stream: &mut Stream) {
-    let mut at = 0;
+    let mut at = stream.from;
     while at < stream.items.len() {
         if !is_part(stream, at) {
             at += 1;
@@ -62,7 +62,7 @@ fn settle(stream: &mut Stream, first: usize, last: usize) {
         }
     }
     let follows = if stream.joint(last + 1) == Joint::Break { "" } else { stream.word(last + 1) };
-    let counted = contains_word(COUNTED, follows) || context::is_measure(follows);
+    let counted = COUNTED.has(follows) || context::is_measure(follows);
     let strong = (first..=last).any(|at| matches!(stream.unit(at), Some(Unit::Weak(1 | 3 | 6 | 8))));
     let cued = !counted && digits + odd >= 2 && (digits >= 1 || (odd >= 3 && strong)) && is_cued(stream, first, last);
     // "Four ate for too five" is read back with no cue.

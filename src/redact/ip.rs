@@ -11,7 +11,7 @@ const LEAST_GROUPS: usize = 3;
 /// All addresses like `2001:db8:4f2a::17`.
 pub(super) fn addresses(stream: &Stream) -> Vec<Vec<usize>> {
     let mut found = Vec::new();
-    let mut at = 0;
+    let mut at = stream.from;
     while at < stream.items.len() {
         let mut items = vec![at];
         while is_group(stream, items[items.len() - 1]) && is_joined(stream, items[items.len() - 1] + 1) {

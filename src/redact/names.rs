@@ -10,7 +10,7 @@ use super::{
     placeholder::{Label, Numbering},
     reason::Reason,
     spelled,
-    token::{Token, Unit, contains_word},
+    token::{Token, Unit, Words, contains_word},
     turn::{Joint, Stream, Turn},
 };
 
@@ -30,18 +30,23 @@ const ASKED_MS: u64 = 20_000;
 const SHORT_ANSWER: usize = 3;
 
 /// Names that are verbs or small words before anything else.
-const VERBS: &str = " will may can call see love wish need ask say pay hold wait work long so an do in ha my oh le early even rather more less drop van ";
+static VERBS: Words = Words::new(
+    " will may can call see love wish need ask say pay hold wait work long so an do in ha my oh le early even rather more less drop van ",
+);
 /// Parts of names that are no names.
-const PARTICLES: &str =
-    " van von der den de del dela la las los da dos das di du le el al bin ibn abu ben mac mc o' st san ter ten ";
+static PARTICLES: Words =
+    Words::new(" van von der den de del dela la las los da dos das di du le el al bin ibn abu ben mac mc o' st san ter ten ");
 /// What may stand behind a name.
-const SUFFIXES: &str = " jr junior sr senior iii ii iv md phd esquire esq ";
+static SUFFIXES: Words = Words::new(" jr junior sr senior iii ii iv md phd esquire esq ");
 /// What somebody's may be: `Mary's account`.
-const BELONGINGS: &str = " account card policy number phone name birthday birth date address room appointment prescription order file record records email chart insurance mother father wife husband \
-                          son daughter claim bill payment voicemail extension desk office line mobile cell ssn social license passport pin password login reservation booking ticket ";
+static BELONGINGS: Words = Words::new(
+    " account card policy number phone name birthday birth date address room appointment prescription order file record records email chart insurance mother father wife husband \
+                          son daughter claim bill payment voicemail extension desk office line mobile cell ssn social license passport pin password login reservation booking ticket ",
+);
 /// Answers that are no names.
-const NO_NAMES: &str =
-    " none nothing nobody same myself me mine yourself hello speaking please thanks anyone everybody someone whatever correct ";
+static NO_NAMES: Words = Words::new(
+    " none nothing nobody same myself me mine yourself hello speaking please thanks anyone everybody someone whatever correct ",
+);
 
 /// How well a word must look like a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +80,7 @@ pub(super) struct Name {
 /// All names of a stream among the items that are not taken yet.
 pub(super) fn names(stream: &Stream, numbering: &Numbering, taken: &[bool]) -> Vec<Name> {
     let mut found: Vec<Name> = Vec::new();
-    let mut at = 0;
+    let mut at = stream.from;
     while at < stream.items.len() {
         let before = found.last().and_then(|name| name.items.last().copied());
         let name = if taken[at] { None } else { name_at(stream, at, before, numbering) };
@@ -155,7 +160,7 @@ fn accepts(stream: &Stream, at: usize, look: Look) -> bool {
     let (Some(token), word) = (stream.token(at), stream.word(at)) else { return false };
     let known = token.known;
     let capital = is_marked_by_capital(stream, at);
-    let verb = contains_word(VERBS, word);
+    let verb = VERBS.has(word);
     let alone = || token.ends || stream.joint(at + 1) != Joint::Same;
     let supported = || family_follows(stream, at) || lead_begins(stream, at + 1, Lead::NameBefore);
     let possessive = word.ends_with("'s") || word.ends_with("’s");
@@ -170,7 +175,7 @@ fn accepts(stream: &Stream, at: usize, look: Look) -> bool {
             () => !known.is_place() && (capital || (family_follows(stream, at) && !is_small(stream, at))),
         },
         Look::Answer => match () {
-            () if contains_word(NO_NAMES, word) || (known.is_thing() && !known.is_name()) => false,
+            () if NO_NAMES.has(word) || (known.is_thing() && !known.is_name()) => false,
             () if known.is_only_name() || (known.is_strange() && word.len() > 2) => true,
             () if known.is_name() => capital || supported() || is_short_answer(stream, at),
             () => {
@@ -252,14 +257,14 @@ fn goes_on(stream: &Stream, at: usize, look: Look) -> Option<usize> {
             .then_some(next + 1)
             .filter(|at| same(*at) && is_wordlike(stream, *at));
     }
-    if contains_word(SUFFIXES, word) {
+    if SUFFIXES.has(word) {
         return Some(next);
     }
     if contains_word(" uh um er erm ", word) {
         return (same(next + 1) && is_name_word(stream, next + 1, look)).then_some(next + 1);
     }
-    if contains_word(PARTICLES, word) {
-        let twice = contains_word(PARTICLES, stream.word(next + 1)) || stream.unit(next + 1) == Some(&Unit::Joiner);
+    if PARTICLES.has(word) {
+        let twice = PARTICLES.has(stream.word(next + 1)) || stream.unit(next + 1) == Some(&Unit::Joiner);
         let behind = if twice { next + 2 } else { next + 1 };
         return (same(behind)
             && is_wordlike(stream, behind)
@@ -285,7 +290,7 @@ fn is_name_word(stream: &Stream, at: usize, look: Look) -> bool {
         () if known.is_only_name() => true,
         () if known.is_strange() => word.len() > 1 && (capital || !is_cased(stream, at) || !token.ends && false),
         () if known.is_thing() => false,
-        () if known.is_name() && contains_word(VERBS, word) => {
+        () if known.is_name() && VERBS.has(word) => {
             capital || (end && look == Look::Any && !contains_word(" so do in my call ", word))
         }
         () if known.is_name() => capital || !is_cased(stream, at),
@@ -326,7 +331,7 @@ fn stands_alone(stream: &Stream, at: usize) -> bool {
 }
 
 fn belongs(stream: &Stream, at: usize) -> bool {
-    stream.joint(at + 1) == Joint::Same && contains_word(BELONGINGS, stream.word(at + 1))
+    stream.joint(at + 1) == Joint::Same && BELONGINGS.has(stream.word(at + 1))
 }
 
 /// Whether the word is a part of a firm's name.
@@ -418,7 +423,7 @@ fn stands_before_lead(stream: &Stream, at: usize) -> bool {
     }
     let may_be = token.known.is_only_name()
         || (token.known.is_strange() && stream.word(at).len() > 2)
-        || (token.known.is_given() && !contains_word(VERBS, stream.word(at)));
+        || (token.known.is_given() && !VERBS.has(stream.word(at)));
     let begins = at == 0 || stream.joint(at) != Joint::Same || is_marked_by_capital(stream, at) || stream.token(at - 1).is_some_and(|token| token.ends || token.unit.is_filler() || contains_word(" morning afternoon evening hello hi hey support desk care service department billing accounts office is it's ", stream.word(at - 1)));
     may_be && begins && lead_begins(stream, last + 1, Lead::NameBefore)
 }
@@ -468,12 +473,14 @@ fn asked(stream: &Stream, at: usize) -> Option<Lead> {
 
 /// Whether nothing but what leads to an answer stands before an item in its turn.
 fn begins_answer(stream: &Stream, at: usize) -> bool {
-    const LEADING: &str = " hi hello hey my name is the this it's it i'm i am yes yeah sure of course okay um uh and so well that's that would be under for you can put it's should account in first last full thank thanks good morning afternoon evening \
-                           absolutely certainly no problem one second sec moment for her his she's he's their actually just ";
+    static LEADING: Words = Words::new(
+        " hi hello hey my name is the this it's it i'm i am yes yeah sure of course okay um uh and so well that's that would be under for you can put it's should account in first last full thank thanks good morning afternoon evening \
+                           absolutely certainly no problem one second sec moment for her his she's he's their actually just ",
+    );
     let mut back = at;
     while back > 0 && stream.joint(back) == Joint::Same {
         back -= 1;
-        if !(stream.unit(back).is_some_and(Unit::is_filler) || contains_word(LEADING, stream.word(back))) {
+        if !(stream.unit(back).is_some_and(Unit::is_filler) || LEADING.has(stream.word(back))) {
             return false;
         }
     }

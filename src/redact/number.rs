@@ -6,7 +6,7 @@
 
 use super::{
     context,
-    token::{Unit, contains_word, digit},
+    token::{Unit, Words, contains_word, digit},
     turn::{Joint, Stream},
 };
 
@@ -111,7 +111,7 @@ impl Run {
 /// All runs of a stream, in order.
 pub(super) fn runs(stream: &Stream) -> Vec<Run> {
     let mut runs = Vec::new();
-    let mut at = 0;
+    let mut at = stream.from;
     while at < stream.items.len() {
         if starts(stream, at) {
             let (run, next) = read(stream, at);
@@ -178,8 +178,8 @@ fn leads_to_digit(stream: &Stream, at: usize) -> bool {
 
 /// `one second`, `this one`, `the three digits`, `the last four`: a word, not a digit, unless digits stand on both sides.
 pub(super) fn is_just_a_word(stream: &Stream, at: usize) -> bool {
-    const AFTER_ONE: &str = " sec second secs moment minute more thing of last time other ";
-    const BEFORE_ONE: &str = " this that which no every any each another other first ";
+    static AFTER_ONE: Words = Words::new(" sec second secs moment minute more thing of last time other ");
+    static BEFORE_ONE: Words = Words::new(" this that which no every any each another other first ");
     if !matches!(stream.unit(at), Some(Unit::One(_) | Unit::Teen(_) | Unit::Digits)) {
         return false;
     }
@@ -193,7 +193,7 @@ pub(super) fn is_just_a_word(stream: &Stream, at: usize) -> bool {
         && stream.token(at).is_some_and(|token| stream.unit(at) != Some(&Unit::Digits) || token.end - token.start <= 2);
     let part = contains_word(" last first ", before) && !digit_after && stream.unit(at) != Some(&Unit::Digits);
     let one = stream.word(at) == "one";
-    counts || part || (one && (contains_word(AFTER_ONE, after) || (contains_word(BEFORE_ONE, before) && !digit_after)))
+    counts || part || (one && (AFTER_ONE.has(after) || (BEFORE_ONE.has(before) && !digit_after)))
 }
 
 /// Reads one run from its first item; also says where to go on.
@@ -261,8 +261,8 @@ fn next_digit(stream: &Stream, from: usize, run: &mut Run) -> Option<usize> {
 
 /// `one sec`, with both words between two digits.
 fn is_one_moment(unit: &Unit, stream: &Stream, at: usize) -> bool {
-    const MOMENT: &str = " sec second moment minute ";
-    matches!(unit, Unit::One(1)) || (at > 0 && stream.word(at - 1) == "one" && contains_word(MOMENT, stream.word(at)))
+    static MOMENT: Words = Words::new(" sec second moment minute ");
+    matches!(unit, Unit::One(1)) || (at > 0 && stream.word(at - 1) == "one" && MOMENT.has(stream.word(at)))
 }
 
 /// `oh` with nothing but fillers behind it in its turn.

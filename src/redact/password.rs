@@ -6,7 +6,7 @@
 use super::{
     leads::Lead,
     reason::Reason,
-    token::{Unit, contains_word},
+    token::{Unit, Words, contains_word},
     turn::{Joint, Stream, Turn},
 };
 
@@ -23,17 +23,23 @@ const ASKED_MS: u64 = 20_000;
 const SHORT_QUESTION: usize = 8;
 
 /// Words that go on with the sentence.
-const STOP: &str = " and but or because so which please thanks thank when if is isn't was wasn't are aren't were it it's its i i'm we you he she they them that that's this these those does doesn't did didn't do don't not no never \
+static STOP: Words = Words::new(
+    " and but or because so which please thanks thank when if is isn't was wasn't are aren't were it it's its i i'm we you he she they them that that's this these those does doesn't did didn't do don't not no never \
                      can can't could couldn't will won't would wouldn't should has hasn't had have haven't must may might for to from on at into onto of by with about until before after while what where why how who again still \
                      now then just only already always wrong expired reset case sensitive required incorrect invalid stopped works worked changed locked sent needs need keeps says said be been being there here any my your our his her their \
-                     too short long weak strong simple hard easy written older protected field screen page prompt box manager rules policy requirements length strength hint email link letter change update recovery through in yet today yesterday tomorrow ";
+                     too short long weak strong simple hard easy written older protected field screen page prompt box manager rules policy requirements length strength hint email link letter change update recovery through in yet today yesterday tomorrow ",
+);
 /// Words that may stand between the words of a password.
-const WITHIN: &str = " capital uppercase lowercase upper lower case all cap caps small big exclamation point mark dollar sign hash hashtag pound star asterisk ampersand percent dash hyphen underscore dot period at symbol number numbers \
-                      numeral digit digits letter letters word one then with followed by no spaces space question plus equals the a and an in it's like as caret bang ";
+static WITHIN: Words = Words::new(
+    " capital uppercase lowercase upper lower case all cap caps small big exclamation point mark dollar sign hash hashtag pound star asterisk ampersand percent dash hyphen underscore dot period at symbol number numbers \
+                      numeral digit digits letter letters word one then with followed by no spaces space question plus equals the a and an in it's like as caret bang ",
+);
 /// Words between a lead and the password.
-const BETWEEN: &str = " will be would should was to in our your my for the on of room house guest account network lobby office says reads goes set currently now just there here you gave me i use used have him her today ";
+static BETWEEN: Words = Words::new(
+    " will be would should was to in our your my for the on of room house guest account network lobby office says reads goes set currently now just there here you gave me i use used have him her today ",
+);
 /// How words tell that a password is spelled.
-const SPELLING: &str = " capital uppercase lowercase exclamation underscore hashtag ampersand asterisk symbol ";
+static SPELLING: Words = Words::new(" capital uppercase lowercase exclamation underscore hashtag ampersand asterisk symbol ");
 
 /// A password that is taken out.
 pub(super) struct Password {
@@ -48,7 +54,11 @@ pub(super) struct Password {
 /// All passwords of a stream among the items that are not taken yet.
 pub(super) fn passwords(stream: &Stream, taken: &[bool]) -> Vec<Password> {
     let mut found: Vec<Password> = Vec::new();
-    let mut at = 0;
+    let named = |turn: &Turn| turn.leads.iter().any(|lead| matches!(lead.lead, Lead::Password | Lead::AskPassword));
+    if !stream.turns.iter().any(named) {
+        return found;
+    }
+    let mut at = stream.from;
     while at < stream.items.len() {
         let open =
             found.last().is_some_and(|last| last.items.last() == Some(&at.wrapping_sub(1)) && stream.joint(at) == Joint::Turn);
@@ -91,7 +101,7 @@ fn lead(stream: &Stream, at: usize, goes_on: bool) -> Option<(Reason, bool)> {
             let sure = tells || is_between;
             return (sure || is_like_a_password(stream, at)).then_some((Reason::CueBefore, sure));
         }
-        let leads_on = contains_word(BETWEEN, stream.word(at - back))
+        let leads_on = BETWEEN.has(stream.word(at - back))
             || stream.unit(at - back).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction));
         if !leads_on {
             break;
@@ -125,7 +135,7 @@ fn is_told(stream: &Stream, at: usize) -> bool {
             return told;
         }
         let filler = stream.unit(at - back).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction));
-        let talk = contains_word(STOP, stream.word(at - back))
+        let talk = STOP.has(stream.word(at - back))
             && !contains_word(
                 " the for on at to i we you our my this that of in be it it's is was now just into from ",
                 stream.word(at - back),
@@ -145,7 +155,9 @@ fn is_told(stream: &Stream, at: usize) -> bool {
 
 /// Whether a word is called a password behind it: `H3lloKitty$, that's the password`, `Mustang.68 as my password`.
 fn is_named_behind(stream: &Stream, at: usize) -> bool {
-    if !matches!(stream.unit(at), Some(Unit::Mixed | Unit::Word)) {
+    let turn = &stream.turns[stream.items[at].turn];
+    let named = turn.leads.iter().any(|lead| matches!(lead.lead, Lead::Password | Lead::AskPassword));
+    if !named || !matches!(stream.unit(at), Some(Unit::Mixed | Unit::Word)) {
         return false;
     }
     let near = (at + 1..at + 16)
@@ -170,10 +182,9 @@ fn is_named_behind(stream: &Stream, at: usize) -> bool {
 /// Whether the words at an item are spelled as passwords are, or hold digits.
 fn is_like_a_password(stream: &Stream, at: usize) -> bool {
     let near = (at..at + 4).take_while(|next| *next == at || stream.joint(*next) != Joint::Break);
-    let said = |at: usize| {
-        stream.unit(at).is_some_and(|unit| unit.is_digit() || *unit == Unit::Mixed) || contains_word(SPELLING, stream.word(at))
-    };
-    !contains_word(STOP, stream.word(at)) && near.into_iter().take_while(|at| !contains_word(STOP, stream.word(*at))).any(said)
+    let said =
+        |at: usize| stream.unit(at).is_some_and(|unit| unit.is_digit() || *unit == Unit::Mixed) || SPELLING.has(stream.word(at));
+    !STOP.has(stream.word(at)) && near.into_iter().take_while(|at| !STOP.has(stream.word(*at))).any(said)
 }
 
 /// The items of a password from its first on.
@@ -189,14 +200,14 @@ fn read(stream: &Stream, first: usize, taken: &[bool], sure: bool) -> Vec<usize>
         if ended || (at > first && stream.joint(at) == Joint::Turn && !goes_on(stream, at)) {
             break;
         }
-        let within = at > first && contains_word(WITHIN, word) && goes_on(stream, at + 1);
+        let within = at > first && WITHIN.has(word) && goes_on(stream, at + 1);
         let filler = stream.unit(at).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction));
-        if filler || within && contains_word(STOP, word) {
+        if filler || within && STOP.has(word) {
             items.push(at);
             continue;
         }
         let cased = word == "case" && at > first && contains_word(" lower upper ", stream.word(at - 1));
-        if contains_word(STOP, word) && !cased {
+        if STOP.has(word) && !cased {
             break;
         }
         items.push(at);
@@ -206,7 +217,7 @@ fn read(stream: &Stream, first: usize, taken: &[bool], sure: bool) -> Vec<usize>
     let content = items
         .iter()
         .filter(|at| {
-            !contains_word(WITHIN, stream.word(**at)) && !stream.unit(**at).is_some_and(Unit::is_filler)
+            !WITHIN.has(stream.word(**at)) && !stream.unit(**at).is_some_and(Unit::is_filler)
                 || stream.unit(**at).is_some_and(Unit::is_digit)
         })
         .count();
@@ -221,7 +232,7 @@ fn goes_on(stream: &Stream, at: usize) -> bool {
     let Some(unit) = stream.unit(at).filter(|_| stream.joint(at) != Joint::Break) else { return false };
     unit.is_digit()
         || matches!(unit, Unit::Letter | Unit::Mixed | Unit::Weak(0) | Unit::Repeat(_) | Unit::Joiner | Unit::Dot | Unit::At)
-        || contains_word(SPELLING, stream.word(at))
+        || SPELLING.has(stream.word(at))
         || contains_word(" dollar hash pound star point number numbers dash percent ", stream.word(at))
 }
 
@@ -249,9 +260,11 @@ fn is_asked(stream: &Stream, at: usize) -> bool {
 
 /// Whether nothing but what leads to an answer stands before an item in its turn.
 fn begins_answer(stream: &Stream, at: usize) -> bool {
-    const LEADING: &str = " it's it is yes yeah sure okay um uh oh the password that's that would be should i think my was gonna going believe passphrase word ";
-    if contains_word(LEADING, stream.word(at))
-        || contains_word(STOP, stream.word(at))
+    static LEADING: Words = Words::new(
+        " it's it is yes yeah sure okay um uh oh the password that's that would be should i think my was gonna going believe passphrase word ",
+    );
+    if LEADING.has(stream.word(at))
+        || STOP.has(stream.word(at))
         || contains_word(" hold one hang sure sorry what why hmm let old same usual none nothing new first ", stream.word(at))
     {
         return false;
@@ -259,7 +272,7 @@ fn begins_answer(stream: &Stream, at: usize) -> bool {
     let mut back = at;
     while back > 0 && stream.joint(back) == Joint::Same {
         back -= 1;
-        if !(stream.unit(back).is_some_and(Unit::is_filler) || contains_word(LEADING, stream.word(back))) {
+        if !(stream.unit(back).is_some_and(Unit::is_filler) || LEADING.has(stream.word(back))) {
             return false;
         }
     }

@@ -17,7 +17,13 @@ const NODS: [&str; 9] = [
     "Sorry, my screen is slow today, bear with me.",
     "The system takes a moment and the heating is off in here.",
     "I can hear a dog, is everything fine over there?",
-    "Thank you for your patience.","Okay.", "mhm", "Go ahead.", "Got it, and then?", "yes"];
+    "Thank you for your patience.",
+    "Okay.",
+    "mhm",
+    "Go ahead.",
+    "Got it, and then?",
+    "yes",
+];
 const LEADS: [&str; 6] = ["", "my card number is", "it's", "sure, my social is", "so the number is", "they ran my visa"];
 const PLAIN: &[&str] = &[
     "I", "my card", "number", "is", "not", "working,", "at", "the", "house", "Hello.", "to", "for", "oh", "well", "may", "order",

@@ -3,7 +3,7 @@
 //! Promises: a spelling is read over fillers and the ends of finals, and never over a word that says something.
 
 use super::{
-    token::{Unit, contains_word},
+    token::{Unit, Words, contains_word},
     turn::{Joint, Stream},
 };
 
@@ -13,9 +13,11 @@ const MAX_BETWEEN: usize = 3;
 const LONGEST: usize = 120;
 
 /// The words of the spelling alphabets in use on the telephone.
-const ALPHABET: &str = " alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike november oscar papa quebec romeo sierra tango \
+static ALPHABET: Words = Words::new(
+    " alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike november oscar papa quebec romeo sierra tango \
                         uniform victor whiskey whisky xray x-ray yankee zulu adam baker david edward frank george henry ida john king lincoln mary nora ocean paul queen robert sam tom union \
-                        william young zebra ";
+                        william young zebra ",
+);
 
 /// A spelled word.
 pub(super) struct Spelling {
@@ -73,14 +75,14 @@ fn letter(stream: &Stream, at: usize, spelling: &mut Spelling) -> usize {
                 spelling.explained = true;
                 3
             }
-            (word, _) if same(at + 1) && contains_word(ALPHABET, word) && begins_with(word, stream.word(at)) => {
+            (word, _) if same(at + 1) && ALPHABET.has(word) && begins_with(word, stream.word(at)) => {
                 spelling.explained = true;
                 2
             }
             _ => 1,
         };
     }
-    let spoken = |at: usize| same(at) && contains_word(ALPHABET, stream.word(at));
+    let spoken = |at: usize| same(at) && ALPHABET.has(stream.word(at));
     if spoken(at) && (spelling.letters > 0 || (spoken(at + 1) && spoken(at + 2))) {
         spelling.letters += 1;
         return 1;
@@ -90,7 +92,7 @@ fn letter(stream: &Stream, at: usize, spelling: &mut Spelling) -> usize {
 
 /// Whether a word stands for a letter in a spelling alphabet.
 pub(super) fn is_alphabet(word: &str) -> bool {
-    contains_word(ALPHABET, word)
+    ALPHABET.has(word)
 }
 
 /// How many items behind a letter say which one is meant: `as in boy`, `for boy`, `boy`.

@@ -3,6 +3,8 @@
 //! Promises: tokens cover every letter and digit of the text in order and never overlap; a placeholder of the speech service
 //! is one opaque token. Only ASCII is folded, so that byte offsets stay true.
 
+use std::{collections::HashSet, sync::OnceLock};
+
 use super::{lexicon::Known, placeholder::Kind};
 use crate::english;
 
@@ -239,13 +241,33 @@ fn known(word: &str) -> Option<Unit> {
 }
 
 fn filler(word: &str) -> Option<Unit> {
-    const FILLERS: &str = " uh um uhm er erm ah eh hmm hm mm mmm mhm okay ok so like well and then yeah yes yep let me see is it's its it the \
+    static FILLERS: Words = Words::new(
+        " uh um uhm er erm ah eh hmm hm mm mmm mhm okay ok so like well and then yeah yes yep let me see is it's its it the \
                            that's that thats right sure mean think next again hang hold on just got go ahead followed by alright after \
-                           next there's there then's was um-hmm believe guess excuse ";
-    contains_word(FILLERS, word).then_some(Unit::Filler)
+                           next there's there then's was um-hmm believe guess excuse ",
+    );
+    FILLERS.has(word).then_some(Unit::Filler)
 }
 
-/// Whether a list of words, each between two spaces, holds `word`.
+/// A list of words that is searched often.
+pub(super) struct Words {
+    list: &'static str,
+    words: OnceLock<HashSet<&'static str>>,
+}
+
+impl Words {
+    /// The words of `list`, parted by white space.
+    pub(super) const fn new(list: &'static str) -> Self {
+        Self { list, words: OnceLock::new() }
+    }
+
+    /// Whether it holds `word`.
+    pub(super) fn has(&self, word: &str) -> bool {
+        self.words.get_or_init(|| self.list.split_ascii_whitespace().collect()).contains(word)
+    }
+}
+
+/// Whether a short list of words, each between two spaces, holds `word`.
 pub(super) fn contains_word(list: &str, word: &str) -> bool {
     list.match_indices(word).any(|(at, _)| list[..at].ends_with(' ') && list[at + word.len()..].starts_with(' '))
 }

@@ -126,6 +126,15 @@ impl Turn {
         self.tokens.iter().rev().find(|token| !token.unit.is_filler()).is_some_and(|token| token.unit.is_in_number())
     }
 
+    /// Whether what comes next may belong to what it ends with.
+    fn is_unfinished(&self) -> bool {
+        const SHORT: usize = 7;
+        let Some(last) = self.tokens.last() else { return true };
+        let masked = self.masks.iter().any(|mask| mask.start < last.end && last.start < mask.end);
+        let open = matches!(last.unit, Unit::Letter | Unit::Dot | Unit::At | Unit::Joiner | Unit::Month(_) | Unit::Mixed);
+        masked || open || self.tokens.len() <= SHORT || self.ends_with_digits()
+    }
+
     /// Its digits in a row, roughly read: good enough to know a read-back by.
     fn digits(&self) -> String {
         let mut out = String::new();
@@ -183,6 +192,8 @@ pub(super) struct Stream<'a> {
     pub(super) closed: bool,
     /// The other party said something else meanwhile, but asked for nothing, and the last turn ended with a number.
     pub(super) talked_over: bool,
+    /// Where the search begins: what lies before is out, and nothing that is not can be a part of it.
+    pub(super) from: usize,
     /// Items that sound like a digit and are one.
     homophones: Vec<bool>,
 }
@@ -190,7 +201,7 @@ pub(super) struct Stream<'a> {
 impl<'a> Stream<'a> {
     /// Lays the turns of `party` end to end.
     pub(super) fn new(turns: &'a [Turn], party: &Party) -> Self {
-        let mut stream = Self { turns, items: Vec::new(), closed: false, talked_over: false, homophones: Vec::new() };
+        let mut stream = Self { turns, items: Vec::new(), closed: false, talked_over: false, from: 0, homophones: Vec::new() };
         let mut before = String::new();
         let (mut last, mut interrupted): (Option<&Turn>, bool) = (None, false);
         for (index, turn) in turns.iter().enumerate() {
@@ -217,8 +228,29 @@ impl<'a> Stream<'a> {
         // A number may go on, whatever the other party says meanwhile.
         stream.talked_over = stream.closed && !interrupted && last.is_some_and(Turn::ends_with_digits);
         zeroize::Zeroize::zeroize(&mut before);
+        stream.from = stream.unsettled();
         homophone::resolve(&mut stream);
         stream
+    }
+
+    /// The same, to be searched from its first item.
+    pub(super) fn whole(turns: &'a [Turn], party: &Party) -> Self {
+        let mut stream = Self::new(turns, party);
+        stream.from = 0;
+        stream
+    }
+
+    /// The first item of the first turn that is not out, or of those before it in a row that end in the middle of something.
+    fn unsettled(&self) -> usize {
+        let mut from = self.items.len();
+        while from > 0 {
+            let turn = self.items[from - 1].turn;
+            if self.turns[turn].released && (from == self.items.len() || !self.turns[turn].is_unfinished()) {
+                break;
+            }
+            from = self.items[..from].iter().rposition(|item| item.turn != turn).map_or(0, |at| at + 1);
+        }
+        from
     }
 
     /// The same; nothing more can follow if `ended`.

@@ -4,7 +4,7 @@
 //! dot that belong to it, and its path; a full stop without a space between two sentences is none.
 
 use super::{
-    token::{Unit, contains_word},
+    token::{Unit, Words, contains_word},
     turn::{Joint, Stream},
 };
 
@@ -13,15 +13,19 @@ const LABEL_WORDS: usize = 4;
 /// Items of an address.
 const LONGEST: usize = 60;
 
-const ENDINGS: &str = " com net org edu gov mil io co uk us ca de fr es it nl eu info biz me tv app dev ai in au nz ie shop online health bank store site xyz club live law care tech cloud link page news ly gg cc fm ";
+static ENDINGS: Words = Words::new(
+    " com net org edu gov mil io co uk us ca de fr es it nl eu info biz me tv app dev ai in au nz ie shop online health bank store site xyz club live law care tech cloud link page news ly gg cc fm ",
+);
 /// Endings that are words: the dot must be said, or other labels stand before.
-const WORDS: &str =
-    " us it me in info app shop online health bank store site club live law care tech cloud link page news de es co ";
+static WORDS: Words =
+    Words::new(" us it me in info app shop online health bank store site club live law care tech cloud link page news de es co ");
 /// Words that are no part of an address in front of the dot.
-const STOP: &str = " is it it's its the a an my your our their his her to at on in of and or but so i i'm you we they he she that that's this there here go goes going visit visiting visited open opened opening type typed typing enter entered \
+static STOP: Words = Words::new(
+    " is it it's its the a an my your our their his her to at on in of and or but so i i'm you we they he she that that's this there here go goes going visit visiting visited open opened opening type typed typing enter entered \
                     check checked look looked site website web webpage page pages url link address called name named from for with by be was were are am can could will would should please just then under through via use used using try tried see saw \
                     find found me us him them up out into says said tell told email mail browser online ok okay yes no yeah sure uh um like into our own portal's saying reads read over as when what where which who how not log logged login sign signed \
-                    portal's domain domain's server's address's again right down upload download click clicked pull pulled bring brought send sent got get getting one two registered put know have has had haven't don't says it'll you'll i'll we'll host hosted points ";
+                    portal's domain domain's server's address's again right down upload download click clicked pull pulled bring brought send sent got get getting one two registered put know have has had haven't don't says it'll you'll i'll we'll host hosted points ",
+);
 
 /// An address in the web, or the beginning of one.
 pub(super) struct Url {
@@ -36,7 +40,7 @@ pub(super) struct Url {
 /// All addresses in the web of a stream.
 pub(super) fn urls(stream: &Stream, taken: &[bool]) -> Vec<Url> {
     let mut found: Vec<Url> = Vec::new();
-    for at in 0..stream.items.len() {
+    for at in stream.from..stream.items.len() {
         let floor = found.last().and_then(|url| url.items.last()).map_or(0, |last| last + 1);
         if at < floor || taken[at] || stream.unit(at) != Some(&Unit::Dot) {
             continue;
@@ -54,7 +58,7 @@ fn url(stream: &Stream, dot: usize, floor: usize, taken: &[bool]) -> Option<Url>
     let first = front(stream, dot, said, &free);
     let starts = ["www", "http", "https", "ftp"].contains(&stream.word(first)) || said_www(stream, first);
     let ending = stream.word(last);
-    let sure = complete && (said || labels > 1 || !contains_word(WORDS, ending)) && stream.word(dot) != "point";
+    let sure = complete && (said || labels > 1 || !WORDS.has(ending)) && stream.word(dot) != "point";
     let open = !complete && !stream.closed && last + 1 >= stream.items.len();
     let begun = open && said && labels <= 1 && !stream.unit(dot - 1).is_some_and(Unit::is_digit);
     if first < dot && begun && !starts {
@@ -84,14 +88,11 @@ fn labels(stream: &Stream, dot: usize) -> (usize, bool, usize) {
         }
         // A label may have several words, or be joined: "my town dash water", "lakeside clinic".
         let mut words = 1;
-        while words < LABEL_WORDS
-            && !contains_word(ENDINGS, stream.word(label))
-            && goes_on_to_dot(stream, label, LABEL_WORDS - words)
-        {
+        while words < LABEL_WORDS && !ENDINGS.has(stream.word(label)) && goes_on_to_dot(stream, label, LABEL_WORDS - words) {
             label += 1;
             words += 1;
         }
-        complete = contains_word(ENDINGS, stream.word(label));
+        complete = ENDINGS.has(stream.word(label));
         last = label;
         count += 1;
         at = label + 1;
@@ -106,16 +107,14 @@ fn spelled_ending(stream: &Stream, at: usize) -> Option<usize> {
         (at..at + 3).take_while(|at| letter(*at) && stream.joint(*at) != Joint::Break).map(|at| stream.word(at)).collect();
     [3, 2]
         .into_iter()
-        .find(|length| joined.get(..*length).is_some_and(|ending| contains_word(ENDINGS, ending)))
+        .find(|length| joined.get(..*length).is_some_and(|ending| ENDINGS.has(ending)))
         .map(|length| at + length - 1)
 }
 
 /// Whether a further dot follows within a few words of a label.
 fn goes_on_to_dot(stream: &Stream, at: usize, within: usize) -> bool {
     let plain = |at: usize| {
-        stream.joint(at) == Joint::Same
-            && !contains_word(STOP, stream.word(at))
-            && !stream.token(at - 1).is_some_and(|token| token.ends)
+        stream.joint(at) == Joint::Same && !STOP.has(stream.word(at)) && !stream.token(at - 1).is_some_and(|token| token.ends)
     };
     let said = |at: usize| stream.unit(at) == Some(&Unit::Dot) && stream.joint(at) != Joint::Break;
     for next in at + 1..=at + within + 1 {
@@ -150,7 +149,7 @@ fn front(stream: &Stream, dot: usize, said: bool, free: &impl Fn(usize) -> bool)
                 let label = at + 1 == dot && said && contains_word(" my our get go find see one the ", word);
                 if !linked
                     && !label
-                    && (contains_word(STOP, word)
+                    && (STOP.has(word)
                         || words > LABEL_WORDS
                         || (!said && !begins)
                         || stream.token(at).is_some_and(|token| token.ends))
@@ -159,7 +158,7 @@ fn front(stream: &Stream, dot: usize, said: bool, free: &impl Fn(usize) -> bool)
                 }
             }
             Some(unit) if unit.is_digit() || matches!(unit, Unit::Weak(_)) => {
-                if !linked && (contains_word(STOP, word) || !said) {
+                if !linked && (STOP.has(word) || !said) {
                     break;
                 }
             }
