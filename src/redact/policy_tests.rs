@@ -3,7 +3,7 @@ use secrecy::SecretString;
 use super::{tests::*, *};
 
 /// Base64 of 32 bytes.
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(super) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 #[test]
 fn a_type_that_is_off_stays_and_is_remembered_as_nothing() {
