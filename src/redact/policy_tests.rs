@@ -51,6 +51,15 @@ fn an_end_that_may_become_a_card_is_held_whatever_is_off() {
 }
 
 #[test]
+fn a_card_inside_something_that_stays_goes_all_the_same() {
+    let mut call = Call::with(types(&["-email", "-date_of_birth"]));
+    assert_eq!(call.says(IN, "mail 4111111111111111@example.com bye"), ["mail [CREDIT_CARD_1]@example.com bye"]);
+    assert_eq!(call.says(IN, "born may 4 4111 1111 1111 1111 bye"), ["born may [CREDIT_CARD_2] bye"]);
+    let mut call = Call::with(allowing(&["4111111111111111@example.com"]));
+    assert_eq!(call.says(IN, "mail 4111111111111111@example.com bye"), ["mail [CREDIT_CARD_1]@example.com bye"]);
+}
+
+#[test]
 fn a_removed_value_leaves_no_hole_and_a_record() {
     let release =
         released_under(modes(&[("PHONE", "remove")]), worded("call 555 1234567 now", &["call", "555", "1234567", "now"]));
