@@ -89,7 +89,7 @@ proptest! {
         let (types, key) = ([types.to_owned()], SecretString::from(KEY));
         let choices = Choices {
             types: &types,
-            mode: &mode[..1 + usize::from(last4)],
+            mode: &mode[..=usize::from(last4)],
             allow: allow.as_slice(),
             hash_key: Some(&key),
             ..Choices::default()
