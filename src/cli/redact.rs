@@ -1,7 +1,7 @@
 //! `redact`: transcripts as JSON lines from a file or standard input, the same redacted to standard output, line by line.
 //!
 //! Promises: a line that was read is answered before the next one is read; a line that is no call is told by its number, never by its
-//! words, and the rest goes on; no line is kept that is longer than [`LONGEST_LINE`].
+//! words, and the rest goes on; no line is kept that is longer than 1 MiB.
 
 use std::{
     fs::File,

@@ -1,7 +1,7 @@
 //! One call's finals as a line of JSON in, the same redacted out: what `pulse-bridge redact` does with a line.
 //!
-//! Promises: pure; the same gate as a call's on the line, its finals [`APART_MS`] apart; nothing comes out but the call's id as it
-//! came, speakers' names that name nobody ([`PARTS`]), clean texts and what was taken out of them; an error holds no word.
+//! Promises: pure; the same gate as a call's on the line, its finals 1.5 s apart; nothing comes out but the call's id as it
+//! came, speakers' names that name nobody, clean texts and what was taken out of them; an error holds no word.
 
 use std::{
     collections::VecDeque,

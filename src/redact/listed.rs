@@ -76,23 +76,20 @@ impl Listed {
         Ok(())
     }
 
+    /// Whether something is listed to stay.
+    pub(super) fn frees(&self) -> bool {
+        !self.allow.is_empty()
+    }
+
     /// Takes out of what was found what stays, and adds what always goes.
     pub(super) fn judge(&self, turns: &[Turn], found: &mut Vec<Finding>, known: &Numbering, ended: bool) {
-        if !self.allow.is_empty() {
+        if self.frees() {
             found.retain_mut(|finding| !self.stays(turns, finding, known));
         }
         if self.deny.is_empty() {
             return;
         }
-        let mut parties: Vec<&Party> = Vec::new();
-        for turn in turns {
-            if !parties.contains(&&turn.party) {
-                parties.push(&turn.party);
-            }
-        }
-        for party in parties {
-            let stream = Stream::new(turns, party);
-            let stream = stream.closed_if(ended);
+        for stream in streams(turns, ended) {
             let runs = number::runs(&stream);
             for (kind, entry) in &self.deny {
                 found.extend(entry.places(&stream, &runs).into_iter().map(|place| denied(&stream, kind, entry, &place)));
@@ -179,6 +176,17 @@ impl Entry {
     }
 }
 
+/// What each party said.
+pub(super) fn streams(turns: &[Turn], ended: bool) -> Vec<Stream<'_>> {
+    let mut parties: Vec<&Party> = Vec::new();
+    for turn in turns {
+        if !parties.contains(&&turn.party) {
+            parties.push(&turn.party);
+        }
+    }
+    parties.into_iter().map(|party| Stream::whole(turns, party).closed_if(ended)).collect()
+}
+
 /// Something that always goes.
 fn denied(stream: &Stream, kind: &Kind, entry: &Entry, place: &Place) -> Finding {
     // Not parted by spaces: a word of it alone is no name.
@@ -189,7 +197,7 @@ fn denied(stream: &Stream, kind: &Kind, entry: &Entry, place: &Place) -> Finding
 }
 
 /// Turn and byte range of items, one for each turn.
-fn spans(stream: &Stream, items: &std::ops::Range<usize>) -> Vec<(usize, usize, usize)> {
+pub(super) fn spans(stream: &Stream, items: &std::ops::Range<usize>) -> Vec<(usize, usize, usize)> {
     let mut spans: Vec<(usize, usize, usize)> = Vec::new();
     for item in items.clone() {
         let (turn, Some(token)) = (stream.items[item].turn, stream.token(item)) else { continue };

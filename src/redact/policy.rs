@@ -17,10 +17,11 @@ use zeroize::Zeroizing;
 use super::{
     card,
     detect::{Finding, State},
-    listed::Listed,
+    listed::{self, Listed},
     number::{self, Run},
     pattern::Patterns,
     placeholder::{Kind, Numbering},
+    reason::Reason,
     turn::{Stream, Turn},
 };
 
@@ -171,6 +172,10 @@ impl Policy {
             found.retain_mut(|finding| self.is_on(turns, finding, ended));
         }
         self.listed.judge(turns, &mut found, known, ended);
+        if !self.off.is_empty() || self.listed.frees() {
+            let cards = cards(turns, &found, ended);
+            found.extend(cards);
+        }
         found
     }
 
@@ -190,6 +195,28 @@ impl Policy {
         finding.kind = Kind::Number;
         true
     }
+}
+
+/// Cards' numbers that are in nothing that goes: they were a part of something else that stays, an address of mail or a date.
+fn cards(turns: &[Turn], found: &[Finding], ended: bool) -> Vec<Finding> {
+    let mut cards = Vec::new();
+    for stream in listed::streams(turns, ended) {
+        for run in number::runs(&stream) {
+            let values = Zeroizing::new(run.values());
+            if !card::holds_card(&values, &run.corrections) {
+                continue;
+            }
+            let spans = listed::spans(&stream, &(run.first()..run.last() + 1));
+            let overlaps = |own: &(usize, usize, usize)| spans.iter().any(|of| of.0 == own.0 && of.1 < own.2 && own.1 < of.2);
+            if !found.iter().any(|finding| finding.kind == Kind::CreditCard && finding.spans.iter().any(overlaps)) {
+                let value: String = values.iter().map(|value| char::from(b'0' + value)).collect();
+                let state = if number::is_open(&stream, &run) { State::Growing } else { State::Closed };
+                let (kind, reason) = (Kind::CreditCard, Reason::CheckDigit);
+                cards.push(Finding { kind, spans, value: value.into(), state, repeats: None, reason });
+            }
+        }
+    }
+    cards
 }
 
 /// Whether digits that follow would belong to a finding.

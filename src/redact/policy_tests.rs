@@ -3,7 +3,7 @@ use secrecy::SecretString;
 use super::{tests::*, *};
 
 /// Base64 of 32 bytes.
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(super) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 #[test]
 fn a_type_that_is_off_stays_and_is_remembered_as_nothing() {
@@ -48,6 +48,15 @@ fn an_end_that_may_become_a_card_is_held_whatever_is_off() {
     let mut call = Call::with(types(&["pci"]));
     assert_eq!(call.says(IN, "my phone is 555 123 4567"), NOTHING);
     assert_eq!(call.ends(), ["my phone is 555 123 4567"], "nothing follows");
+}
+
+#[test]
+fn a_card_inside_something_that_stays_goes_all_the_same() {
+    let mut call = Call::with(types(&["-email", "-date_of_birth"]));
+    assert_eq!(call.says(IN, "mail 4111111111111111@example.com bye"), ["mail [CREDIT_CARD_1]@example.com bye"]);
+    assert_eq!(call.says(IN, "born may 4 4111 1111 1111 1111 bye"), ["born may [CREDIT_CARD_2] bye"]);
+    let mut call = Call::with(allowing(&["4111111111111111@example.com"]));
+    assert_eq!(call.says(IN, "mail 4111111111111111@example.com bye"), ["mail [CREDIT_CARD_1]@example.com bye"]);
 }
 
 #[test]

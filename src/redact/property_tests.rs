@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use secrecy::SecretString;
 
-use super::{tests::*, *};
+use super::{policy_tests::KEY, tests::*, *};
 use crate::segment::{Utterance, Word};
 
 const WORDS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
@@ -88,9 +89,22 @@ proptest! {
     }
 
     #[test]
-    fn four_digits_of_a_card_never_come_out_where_nothing_but_cards_is_looked_for(way in ways(cards()), last4 in any::<bool>()) {
-        let mode = [("CREDIT_CARD".to_owned(), "last4".to_owned())];
-        let choices = Choices { types: &["pci".to_owned()], mode: &mode[..usize::from(last4)], ..Choices::default() };
+    fn four_digits_of_a_card_never_come_out_whatever_the_operator_chose(
+        way in ways(cards()),
+        types in prop::sample::select(&["pii", "pci", "ssn", "-number", "-phone", "-ssn"][..]),
+        mode in prop::sample::select(&["mask", "remove", "hash"][..]),
+        last4 in any::<bool>(),
+        allow in prop::option::of("[0-9]{3,5}"),
+    ) {
+        let mode = [("pii", mode), ("credit_card", "last4")].map(|(name, mode)| (name.to_owned(), mode.to_owned()));
+        let (types, key) = ([types.to_owned()], SecretString::from(KEY));
+        let choices = Choices {
+            types: &types,
+            mode: &mode[..=usize::from(last4)],
+            allow: allow.as_slice(),
+            hash_key: Some(&key),
+            ..Choices::default()
+        };
         check(&way, Policy::new(&choices).expect("a policy"))?;
     }
 
@@ -132,8 +146,13 @@ proptest! {
 fn check(way: &Way, policy: Policy) -> Result<(), TestCaseError> {
     let finals = finals(way);
     let digits: String = way.digits.iter().map(ToString::to_string).collect();
-    // What the operator wants shown: the last four, in the placeholder.
+    // What the operator wants shown: the last four or a hash, in the placeholder.
     let out = said_under(policy, &finals).replace(&format!(":{}]", &digits[digits.len() - 4..]), "]");
+    let hashed =
+        |rest: &str| rest.len() > 8 && rest[8..].starts_with(']') && rest[..8].bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (first, rest) = out.split_once(':').unwrap_or((&out, ""));
+    let shown = rest.split(':').map(|rest| if hashed(rest) { &rest[8..] } else { rest });
+    let out: String = std::iter::once(first).chain(shown).collect();
     let heard = heard(&out);
     for at in 0..=digits.len() - 4 {
         prop_assert!(!heard.contains(&digits[at..at + 4]), "{} in {out:?}\nof {finals:?}", &digits[at..at + 4]);

@@ -250,3 +250,32 @@ async fn a_webhook_parameter_that_names_nobody_loses_no_event() {
     assert_eq!(events[0]["data"]["custom_parameters"].get("webhook"), None, "what the bridge reads is not passed on");
     stage.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_chose_stands_in_texts_words_and_records() {
+    let chosen = |name: &str, url: &str| {
+        format!(
+            "[[webhook.endpoints]]\nname = \"{name}\"\nurl = \"{url}\"\nsecrets = [\"{SECRET}\"]\n\
+             [redaction.mode]\nCREDIT_CARD = \"last4\"\nEXPIRY = \"remove\"\n[redaction.patterns]\nERRAND = 'pay my \\w+'\n"
+        )
+    };
+    let mut stage = Stage::with(Plan { endpoints: Some(Box::new(move |url| chosen("chosen", url))), ..Plan::default() }).await;
+    let played = stage.call("pay-by-card").await;
+    let events = stage.events_of(&played.call_sid).await;
+    let caller = text_of(&events, "inbound");
+    assert!(caller.starts_with("hi I'd like to [ERRAND_1]") && caller.contains("[CREDIT_CARD_1:6467]"), "{caller}");
+    let finals = of_type(&events, "transcript.final");
+    let labels: Vec<&str> = finals.iter().flat_map(|data| data["redactions"].as_array().unwrap()).map(label).collect();
+    assert_eq!(labels, ["[ERRAND_1]", "[CREDIT_CARD_1:6467]", "", "[CVV_1]"]);
+    let words: Vec<&Value> = finals.iter().flat_map(|data| data["words"].as_array().unwrap()).collect();
+    let redacted: Vec<&str> =
+        words.iter().filter(|word| word["redacted"] == true).map(|word| word["text"].as_str().unwrap()).collect();
+    assert_eq!(redacted, labels);
+    let metrics = http::get(&stage, "/metrics").await;
+    assert!(metrics.text().contains("pulse_bridge_redaction_failures_total 0\n"), "{}", metrics.text());
+    stage.end().await;
+}
+
+fn label(redaction: &Value) -> &str {
+    redaction["label"].as_str().unwrap()
+}
