@@ -157,12 +157,12 @@ impl Writer {
                 Outcome::Disk
             }
         };
-        if self.capture.is_none() {
+        if self.capture.is_none() && outcome == Outcome::Unended {
+            // The call was not let in.
             return;
         }
         let part = place.part.clone();
-        let settled =
-            spawn_blocking(move || if outcome == Outcome::Kept { place.keep() } else { fs::remove_dir_all(&place.part) });
+        let settled = spawn_blocking(move || if outcome == Outcome::Kept { place.keep() } else { place.discard() });
         match settled.await {
             Ok(Ok(())) if outcome == Outcome::Kept => tracing::info!(session = %self.session, "a call was captured"),
             Ok(Ok(())) => {
@@ -249,6 +249,13 @@ impl Place {
         Ok(())
     }
 
+    fn discard(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.part) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn keep(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.part)? {
             fs::File::open(entry?.path())?.sync_all()?;
@@ -256,3 +263,6 @@ impl Place {
         fs::rename(&self.part, &self.whole)
     }
 }
+
+#[cfg(test)]
+mod tests;
