@@ -190,7 +190,6 @@ pub async fn start_with(listener: TcpListener, config: Config, engine: Option<Po
     let turns = speech::turns(&service, &upstream);
     services.spawn(disk.run(signals.stopping.clone()));
     services.spawn(turns.clone().keep_time(signals.stopping.clone()));
-    let recorder = recorder(&config, &sessions, &metrics)?;
     let calls = Calls::new(Parts {
         store: store.clone(),
         spool: spool.clone(),
@@ -211,7 +210,7 @@ pub async fn start_with(listener: TcpListener, config: Config, engine: Option<Po
         silence: config.ingest.silence,
         link_queue: usize::try_from(QUEUE_MS / config.upstream.chunk_ms).context("upstream.chunk_ms is too small")?,
         tasks: sessions.clone(),
-        recorder,
+        recorder: recorder(&config, &sessions, &metrics)?,
         shutdown: signals.draining.clone(),
     });
     let recovered = calls.recover().await.context("failed to take up what an earlier run left")?;
