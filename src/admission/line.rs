@@ -193,6 +193,10 @@ impl driver::Admission for Admission {
         self.entry.pulse.is_paused()
     }
 
+    fn was_paused_since(&self, at: Instant) -> bool {
+        self.entry.pulse.was_paused_since(at)
+    }
+
     fn paused(&mut self, track: Track, at_ms: u64) {
         // What was said before is told now, and not when somebody speaks again.
         if let Some((.., open)) = self.tracks.iter().find(|(open, ..)| *open == track) {
