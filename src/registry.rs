@@ -55,6 +55,8 @@ pub struct Pulse {
     tracks: AtomicU8,
     /// Nothing of what comes is to be passed on.
     paused: AtomicBool,
+    /// Milliseconds after `born`, and one, when it was last so; 0 for never.
+    resumed_ms: AtomicU64,
     segments: AtomicU64,
     received_bytes: AtomicU64,
     /// Milliseconds after `born` when the session last heard anything.
@@ -70,6 +72,7 @@ impl Pulse {
             present: AtomicU32::new(0),
             tracks: AtomicU8::new(0),
             paused: AtomicBool::new(false),
+            resumed_ms: AtomicU64::new(0),
             segments: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
             active_ms: AtomicU64::new(0),
@@ -128,8 +131,16 @@ impl Pulse {
         self.paused.load(Ordering::Acquire)
     }
 
+    /// Whether that was so at any time from `at` on.
+    pub fn was_paused_since(&self, at: Instant) -> bool {
+        self.is_paused() || self.resumed_ms.load(Ordering::Acquire) > self.ms_at(at)
+    }
+
     /// Pauses the session or lets it go on, all of its streams, those that are still to come among them; says whether that changed anything.
-    pub fn set_paused(&self, paused: bool) -> bool {
+    pub fn set_paused(&self, paused: bool, now: Instant) -> bool {
+        if !paused && self.is_paused() {
+            self.resumed_ms.store(self.ms_at(now) + 1, Ordering::Release);
+        }
         self.paused.swap(paused, Ordering::AcqRel) != paused
     }
 
@@ -156,14 +167,16 @@ impl Pulse {
 
     /// Notes that something was heard of the session.
     pub fn touch(&self, now: Instant) {
-        let ms = now.saturating_duration_since(self.born).as_millis();
-        self.active_ms.store(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.active_ms.store(self.ms_at(now), Ordering::Relaxed);
     }
 
     /// Milliseconds since anything was heard of the session.
     pub fn idle_ms(&self, now: Instant) -> u64 {
-        let ms = u64::try_from(now.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX);
-        ms.saturating_sub(self.active_ms.load(Ordering::Relaxed))
+        self.ms_at(now).saturating_sub(self.active_ms.load(Ordering::Relaxed))
+    }
+
+    fn ms_at(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX - 1)
     }
 }
 
@@ -330,5 +343,16 @@ mod tests {
         assert_eq!(pulse.idle_ms(now + std::time::Duration::from_millis(100)), 60);
         pulse.set_state(SessionState::Draining);
         assert_eq!(pulse.state().as_str(), "draining");
+    }
+
+    #[test]
+    fn a_pulse_knows_whether_it_was_paused_since() {
+        let now = crate::clock::now();
+        let (pulse, at) = (Pulse::new(now), |ms: u64| now + Duration::from_millis(ms));
+        assert!(!pulse.set_paused(false, at(5)) && !pulse.was_paused_since(now), "it never was");
+        assert!(pulse.set_paused(true, at(10)) && !pulse.set_paused(true, at(20)));
+        assert!(pulse.was_paused_since(at(1_000)), "it is");
+        assert!(pulse.set_paused(false, at(30)) && !pulse.set_paused(false, at(40)));
+        assert_eq!([0, 29, 30, 31].map(|ms| pulse.was_paused_since(at(ms))), [true, true, true, false]);
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     admission::{Calls, Parts},
     api,
     call::DRAIN_LIMIT,
+    capture::driver::Recorder,
     config::{
         Config,
         table::{LONGEST_CLOSE, LONGEST_SLOT_WAIT},
@@ -208,6 +209,7 @@ pub async fn start_with(listener: TcpListener, config: Config, engine: Option<Po
         silence: config.ingest.silence,
         link_queue: usize::try_from(QUEUE_MS / config.upstream.chunk_ms).context("upstream.chunk_ms is too small")?,
         tasks: sessions.clone(),
+        recorder: recorder(&config, &sessions, &metrics)?,
         shutdown: signals.draining.clone(),
     });
     let recovered = calls.recover().await.context("failed to take up what an earlier run left")?;
@@ -307,6 +309,16 @@ pub(crate) fn endpoints(config: &Config) -> Result<Endpoints> {
             .with_context(|| format!("webhook endpoint {}", endpoint.name))
     };
     config.webhook.endpoints.iter().map(one).collect::<Result<Vec<_>>>().map(Endpoints::new)
+}
+
+/// Where calls are recorded, if they are to be.
+fn recorder(config: &Config, tasks: &TaskTracker, metrics: &Arc<Metrics>) -> Result<Option<Recorder>> {
+    let Some(folder) = &config.capture else { return Ok(None) };
+    let recorder = Recorder::open(folder, tasks.clone(), Arc::clone(metrics));
+    let recorder =
+        recorder.with_context(|| format!("failed to open capture.dir {} (PULSE_BRIDGE_CAPTURE_DIR)", folder.display()))?;
+    tracing::info!(folder = %folder.display(), "calls are recorded, with what is taken out of their text silent");
+    Ok(Some(recorder))
 }
 
 fn master_keys(config: &Config) -> Result<MasterKeys> {

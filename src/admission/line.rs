@@ -172,12 +172,16 @@ impl driver::Admission for Admission {
             let session = &self.entry.session;
             tracing::error!(%session, %track, "events could not be stored for longer than spool.per_track: a crash would now cost the call's oldest audio");
         }
+        if let Some(tap) = &self.entry.line.capture {
+            tap.audio(TrackKey { stream: self.opened.stream, track }, &chunk);
+        }
         if open.commands.try_send(Command::Audio(chunk)).is_err() {
             parts.metrics.ignored("link_queue_full", 1);
         }
     }
 
     fn digit(&mut self, track: Track, at_ms: u64, digit: Option<char>) {
+        self.entry.line.capture.iter().for_each(|tap| tap.key(track, at_ms));
         self.tell(Input::Digit { track, at_ms, digit });
     }
 
@@ -187,6 +191,10 @@ impl driver::Admission for Admission {
 
     fn is_paused(&self) -> bool {
         self.entry.pulse.is_paused()
+    }
+
+    fn was_paused_since(&self, at: Instant) -> bool {
+        self.entry.pulse.was_paused_since(at)
     }
 
     fn paused(&mut self, track: Track, at_ms: u64) {

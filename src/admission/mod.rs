@@ -31,6 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     call::{Remembered, driver::Input},
+    capture::driver::{Recorder, Tap},
     clock,
     config::WhenFull,
     dialect::{
@@ -79,6 +80,8 @@ pub struct Line {
     upstream: Arc<Mutex<Arc<Upstream>>>,
     tuning: Arc<Tuning>,
     key: DataKey,
+    /// Where the call is recorded, if it is.
+    capture: Option<Tap>,
     /// The track of the caller, which comes first where only one can be streamed.
     caller: Track,
 }
@@ -129,6 +132,8 @@ pub struct Parts {
     pub link_queue: usize,
     /// Every session and link runs on it.
     pub tasks: TaskTracker,
+    /// Where calls are recorded, if they are.
+    pub recorder: Option<Recorder>,
     /// The bridge takes no more calls.
     pub shutdown: CancellationToken,
 }

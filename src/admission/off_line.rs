@@ -79,10 +79,13 @@ impl Calls {
         locked(&self.0.off_line.unended).insert(session.clone(), why);
     }
 
-    /// Deletes what an erased session has beside its rows: its spooled audio, and its place among those that are left for the next start.
+    /// Deletes what an erased session has beside its rows: its spooled audio, its capture, and its place among those that are left for the next start.
     /// It must not be on the line any more.
     pub async fn forget(&self, session: &SessionId) {
         locked(&self.0.off_line.unended).remove(session);
         self.0.parts.spool.remove(session).await;
+        if let Some(recorder) = &self.0.parts.recorder {
+            recorder.forget(session).await;
+        }
     }
 }

@@ -41,12 +41,13 @@ impl Calls {
         let turns = self.turns_of_new(&tracks, caller)?;
         let (key, wrapped) = parts.keys.new_data_key(&session);
         let (first, stored) = oneshot::channel();
-        let (line, mail) = self.line(&facts, &key, Some(first));
+        let (mut line, mail) = self.line(&facts, &key, Some(first));
+        line.capture = parts.recorder.as_ref().map(|recorder| recorder.begin(&session));
         let seat = self.0.registry.seat(session, facts.call_sid.clone(), line, clock::now());
         let seat = seat.ok_or(Refused::TooManyCalls)?;
         let entry = seat.entry().clone();
         let call = Call::started(facts, Gate::new(parts.gate.clone(), key.derive(GATE_PURPOSE)), clock::now());
-        let desk = self.desk(&call, Some(wrapped));
+        let desk = Desk { capture: entry.line.capture.clone(), ..self.desk(&call, Some(wrapped)) };
         self.run(call, desk, Some(seat), mail, None);
         stored.await.unwrap_or(Err(Refused::NotReady))?;
         tracing::info!(session = %entry.session, call = %entry.call_sid, "a call began");
@@ -68,6 +69,7 @@ impl Calls {
             upstream: Arc::new(Mutex::new(self.upstream_for(facts))),
             tuning: Arc::default(),
             key: key.clone(),
+            capture: None,
             caller: caller(facts),
         };
         (line, Mail { inputs: inputs_in, reports: reports_in, first })
@@ -109,6 +111,7 @@ impl Calls {
             metrics: Arc::clone(&parts.metrics),
             health: Arc::clone(&self.0.health),
             transcript_url: format!("{}/v1/calls/{}/transcript", parts.origin.trim_end_matches('/'), call.facts().session),
+            capture: None,
             new_key,
         }
     }

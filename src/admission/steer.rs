@@ -216,6 +216,7 @@ mod tests {
             upstream: Arc::new(Mutex::new(Arc::new(Upstream::at("ws://127.0.0.1:1/live")))),
             tuning: Arc::default(),
             key: DataKey::new([7; 32]),
+            capture: None,
             caller: Track::Inbound,
         };
         let asked = || within(Duration::from_millis(1), told(&line, |answer| Input::Finalize { answer }));

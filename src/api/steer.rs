@@ -69,7 +69,7 @@ pub async fn resume(State(bridge): State<Bridge>, Path(sid): Path<String>) -> Re
 
 async fn set_paused(bridge: &Bridge, sid: &str, paused: bool) -> Result<Response, Problem> {
     let entry = on_the_line(bridge, sid).await?;
-    if entry.pulse.set_paused(paused) {
+    if entry.pulse.set_paused(paused, crate::clock::now()) {
         let what = if paused { "the call is paused, as asked" } else { "the call goes on, as asked" };
         tracing::info!(session = %entry.session, call = %entry.call_sid, "{what}");
     }

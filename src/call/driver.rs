@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Call, Output, Unit};
 use crate::{
     admission::{Health, Line, Opened, Refused, Tracks},
+    capture::driver::Tap,
     clock,
     event::{Data, Event},
     media::{EndReason, Gap, Received, StreamSid, Track},
@@ -142,6 +143,8 @@ pub struct Desk {
     pub health: Arc<Health>,
     /// Where the merged transcript can be fetched when it is too long for `call.completed`.
     pub transcript_url: String,
+    /// Where the call is recorded, if it is.
+    pub capture: Option<Tap>,
     /// The key of a session that is to be made; none for one that is stored already.
     pub new_key: Option<WrappedKey>,
 }
@@ -331,7 +334,10 @@ impl Session {
                 self.store(call, &unit, reports).await?;
                 call.handle_stored(clock::now());
             }
-            Output::Covered(key, mark) => self.desk.tracks.covered(key, mark),
+            Output::Covered(key, mark) => {
+                self.desk.tracks.covered(key, mark);
+                self.desk.capture.iter().for_each(|tap| tap.covered(key, mark));
+            }
             Output::Show(data) => self.show(call, &data),
             Output::Note(Note::Failed) => {
                 self.desk.metrics.redaction_failed();

@@ -106,6 +106,14 @@ impl Recorder {
         self.tasks.spawn(async move { writer.run(&folder, &metrics).await });
         Tap { inputs, is_full }
     }
+
+    /// Removes the capture of a session that is over, if there is one.
+    pub async fn forget(&self, session: &SessionId) {
+        let Place { whole, .. } = Place::new(&self.folder, session);
+        if let Ok(Err(error)) = spawn_blocking(move || remove(&whole)).await {
+            tracing::error!(%session, %error, "failed to remove the capture of an erased call; remove its folder");
+        }
+    }
 }
 
 impl Tap {
@@ -157,19 +165,19 @@ impl Writer {
                 Outcome::Disk
             }
         };
-        if self.capture.is_none() {
+        if self.capture.is_none() && outcome == Outcome::Unended {
+            // The call was not let in.
             return;
         }
         let part = place.part.clone();
-        let settled =
-            spawn_blocking(move || if outcome == Outcome::Kept { place.keep() } else { fs::remove_dir_all(&place.part) });
+        let settled = spawn_blocking(move || if outcome == Outcome::Kept { place.keep() } else { remove(&place.part) });
         match settled.await {
             Ok(Ok(())) if outcome == Outcome::Kept => tracing::info!(session = %self.session, "a call was captured"),
             Ok(Ok(())) => {
                 tracing::warn!(session = %self.session, why = outcome.as_str(), "a call's capture was given up and removed; the call goes on");
             }
             _ => {
-                tracing::error!(session = %self.session, folder = %part.display(), "failed to settle a call's capture; remove its folder")
+                tracing::error!(session = %self.session, folder = %part.display(), "failed to settle a call's capture; remove its folder");
             }
         }
         metrics.captured(outcome.as_str());
@@ -256,3 +264,14 @@ impl Place {
         fs::rename(&self.part, &self.whole)
     }
 }
+
+/// A folder that is not there is as good as removed.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -84,6 +84,7 @@ pub(super) fn build(settings: Settings) -> Result<Config, ConfigError> {
         },
         disk: Disk { reserve: from.bytes("disk.reserve"), min_free: from.bytes("disk.min_free") },
         drain: Drain { deadline: from.span("drain.deadline") },
+        capture: from.word("capture.dir").filter(|dir| !dir.is_empty()).map(Into::into),
         log: Log { format: from.word("log.format").map(|word| if word == "json" { LogFormat::Json } else { LogFormat::Pretty }) },
         settings,
     })

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use super::{
     ConfigError, Origin, file,
     nearest::{near_misses, nearest},
-    table::{KEYS, Key, Kind, PREFIX},
+    table::{KEYS, Key, PREFIX},
     value::{self, Raw, Value},
 };
 
@@ -81,9 +81,6 @@ pub(super) fn load(sources: &Sources<'_>) -> Result<Settings, ConfigError> {
 }
 
 fn lay(settings: &mut Settings, key: &'static Key, raw: Raw, origin: Origin) -> Result<(), ConfigError> {
-    if key.kind == Kind::Section {
-        return Err(ConfigError::new(&origin, not_built(key)));
-    }
     let value = value::read(key, raw).map_err(|what| ConfigError::new(&origin, what))?;
     let is_default = !key.is_secret() && !key.default.is_empty() && value::show(key, &value) == key.default;
     if key.later && !is_default {
@@ -146,8 +143,6 @@ pub fn misspelt(env_names: &[String]) -> Vec<(String, String)> {
 /// A misspelt `PULSE_BRIDGE_…` must not pass for a default.
 fn check_names(env_names: &[String]) -> Result<(), ConfigError> {
     let known: Vec<String> = KEYS.iter().flat_map(names).map(|(name, _)| name).collect();
-    let section =
-        |name: &str| KEYS.iter().filter(|key| key.kind == Kind::Section).find(|key| name.starts_with(&section_prefix(key)));
     let mut unknown: Vec<&String> = env_names
         .iter()
         .filter(|name| name.starts_with(PREFIX) && !known.contains(name))
@@ -156,13 +151,6 @@ fn check_names(env_names: &[String]) -> Result<(), ConfigError> {
     unknown.sort();
     let Some(name) = unknown.first() else { return Ok(()) };
     let origin = Origin::Environment((*name).clone());
-    if let Some(key) = section(name) {
-        return Err(ConfigError::new(&origin, not_built(key)));
-    }
     let near = nearest(name, known.iter().map(String::as_str)).unwrap_or_default();
     Err(ConfigError::new(&origin, format!("unknown setting; did you mean {near}?")))
-}
-
-fn section_prefix(key: &Key) -> String {
-    format!("{PREFIX}{}_", key.path.to_uppercase())
 }

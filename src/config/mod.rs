@@ -1,8 +1,7 @@
 //! The settings: one typed struct, read once from a TOML file and the environment, checked as a whole.
 //!
-//! Promises: a [`Config`] that exists is valid; every value knows where it came from; a name that is not a setting is an error
-//! that says which one is nearest; a secret is in no error, no `Debug` and in [`Config::effective`] only by its last four characters.
-//! File, environment and secret files come in as arguments ([`Sources`]); only [`driver`] reads the world.
+//! Promises: a [`Config`] that exists is valid; every value knows where it came from; a name that is not a setting is an error that says which one is nearest; a secret
+//! is in no error, no `Debug` and in [`Config::effective`] only by its last four characters. File, environment and secret files come in as arguments ([`Sources`]); only [`driver`] reads the world.
 
 mod build;
 mod check;
@@ -64,6 +63,8 @@ pub struct Config {
     pub disk: Disk,
     /// `[drain]`.
     pub drain: Drain,
+    /// `[capture]`: the folder in which calls are recorded; none: they are not.
+    pub capture: Option<PathBuf>,
     /// `[log]`.
     pub log: Log,
     settings: load::Settings,
@@ -371,8 +372,7 @@ impl Config {
             value: self.settings.get(key.path).map_or_else(|| "-".to_owned(), |value| value::show(key, value)),
             origin: self.settings.origin(key.path).to_string(),
         };
-        let lines = table::KEYS.iter().filter(|key| key.kind != table::Kind::Section);
-        lines.flat_map(|key| [line(key)].into_iter().chain(self.endpoints_of(key))).collect()
+        table::KEYS.iter().flat_map(|key| [line(key)].into_iter().chain(self.endpoints_of(key))).collect()
     }
 
     /// The endpoints of the file, which stand before the one that `webhook.url` makes.

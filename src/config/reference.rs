@@ -22,7 +22,6 @@ pub fn reference() -> String {
     let mut section = None;
     for key in KEYS {
         let own = key.path.split_once('.').map_or("", |(section, _)| section);
-        let own = if key.kind == Kind::Section { key.path } else { own };
         if section != Some(own) {
             let title = if own.is_empty() { "Top level".to_owned() } else { format!("`[{own}]`") };
             push(
@@ -71,7 +70,7 @@ fn values(kind: Kind) -> String {
         Kind::Secret => "secret".to_owned(),
         Kind::Secrets => "secrets".to_owned(),
         Kind::Endpoints => "tables".to_owned(),
-        Kind::Extra | Kind::Section => "table".to_owned(),
+        Kind::Extra => "table".to_owned(),
         Kind::Lists => "table of lists".to_owned(),
     }
 }

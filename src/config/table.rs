@@ -51,8 +51,6 @@ pub enum Kind {
     Extra,
     /// A table of names and lists of texts in the file.
     Lists,
-    /// A whole section that a later version fills.
-    Section,
 }
 
 /// One setting.
@@ -281,7 +279,7 @@ pub const KEYS: &[Key] = &[
     key("disk.min_free", Kind::Bytes(0, LARGEST_MIN_FREE), "256 MiB", "With less left on the disk of `data_dir` no new call is taken; live calls go on. `0 B`: not looked at."),
 
     key("drain.deadline", Kind::Span(MS, DAY), "600 s", "How long SIGTERM waits for live calls to end by themselves."),
-    key("capture", Kind::Section, "", "Records incoming calls as fixtures, redacted.").later(),
+    key("capture.dir", Kind::Text, "", "Folder in which each incoming call is recorded as a fixture that `replay` plays, with what was taken out of its text silent; none: nothing is recorded."),
     key("log.format", Kind::Choice(&["pretty", "json"]), "", "`pretty` on a terminal, else `json`; the filter comes from `RUST_LOG`."),
 ];
 

@@ -132,7 +132,7 @@ fn every_key_of_the_table_reaches_the_struct_and_the_list() {
         assert!(build.contains(&format!("\"{}\"", key.path)), "{} is read by nothing", key.path);
     }
     let listed = from_file("").unwrap().effective();
-    assert_eq!(listed.len(), table::KEYS.len() - 1, "all but the [capture] section");
+    assert_eq!(listed.len(), table::KEYS.len());
 }
 
 #[test]
@@ -275,15 +275,12 @@ fn what_is_not_built_is_refused_by_name_and_its_default_is_not() {
     let refused = [
         ("PULSE_BRIDGE_DATABASE_URL", "postgres://u:hunter2@h/db", "database_url"),
         ("PULSE_BRIDGE_AUDIOHOOK_SECRET", "hunter2", "audiohook.secret"),
-        ("PULSE_BRIDGE_CAPTURE_DIR", "hunter2", "capture"),
     ];
     for (name, value, path) in refused {
         let error = from_env(&[(name, value)]).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{name}: {path} is not built yet in this version")), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
-    let error = from_file("[capture]\ndir = \"x\"").unwrap_err().to_string();
-    assert_eq!(error, "pulse-bridge.toml:1: capture is not built yet in this version; take it out");
     from_file("[upstream]\nprotocol = \"pulse\"\nwhen_full = \"wait\"").unwrap();
 }
 

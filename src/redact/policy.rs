@@ -212,7 +212,7 @@ fn cards(turns: &[Turn], found: &[Finding], ended: bool) -> Vec<Finding> {
                 let value: String = values.iter().map(|value| char::from(b'0' + value)).collect();
                 let state = if number::is_open(&stream, &run) { State::Growing } else { State::Closed };
                 let (kind, reason) = (Kind::CreditCard, Reason::CheckDigit);
-                cards.push(Finding { kind, spans, value: value.into(), state, repeats: None, reason });
+                cards.push(Finding { kind, spans, value: value.into(), state, repeats: None, reason, also: Vec::new() });
             }
         }
     }

@@ -88,6 +88,8 @@ pub trait Admission: Send + 'static {
     fn lost(&mut self, track: Track, from_ms: u64, to_ms: u64);
     /// Whether the call is paused: what comes is to be passed on as silence.
     fn is_paused(&self) -> bool;
+    /// Whether that was so at any time from `at` on.
+    fn was_paused_since(&self, at: Instant) -> bool;
     /// From here on a track's audio is silence.
     fn paused(&mut self, track: Track, at_ms: u64);
     /// From here on a track's audio is what came.
@@ -119,7 +121,8 @@ pub async fn run<C: Calls>(
     limits: StreamLimits,
     shutdown: CancellationToken,
 ) {
-    let mut stream = Stream::new(dialect, limits, clock::now());
+    let began = clock::now();
+    let mut stream = Stream::new(dialect, limits, began);
     let mut wires = Wires::new(socket, &shutdown, &peer.place);
     let mut door = Door::Shut;
     let (mut call, mut admitted, mut closing, mut ended) = (None, None, None, None);
@@ -140,7 +143,7 @@ pub async fn run<C: Calls>(
                 Output::Ended(reason) => ended = Some(reason),
             }
         }
-        admitted.take().into_iter().for_each(|admission| door.open(admission));
+        admitted.take().into_iter().for_each(|admission| door.open(admission, began));
         if let Some(reason) = ended {
             break reason;
         }
@@ -155,8 +158,8 @@ pub async fn run<C: Calls>(
             Event::Broken(broken) => stream.handle_broken(broken, now),
             Event::Closed => stream.handle_closed(now),
             Event::Admitted(admission) => {
-                // What a paused call's stream has sent so far is still on this side of the door when that opens.
-                stream.handle_paused(admission.is_paused(), now);
+                // What the stream of a paused call has sent so far is still on this side of the door when that opens.
+                stream.handle_let_in(admission.was_paused_since(began), now);
                 admitted = Some(admission);
                 peer.place.leave();
                 wires.gives_way = None;
@@ -179,7 +182,7 @@ pub async fn run<C: Calls>(
         calls.closed(closing);
     }
     let leaving = async {
-        door.settle().await;
+        door.settle(began).await;
         if let Some(call) = call.as_ref().filter(|_| door.is_open()) {
             info!(peer = %peer.addr, %call, code, why, end = reason.as_str(), "stream ended");
         } else {

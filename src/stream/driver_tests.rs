@@ -51,10 +51,11 @@ struct Desk {
     refuses: Option<Closing>,
     session: CancellationToken,
     paused: Arc<AtomicBool>,
+    was_paused: Arc<AtomicBool>,
 }
 
-/// Where notes go, whether the session is over, and whether it is paused.
-struct Seat(mpsc::UnboundedSender<Noted>, CancellationToken, Arc<AtomicBool>);
+/// Where notes go, whether the session is over, whether it is paused, and whether it was.
+struct Seat(mpsc::UnboundedSender<Noted>, CancellationToken, Arc<AtomicBool>, Arc<AtomicBool>);
 
 impl Calls for Desk {
     type Admission = Seat;
@@ -62,7 +63,8 @@ impl Calls for Desk {
     async fn admit(&self, start: StreamStart) -> Result<Seat, Closing> {
         self.notes.send(Noted::Asked(start.start.call().to_string())).unwrap();
         self.permits.acquire().await.unwrap().forget();
-        self.refuses.map_or_else(|| Ok(Seat(self.notes.clone(), self.session.clone(), self.paused.clone())), Err)
+        self.refuses
+            .map_or_else(|| Ok(Seat(self.notes.clone(), self.session.clone(), self.paused.clone(), self.was_paused.clone())), Err)
     }
 
     fn closed(&self, _: Closing) {}
@@ -89,6 +91,10 @@ impl Admission for Seat {
 
     fn is_paused(&self) -> bool {
         self.2.load(Ordering::SeqCst)
+    }
+
+    fn was_paused_since(&self, _: Instant) -> bool {
+        self.2.load(Ordering::SeqCst) || self.3.load(Ordering::SeqCst)
     }
 
     fn paused(&mut self, _: Track, at_ms: u64) {
@@ -118,6 +124,7 @@ struct Line {
     permits: Arc<Semaphore>,
     session: CancellationToken,
     paused: Arc<AtomicBool>,
+    was_paused: Arc<AtomicBool>,
     shutdown: CancellationToken,
     crowd: Crowd,
 }
@@ -142,8 +149,16 @@ impl Line {
     async fn with(limits: StreamLimits, permits: usize, refuses: Option<Closing>) -> Self {
         let (sender, notes) = mpsc::unbounded_channel();
         let (permits, shutdown) = (Arc::new(Semaphore::new(permits)), CancellationToken::new());
-        let (session, paused) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
-        let desk = Desk { notes: sender, permits: permits.clone(), refuses, session: session.clone(), paused: paused.clone() };
+        let (session, paused, was_paused) =
+            (CancellationToken::new(), Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let desk = Desk {
+            notes: sender,
+            permits: permits.clone(),
+            refuses,
+            session: session.clone(),
+            paused: paused.clone(),
+            was_paused: was_paused.clone(),
+        };
         let crowd = Crowd::new(2, 2);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -151,7 +166,7 @@ impl Line {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let socket = TcpStream::connect(address).await.unwrap();
         let (phone, _) = client_async(format!("ws://{address}/media"), socket).await.unwrap();
-        Self { phone, notes, permits, session, paused, shutdown, crowd }
+        Self { phone, notes, permits, session, paused, was_paused, shutdown, crowd }
     }
 
     async fn say(&mut self, text: impl Into<String>) {
@@ -221,31 +236,6 @@ async fn a_stream_that_is_let_in_behind_its_end_was_read_all_the_while_and_has_b
     line.permits.add_permits(1);
     let (heard, end) = line.heard().await;
     assert_eq!((heard.len(), end), (450 * 160, Some(Noted::Ended(EndReason::Stop, 9000))));
-}
-
-#[tokio::test]
-async fn a_sender_faster_than_speech_waits_until_it_is_let_in() {
-    let mut line = Line::with(StreamLimits::default(), 0, None).await;
-    let (mut sending, reading) = line.phone.split();
-    let sender = tokio::spawn(async move {
-        sending.send(Sent::text(START)).await.unwrap();
-        for number in 0..3000 {
-            sending.send(Sent::text(media(number, &[7; 160]))).await.unwrap();
-        }
-        sending.send(Sent::text(STOP)).await.unwrap();
-        sending
-    });
-    assert_eq!(timeout(PATIENCE, line.notes.recv()).await.unwrap(), Some(asked()));
-    line.permits.add_permits(1);
-    let mut received = 0;
-    let end = loop {
-        match timeout(PATIENCE, line.notes.recv()).await.unwrap() {
-            Some(Noted::Audio(_, audio)) => received += audio.len(),
-            other => break other,
-        }
-    };
-    assert_eq!((received, end), (3000 * 160, Some(Noted::Ended(EndReason::Stop, 60_000))));
-    drop((sender.await, reading));
 }
 
 #[tokio::test]

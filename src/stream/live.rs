@@ -88,6 +88,14 @@ impl Live {
         }
     }
 
+    /// The pause goes back to the first frame of each track.
+    pub(super) fn handle_begun_paused(&mut self) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.order.has_begun()) {
+            lane.paused = true;
+            lane.turns.push_back((0, true));
+        }
+    }
+
     /// No more will come; so many of the stream's messages are missing.
     pub(super) fn handle_end(&mut self, missing: u64, now: Instant) {
         for lane in &mut self.lanes {

@@ -192,6 +192,17 @@ impl Stream {
         self.end(EndReason::Disconnect, Some(why), now);
     }
 
+    /// The stream is let in; all that has come so far came in a pause, if it did.
+    pub fn handle_let_in(&mut self, paused: bool, now: Instant) {
+        if let State::Live(live) = &mut self.state
+            && paused
+        {
+            live.handle_paused(true, now);
+            live.handle_begun_paused();
+            self.collect();
+        }
+    }
+
     /// From now on what comes is silence to everybody behind, or is so no more; telling it again changes nothing.
     pub fn handle_paused(&mut self, paused: bool, now: Instant) {
         if let State::Live(live) = &mut self.state

@@ -105,6 +105,23 @@ fn a_track_on_which_nothing_came_in_a_pause_has_none() {
 }
 
 #[test]
+fn what_came_before_a_stream_was_let_in_into_a_pause_is_part_of_it() {
+    let mut bench = Bench::started();
+    say(&mut bench, 0..4, SECRET);
+    bench.stream.handle_let_in(true, bench.now);
+    bench.drain();
+    pause(&mut bench, false);
+    say(&mut bench, 4..7, HEARD);
+    let expected = ["inbound 0+60", "inbound 60+20", "inbound paused 0", "inbound resumed 80", "inbound 80+60"];
+    assert_eq!(bench.seen()[1..], expected, "its driver has the audio before the mark still");
+    let mut bench = Bench::started();
+    say(&mut bench, 0..4, HEARD);
+    bench.stream.handle_let_in(false, bench.now);
+    say(&mut bench, 4..6, HEARD);
+    assert_eq!(bench.seen()[1..], ["inbound 0+60", "inbound 60+60"]);
+}
+
+#[test]
 fn which_key_was_pressed_in_a_pause_is_known_to_nobody() {
     let mut bench = Bench::started();
     say(&mut bench, 0..3, HEARD);

@@ -13,6 +13,7 @@ mod bad_input;
 mod bad_line;
 mod batch;
 mod binary;
+mod capture;
 mod deliveries;
 mod disk;
 mod engine;

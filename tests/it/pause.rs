@@ -264,12 +264,13 @@ async fn a_killed_bridge_has_no_byte_of_a_pause_on_its_disk_and_tells_the_pause_
     }
     first.kill();
     let session = events[0]["data"]["session_id"].as_str().unwrap();
+    let mut silent = 0;
     for (track, audio) in spooled(&stage, session).await {
-        let secret = &fixture.tracks[&track][PAUSE.start * FRAME..];
         let paused = &audio[PAUSE.start * FRAME..];
-        assert!(paused.len() > 8_000 && paused.iter().all(|byte| *byte == 0xFF), "{track}: {} bytes", paused.len());
-        assert!(secret.iter().any(|byte| *byte != 0xFF), "there was something to hide");
+        assert!(paused.iter().all(|byte| *byte == 0xFF), "{track}: {} bytes", paused.len());
+        silent += paused.len();
     }
+    assert!(silent > 0, "the pause had got to the disk");
 
     let second = Binary::start(&settings).await;
     while events.last().unwrap()["type"] != "call.completed" {

@@ -40,6 +40,10 @@ impl Session {
                 Err(why) => self.not_stored(&why, &mut backoff, reports).await?,
             }
         }
+        if let (Some(tap), Some((_, data)), Some(event)) = (&self.desk.capture, &unit.event, &event) {
+            // Before any stream is let in, so that a capture begins with the call.
+            tap.event(data, event);
+        }
         self.answer(Ok(()));
         self.on_line.get_or_insert_with(|| OnLine::new(&self.desk.metrics));
         if let Some(end) = unit.ends {

@@ -106,10 +106,10 @@ impl<A: Admission> Door<A> {
         }
     }
 
-    /// Lets in, and hands over what waited; into a call that is paused as silence.
-    pub(super) fn open(&mut self, mut admission: A) {
+    /// Lets in, and hands over what waited; as silence where the call was paused at any time since the socket `began`.
+    pub(super) fn open(&mut self, mut admission: A, began: Instant) {
         if let Self::Asked { queue, .. } = self {
-            let (is_paused, mut told) = (admission.is_paused(), [false; Track::ALL.len()]);
+            let (is_paused, mut told) = (admission.was_paused_since(began), [false; Track::ALL.len()]);
             for mut passed in std::mem::take(queue) {
                 if is_paused {
                     let begins = passed.silence().filter(|(track, _)| !std::mem::replace(&mut told[*track as usize], true));
@@ -143,10 +143,10 @@ impl<A: Admission> Door<A> {
     }
 
     /// The stream is over: waits for the answer where there is none yet.
-    pub(super) async fn settle(&mut self) {
+    pub(super) async fn settle(&mut self, began: Instant) {
         if let Self::Asked { answer, .. } = self {
             match timeout(ADMIT_DEADLINE, answer).await {
-                Ok(Ok(admission)) => self.open(admission),
+                Ok(Ok(admission)) => self.open(admission, began),
                 Ok(Err(why)) => debug!(why = why.reason, "stream refused behind its end"),
                 Err(_) => info!("stream neither let in nor refused in time"),
             }
