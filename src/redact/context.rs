@@ -417,8 +417,8 @@ const TABLE: &[Row] = &[
     ),
     (
         || Hint::Is(Kind::Expiry),
-        "expiry, expires, expire, expiring, expiring in, expiring on, expired, expiration, expiration date, exp, exp date, valid until, valid through, valid thru, valid to, valid till, good through, good thru, good till, good to, \
-         good until, goes until, runs out, run out, runs till, runs until, runs through, month and year, card expires, card expire, card runs out, card expired, expiry date, dies in, lapses, lapses in, month and the year, month slash year, m m y y, mmyy, mm yy, m m slash y y, date on it, date on the card, lasts until, end date on the card, date on the front",
+        "expiry, expires, expire, expiring, expiring in, expiring on, expiration, expiration date, exp, exp date, valid until, valid through, valid thru, valid to, valid till, good through, good thru, good till, good to, \
+         good until, goes until, runs out, run out, runs till, runs until, runs through, month and year, card expires, card expire, card runs out, expiry date, dies in, lapses, lapses in, month and the year, month slash year, m m y y, mmyy, mm yy, m m slash y y, date on it, date on the card, lasts until, end date on the card, date on the front",
     ),
     (
         || Hint::Is(Kind::Ssn),

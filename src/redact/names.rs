@@ -118,6 +118,9 @@ fn name_at(stream: &Stream, at: usize, before: Option<usize>, numbering: &Number
         let items = extend(stream, at, Look::Likely);
         return Some(Name { items, reason: Reason::ReadBack, repeats: Some(label) });
     }
+    if let Some(items) = found_by_model(stream, at) {
+        return Some(Name { items, reason: Reason::Model, repeats: None });
+    }
     let continued = before.is_some_and(|last| last + 1 == at) && stream.joint(at) == Joint::Turn;
     let answer = || asked.is_some() && begins_answer(stream, at);
     let (look, reason) = match lead {
@@ -141,6 +144,22 @@ fn name_at(stream: &Stream, at: usize, before: Option<usize>, numbering: &Number
         return Some(Name { items: extend(stream, at, Look::Likely), reason: Reason::CueBehind, repeats: None });
     }
     None
+}
+
+/// The items of a name that the model found to begin at an item; not of a brand, and not of what is plain English in small letters.
+fn found_by_model(stream: &Stream, at: usize) -> Option<Vec<usize>> {
+    let (item, token) = (stream.items[at], stream.token(at)?);
+    let turn = &stream.turns[item.turn];
+    let (_, end) = turn.named.iter().copied().find(|(start, end)| *start <= token.start && token.end <= *end)?;
+    let plain = |at: usize| {
+        let known = stream.token(at).map_or_else(Known::default, |token| token.known);
+        known.is_thing() || (known.is_english() && !known.is_name() && !is_marked_by_capital(stream, at))
+    };
+    let inside = |at: &usize| {
+        *at < stream.items.len() && stream.items[*at].turn == item.turn && stream.token(*at).is_some_and(|token| token.end <= end)
+    };
+    let items: Vec<usize> = (at..).take_while(inside).collect();
+    (!items.iter().all(|at| plain(*at))).then_some(items)
 }
 
 /// The items of `Hope Young's` in front of `name`.
@@ -370,7 +389,9 @@ fn is_cased(stream: &Stream, at: usize) -> bool {
 /// Whether a capital letter marks the word in the middle of a sentence.
 fn is_marked_by_capital(stream: &Stream, at: usize) -> bool {
     let begins = at == 0 || stream.joint(at) != Joint::Same || stream.token(at - 1).is_some_and(|token: &Token| token.ends);
-    !begins && stream.token(at).is_some_and(|token| token.capital) && stream.word(at) != "i"
+    // "I'm" is written with a capital letter for its own sake.
+    let own = matches!(stream.word(at).as_bytes(), [b'i'] | [b'i', b'\'' | 0xE2, ..]);
+    !begins && !own && stream.token(at).is_some_and(|token| token.capital)
 }
 
 /// The lead that ends right before an item, over fillers.

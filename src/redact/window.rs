@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    Forced, GateSettings, Note, Out, apply,
+    Finder, Forced, GateSettings, Note, Out, apply,
     context::Hint,
     detect::{self, Finding, NEVER_SEEN, State},
     mask::{apart, by_pattern, by_service, mask},
@@ -62,6 +62,7 @@ struct Held {
 /// What the search sees of a call.
 pub(super) struct Window {
     policy: Arc<Policy>,
+    names: Option<Finder>,
     numbering: Numbering,
     turns: Vec<Turn>,
     held: VecDeque<Held>,
@@ -89,8 +90,9 @@ pub(super) enum Part {
 }
 
 impl Window {
-    pub(super) fn new(key: [u8; 32], policy: Arc<Policy>) -> Self {
+    pub(super) fn new(key: [u8; 32], policy: Arc<Policy>, names: Option<Finder>) -> Self {
         Self {
+            names,
             numbering: Numbering::new(key, Arc::clone(&policy)),
             policy,
             turns: Vec::new(),
@@ -117,7 +119,10 @@ impl Window {
     /// Takes a final in.
     pub(super) fn push(&mut self, segment: Segment<Unredacted>, unasked: bool, now: Instant) {
         self.held.iter_mut().for_each(|held| held.behind += 1);
-        let turn = self.guarded(Part::Reading, || read(&segment));
+        let turn = self.guarded(Part::Reading, || {
+            let named = self.names.as_ref().map_or_else(Vec::new, |finder| finder.names(segment.text.expose()));
+            Turn { named, ..read(&segment) }
+        });
         let unread = turn.is_none();
         self.turns.push(turn.unwrap_or_else(|| Turn::new(Party(segment.key.track, None), segment.start_ms, segment.end_ms, "")));
         self.held.push_back(Held { segment, since: now, behind: 0, unasked, unread, heard_ms: self.heard_ms });
