@@ -121,7 +121,9 @@ impl Window {
         self.held.iter_mut().for_each(|held| held.behind += 1);
         let turn = self.guarded(Part::Reading, || {
             let named = self.names.as_ref().map_or_else(Vec::new, |finder| finder.names(segment.text.expose()));
-            Turn { named, ..read(&segment) }
+            let mut turn = read(&segment);
+            turn.named = named;
+            turn
         });
         let unread = turn.is_none();
         self.turns.push(turn.unwrap_or_else(|| Turn::new(Party(segment.key.track, None), segment.start_ms, segment.end_ms, "")));
