@@ -122,10 +122,9 @@ pub(super) fn cues_before(stream: &Stream, first: usize) -> Vec<Hint> {
                 suggested = Some(hint.clone());
                 reach = reach.min(steps + SHORTLY);
             }
-            Some(Hint::MayBe(_)) | None => {}
             // A number that a price stands near may still be an order's.
             Some(Hint::Price) if !price && found.is_empty() => price = true,
-            Some(Hint::Price) => {}
+            Some(Hint::MayBe(_) | Hint::Price) | None => {}
             Some(hint) if price && !matches!(hint, Hint::Harmless) => break,
             Some(hint) => {
                 found.push(hint.clone());

@@ -51,15 +51,14 @@ fn is_written_date(stream: &Stream, run: &Run) -> bool {
 fn is_day_or_year(stream: &Stream, run: &Run) -> bool {
     let Some(at) = run.first().checked_sub(1).filter(|_| stream.joint(run.first()) == Joint::Same) else { return false };
     let year = run.len() == 4 && matches!(run.values()[..2], [1, 9] | [2, 0]);
-    match stream.unit(at) {
-        Some(Unit::Month(_)) => {
-            run.len() <= 2 && !matches!(asked_or_before(stream, at), Some(Hint::Is(Kind::Expiry | Kind::DateOfBirth)))
-        }
-        _ => {
-            let dated = matches!(context::before(stream, run.first()), Some(Hint::Is(kind)) if !matches!(kind, Kind::BankAccount | Kind::CreditCard | Kind::Phone));
-            year && contains_word(" in since from year of until the by during ", stream.word(at)) && !dated
-        }
+    if let Some(Unit::Month(_)) = stream.unit(at) {
+        let personal = matches!(asked_or_before(stream, at), Some(Hint::Is(Kind::Expiry | Kind::DateOfBirth)));
+        return run.len() <= 2 && !personal;
     }
+    // Nothing that has years in it is led to as an account.
+    let other = |kind: &Kind| !matches!(kind, Kind::BankAccount | Kind::CreditCard | Kind::Phone);
+    let dated = matches!(context::before(stream, run.first()), Some(Hint::Is(kind)) if other(&kind));
+    year && contains_word(" in since from year of until the by during ", stream.word(at)) && !dated
 }
 
 /// `between ten fifteen and twelve thirty`.

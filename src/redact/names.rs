@@ -171,8 +171,11 @@ fn repeated(stream: &Stream, at: usize, numbering: &Numbering) -> Option<Label> 
     let known: Known = stream.token(at)?.known;
     let greeted = || lead_before(stream, at).is_some_and(|lead| matches!(lead, Lead::HardlyName | Lead::MayBeName));
     let begins = || stream.joint(at) != Joint::Same && stream.token(at).is_some_and(|token| token.capital) && known.is_given();
-    let plain = known.is_english() && !is_marked_by_capital(stream, at) && !begins() && !(known.is_given() && greeted());
-    if plain || !(known.is_name() || known.is_strange() || is_marked_by_capital(stream, at)) {
+    let called = || begins() || (known.is_given() && greeted());
+    if known.is_english() && !is_marked_by_capital(stream, at) && !called() {
+        return None;
+    }
+    if !(known.is_name() || known.is_strange() || is_marked_by_capital(stream, at)) {
         return None;
     }
     numbering.heard_name(bare(stream.word(at)))

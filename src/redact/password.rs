@@ -188,8 +188,8 @@ fn is_like_a_password(stream: &Stream, at: usize) -> bool {
 fn read(stream: &Stream, first: usize, taken: &[bool], sure: bool) -> Vec<usize> {
     let mut items = Vec::new();
     let mut last = None;
-    for at in first..(first + LONGEST).min(stream.items.len()) {
-        if taken[at] || (at > first && stream.joint(at) == Joint::Break) {
+    for (at, taken) in taken.iter().enumerate().skip(first).take(LONGEST) {
+        if *taken || (at > first && stream.joint(at) == Joint::Break) {
             break;
         }
         let word = stream.word(at);

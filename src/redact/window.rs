@@ -297,19 +297,14 @@ impl Window {
                 .find(|mask| mask.start < end && start < mask.end && mask.reason != Reason::Service)
                 .map(|mask| mask.label.without_last())
         };
-        match finding.repeats.clone().or_else(|| finding.spans.iter().find_map(out)) {
-            Some(label) => {
-                self.numbering.remember(&finding.value, &label);
-                label
-            }
-            None => {
-                let whole = finding.state == State::Closed;
-                let label = if whole { Numbering::label } else { Numbering::label_part };
-                let label = label(&mut self.numbering, &finding.kind, &finding.value);
-                finding.also.iter().for_each(|value| self.numbering.remember(value, &label));
-                label
-            }
+        if let Some(label) = finding.repeats.clone().or_else(|| finding.spans.iter().find_map(out)) {
+            self.numbering.remember(&finding.value, &label);
+            return label;
         }
+        let label = if finding.state == State::Closed { Numbering::label } else { Numbering::label_part };
+        let label = label(&mut self.numbering, &finding.kind, &finding.value);
+        finding.also.iter().for_each(|value| self.numbering.remember(value, &label));
+        label
     }
 
     /// What is shown in a finding's place.

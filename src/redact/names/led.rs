@@ -34,7 +34,7 @@ pub(super) fn is_brand(stream: &Stream, at: usize) -> bool {
 }
 
 /// Whether everybody calls somebody so.
-pub(super) fn lead_before_is_nickname(stream: &Stream, at: usize) -> bool {
+pub(super) fn is_nickname(stream: &Stream, at: usize) -> bool {
     at > 1 && stream.word(at - 1) == "me" && contains_word(" call calls called ", stream.word(at - 2))
 }
 

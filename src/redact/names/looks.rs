@@ -3,7 +3,6 @@
 use super::{
     super::{
         leads::Lead,
-        lexicon::Known,
         token::{Token, Unit, Words, contains_word},
         turn::{Joint, Stream},
     },
@@ -52,79 +51,102 @@ pub(super) enum Look {
 
 /// Whether a word may be the first of a name.
 pub(super) fn accepts(stream: &Stream, at: usize, look: Look) -> bool {
-    let (Some(token), word) = (stream.token(at), stream.word(at)) else { return false };
-    let known = token.known;
-    let capital = is_marked_by_capital(stream, at);
-    let verb = VERBS.has(word);
-    let alone = || token.ends || stream.joint(at + 1) != Joint::Same;
-    let supported = || family_follows(stream, at) || led::lead_begins(stream, at + 1, Lead::NameBefore);
-    let possessive = word.ends_with("'s") || word.ends_with("’s");
+    let Some(token) = stream.token(at) else { return false };
     match look {
-        Look::Any => match () {
-            () if verb => {
-                capital || alone() || family_follows(stream, at) || (known.is_given() && led::lead_before_is_nickname(stream, at))
-            }
-            () if known.is_thing() && !known.is_name() => false,
-            () if known.is_name() || known.is_strange() => true,
-            () if alone() && led::lead_before_is_nickname(stream, at) => !is_small(stream, at),
-            () => !known.is_place() && (capital || (family_follows(stream, at) && !is_small(stream, at))),
-        },
-        Look::Answer => match () {
-            () if NO_NAMES.has(word) || (known.is_thing() && !known.is_name()) => false,
-            () if known.is_only_name() || (known.is_strange() && word.len() > 2) => true,
-            () if known.is_name() => capital || supported() || led::is_short_answer(stream, at),
-            () => {
-                (capital && !known.is_place() && !is_small(stream, at))
-                    || (family_follows(stream, at) && led::is_short_answer(stream, at) && !is_small(stream, at))
-            }
-        },
-        Look::Likely => match () {
-            () if known.is_only_name() => true,
-            () if known.is_strange() => {
-                (word.len() > 2 || capital) && !possessive && (capital || !is_cased(stream, at) || supported())
-            }
-            () if known.is_name() => {
-                !verb && ((capital && !known.is_thing()) || supported() || (known.is_given() && alone() && !known.is_place()))
-                    || (verb && (capital || only_name_follows(stream, at)))
-            }
-            () => capital && !known.is_thing() && !known.is_place() && only_name_follows(stream, at),
-        },
+        Look::Any => is_any(stream, at, token),
+        Look::Answer => is_answer(stream, at, token),
+        Look::Likely => is_likely(stream, at, token),
         Look::Continued => {
-            !verb
-                && !known.is_place()
-                && !known.is_thing()
-                && (known.is_only_name() || known.is_strange() || (known.is_name() && !is_small(stream, at)))
+            let known = token.known;
+            let may_be = known.is_only_name() || known.is_strange() || (known.is_name() && !is_small(stream, at));
+            may_be && !VERBS.has(stream.word(at)) && !known.is_place() && !known.is_thing()
         }
-        Look::Hardly => match () {
-            () if known.is_only_name() => !possessive || belongs(stream, at),
-            () if known.is_strange() => capital && !possessive,
-            () => {
-                known.is_given()
-                    && !known.is_place()
-                    && !possessive
-                    && !verb
-                    && ((capital && !known.is_thing())
-                        || (!is_cased(stream, at) && led::is_greeted(stream, at))
-                        || only_name_follows(stream, at))
-            }
-        },
-        Look::Near | Look::Only => {
-            let owns = !possessive || belongs(stream, at);
-            let given = known.is_given()
-                && (capital
-                    || family_follows(stream, at)
-                    || known.is_frequent()
-                    || look == Look::Near
-                    || led::stands_alone(stream, at));
-            let article = at > 0 && stream.joint(at) == Joint::Same && contains_word(" a an the ", stream.word(at - 1));
-            if article && !capital || matches!(stream.unit(at), Some(Unit::Month(_))) && !only_name_follows(stream, at) {
-                return false;
-            }
-            let introduced = known.is_strange() && word.len() > 3 && is_introduced(stream, at);
-            let is_one = introduced || known.is_only_name() && (given || (capital && family_follows(stream, at)));
-            owns && (is_one || (known.is_given() && capital && only_name_follows(stream, at) && !known.is_thing()))
+        Look::Hardly => is_hardly(stream, at, token),
+        Look::Near | Look::Only => is_only(stream, at, token, look),
+    }
+}
+
+/// Behind a sure lead: whatever is not plain English.
+fn is_any(stream: &Stream, at: usize, token: &Token) -> bool {
+    let (known, capital) = (token.known, is_marked_by_capital(stream, at));
+    match () {
+        () if VERBS.has(stream.word(at)) => {
+            let nicknamed = known.is_given() && led::is_nickname(stream, at);
+            capital || led::stands_alone(stream, at) || family_follows(stream, at) || nicknamed
+        }
+        () if known.is_thing() && !known.is_name() => false,
+        () if known.is_name() || known.is_strange() => true,
+        () if led::stands_alone(stream, at) && led::is_nickname(stream, at) => !is_small(stream, at),
+        () => !known.is_place() && (capital || (family_follows(stream, at) && !is_small(stream, at))),
+    }
+}
+
+/// Where a name was asked for: what is a name or strange, what is both a name and a word if more says so.
+fn is_answer(stream: &Stream, at: usize, token: &Token) -> bool {
+    let (known, word, capital) = (token.known, stream.word(at), is_marked_by_capital(stream, at));
+    match () {
+        () if NO_NAMES.has(word) || (known.is_thing() && !known.is_name()) => false,
+        () if known.is_only_name() || (known.is_strange() && word.len() > 2) => true,
+        () if known.is_name() => capital || is_supported(stream, at) || led::is_short_answer(stream, at),
+        () if is_small(stream, at) => false,
+        () => (capital && !known.is_place()) || (family_follows(stream, at) && led::is_short_answer(stream, at)),
+    }
+}
+
+/// Behind a lead that may say something else.
+fn is_likely(stream: &Stream, at: usize, token: &Token) -> bool {
+    let (known, word, capital) = (token.known, stream.word(at), is_marked_by_capital(stream, at));
+    match () {
+        () if known.is_only_name() => true,
+        () if known.is_strange() => {
+            (word.len() > 2 || capital) && !is_possessive(word) && (capital || !is_cased(stream, at) || is_supported(stream, at))
+        }
+        () if known.is_name() && VERBS.has(word) => capital || only_name_follows(stream, at),
+        () if known.is_name() => {
+            let alone = known.is_given() && led::stands_alone(stream, at) && !known.is_place();
+            (capital && !known.is_thing()) || is_supported(stream, at) || alone
+        }
+        () => capital && !known.is_thing() && !known.is_place() && only_name_follows(stream, at),
+    }
+}
+
+/// Behind a greeting or a relation.
+fn is_hardly(stream: &Stream, at: usize, token: &Token) -> bool {
+    let (known, word, capital) = (token.known, stream.word(at), is_marked_by_capital(stream, at));
+    match () {
+        () if known.is_only_name() => !is_possessive(word) || belongs(stream, at),
+        () if is_possessive(word) => false,
+        () if known.is_strange() => capital,
+        () if !known.is_given() || known.is_place() || VERBS.has(word) => false,
+        () => {
+            let greeted = !is_cased(stream, at) && led::is_greeted(stream, at);
+            (capital && !known.is_thing()) || greeted || only_name_follows(stream, at)
         }
     }
+}
+
+/// Behind a small word, or nothing.
+fn is_only(stream: &Stream, at: usize, token: &Token, look: Look) -> bool {
+    let (known, word, capital) = (token.known, stream.word(at), is_marked_by_capital(stream, at));
+    let article = at > 0 && stream.joint(at) == Joint::Same && contains_word(" a an the ", stream.word(at - 1));
+    let month = matches!(stream.unit(at), Some(Unit::Month(_))) && !only_name_follows(stream, at);
+    if (article && !capital) || month || (is_possessive(word) && !belongs(stream, at)) {
+        return false;
+    }
+    let told =
+        capital || family_follows(stream, at) || known.is_frequent() || look == Look::Near || led::stands_alone(stream, at);
+    let named = known.is_only_name() && ((known.is_given() && told) || (capital && family_follows(stream, at)));
+    let introduced = known.is_strange() && word.len() > 3 && is_introduced(stream, at);
+    introduced || named || (known.is_given() && capital && only_name_follows(stream, at) && !known.is_thing())
+}
+
+/// Whether a family name, or `speaking`, follows.
+fn is_supported(stream: &Stream, at: usize) -> bool {
+    family_follows(stream, at) || led::lead_begins(stream, at + 1, Lead::NameBefore)
+}
+
+fn is_possessive(word: &str) -> bool {
+    word.ends_with("'s") || word.ends_with("’s")
 }
 
 /// The items of a name from its first on.
