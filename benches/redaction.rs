@@ -2,6 +2,8 @@
 //!
 //! Beside criterion's mean for a final, the slowest of a hundred and the share that is held back are printed: `cargo bench --bench redaction`.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
+
 use std::{
     hint::black_box,
     time::{Duration, Instant},
