@@ -49,6 +49,7 @@ pub(super) fn dates(stream: &Stream, numbering: &Numbering) -> Vec<Date> {
         let Some((kind, reason, repeats)) = cued.or_else(known) else { continue };
         let last = items.last().copied().unwrap_or(month);
         let open = !stream.closed
+            && !is_whole(stream, &items)
             && last + MAX_BETWEEN >= stream.items.len()
             && (last + 1..stream.items.len()).all(|at| is_between(stream, at));
         // "May" is more than a month.
@@ -146,11 +147,30 @@ fn around(stream: &Stream, month: usize) -> Vec<usize> {
     }
     between = 0;
     for at in month + 1..(month + REACH).min(stream.items.len()) {
-        if stream.joint(at) == Joint::Break || !take(stream, at, &mut between, &mut items) {
+        // What comes in the next final behind a whole date is something else: a house number.
+        let over = stream.joint(at) == Joint::Turn && is_whole(stream, &items);
+        if stream.joint(at) == Joint::Break || over || !take(stream, at, &mut between, &mut items) {
             break;
         }
     }
     items
+}
+
+/// Whether a date has its day and all of its year.
+fn is_whole(stream: &Stream, items: &[usize]) -> bool {
+    const YEAR: usize = 4;
+    let ordinal = items.iter().rposition(|item| matches!(stream.unit(*item), Some(Unit::Ordinal(_))));
+    let behind = &items[ordinal.map_or(0, |at| at + 1)..];
+    let digits: usize = behind
+        .iter()
+        .map(|item| match (stream.unit(*item), stream.token(*item)) {
+            (Some(Unit::Digits), Some(token)) => token.end - token.start,
+            (Some(Unit::Teen(_)), _) => 2,
+            (Some(unit), _) if unit.is_digit() => 1,
+            _ => 0,
+        })
+        .sum();
+    digits >= if ordinal.is_some() { YEAR } else { YEAR + 1 }
 }
 
 fn take(stream: &Stream, at: usize, between: &mut usize, items: &mut Vec<usize>) -> bool {

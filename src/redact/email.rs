@@ -27,7 +27,7 @@ static STOP: Words = Words::new(
                     you your i we he she they them us this that there here be are was were can could would should will please just look find \
                     found shop order ordered bought saw see go visit check online website site page works work working stay staying live lives \
                     meet arrive was not or if but so up in of from username name user called account contact yes okay ok sure him her his our \
-                    new old customer goes said says it'll that's what's what where when who how ",
+                    new old customer goes said says it'll that's what's what where when who how read back repeat confirm say says again try got have has ",
 );
 
 /// An address, or the beginning of one.
@@ -66,10 +66,9 @@ pub(super) fn addresses(stream: &Stream) -> Vec<Address> {
 fn mail(stream: &Stream, at: usize, floor: usize) -> Option<Address> {
     let sign = usize::from(stream.word(at + 1) == "sign" && stream.joint(at + 1) != Joint::Break);
     let name = name(stream, at, floor);
-    if let Some(begun) = broken_off(stream, at + sign, &name) {
-        return Some(begun);
-    }
-    let (mut items, complete) = domain(stream, at + 1 + sign)?;
+    let Some((mut items, complete)) = domain(stream, at + 1 + sign) else {
+        return broken_off(stream, at + sign, &name);
+    };
     let cued = || matches!(context::before(stream, at), Some(Hint::Is(Kind::Email)));
     if name.is_empty() && !(cued() && complete) {
         return None;
@@ -101,8 +100,7 @@ fn broken_off(stream: &Stream, at: usize, name: &[usize]) -> Option<Address> {
     if !plain || !(dotted || named) {
         return None;
     }
-    let items: Vec<usize> = name.iter().copied().chain(at..stream.items.len()).collect();
-    let mut items = items;
+    let mut items: Vec<usize> = name.iter().copied().chain(at..stream.items.len()).collect();
     items.sort_unstable();
     items.dedup();
     Some(Address { kind: Kind::Email, items, open: true, certain: true })

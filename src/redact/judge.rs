@@ -5,6 +5,7 @@
 use super::{
     card,
     context::{self, Hint},
+    date,
     detect::{NEVER_SEEN, State},
     number::{self, Run},
     phone,
@@ -49,7 +50,10 @@ pub(super) fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: O
     let repeats = numbering
         .heard_before(&digits)
         .filter(|_| run.len() >= NEVER_SEEN || !matches!(hint, Some(Hint::Harmless | Hint::Short)));
-    if let Some(label) = repeats {
+    // "03/17/1958" after a birth date that was said in words.
+    let dated = matches!(run.groups()[..], [1 | 2, 1 | 2, 2 | 4]);
+    let date = || date::values(&Kind::DateOfBirth, &digits).iter().find_map(|value| numbering.heard_date(value));
+    if let Some(label) = repeats.or_else(|| if dated { date() } else { None }) {
         return Some(Verdict { kind: label.kind.clone(), state: State::Closed, reason: Reason::ReadBack, repeats: Some(label) });
     }
     match hint {
