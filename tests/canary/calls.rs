@@ -12,10 +12,12 @@ pub(crate) const PAUSED: &str = "CApaused";
 pub(crate) const KILLED: &str = "CAkilled";
 
 /// Everything at once, as somebody would quote it.
-pub(crate) const QUOTE: &str = "Zyndrakell Vossumbrake said 4716829355027185 and 4716 8293 5502 7185, 583-47-9162, 469-837-2590, \
-    orlunda.fenwhistle@quillmorrow.com, brontoxylix, DE71 3709 2746 5180 3927 46, account 73920485163, 063917583, \
-    five three nine eight six zero four seven two nine one five eight six three two, 8461 Fennigrath Lane, 03/17/1958, MB-684029, \
-    Krellivane Holdings, pin 580417, 926481, +19725068314, +18327419650, 4027693184520735, 4485-0396-7218-3567";
+pub(crate) const QUOTE: &str = "my name is Zyndrakell Vossumbrake and I live at 8461 Fennigrath Lane, my card number is 4716829355027185 \
+    again 4716 8293 5502 7185, my social security number is 583-47-9162, my phone number is 469-837-2590, my email is \
+    orlunda.fenwhistle@quillmorrow.com, my password is brontoxylix, my IBAN is DE71 3709 2746 5180 3927 46, my account number is \
+    73920485163, my routing number is 063917583, the other card is five three nine eight six zero four seven two nine one five eight \
+    six three two, the security code is seven three nine, I was born on 03/17/1958, I am member MB-684029 at Krellivane Holdings, my pin \
+    is 580417, the other pin is 926481, I call from +19725068314 to +18327419650, cards are 4027693184520735 and 4485-0396-7218-3567";
 
 /// The whole of a call where everything works.
 pub(crate) fn spoken() -> Talk {

@@ -184,6 +184,12 @@ fn assert_all_is_there(found: &[Haystack], taken: &Taken) {
     assert!(String::from_utf8_lossy(&stderr.bytes).contains("TRACE"), "the log is at its lowest level");
 }
 
+/// Each value and form once in each kind of place: where it was met first, and how often.
 fn listed(hits: &[Hit]) -> String {
-    hits.iter().take(60).map(|hit| format!("{hit}\n")).collect()
+    let mut kinds: BTreeMap<(String, &str, &str), (usize, &Hit)> = BTreeMap::new();
+    for hit in hits {
+        let kind: String = hit.place.chars().filter(|c| !c.is_ascii_digit() && !c.is_ascii_uppercase()).collect();
+        kinds.entry((kind, hit.value, hit.form)).or_insert((0, hit)).0 += 1;
+    }
+    kinds.into_values().map(|(times, hit)| format!("{times} times {hit}\n")).collect()
 }

@@ -61,11 +61,3 @@ pub(crate) const VALUES: &[Value] = &[
     party("caller's number", "19725068314", &["+19725068314"]),
     party("called number", "18327419650", &["+18327419650"]),
 ];
-
-/// The value of this name.
-///
-/// # Panics
-/// If there is none.
-pub(crate) fn value(name: &str) -> &'static Value {
-    VALUES.iter().find(|value| value.name == name).unwrap_or_else(|| panic!("nothing called {name} is planted"))
-}
