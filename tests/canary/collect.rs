@@ -19,7 +19,7 @@ use crate::{
 const DELIVERIES: usize = 25;
 
 /// What a recorded message of audio has.
-const MEDIA: &[u8] = br#""payload""#;
+const MEDIA: &[u8] = br#""event":"media""#;
 
 /// An answer as it came.
 pub(crate) struct Answer {

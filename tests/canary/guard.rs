@@ -62,6 +62,7 @@ fn times_ids_ports_and_counts_are_no_hits() {
         "2026-11-22T11:34:33.829355Z peer=127.0.0.1:47168",
         "{\"id\":\"evt_01K4716829355ABCDEFGHJKMNP\",\"at\":\"2026-11-22T04:16:47.829Z\"}",
         "took 0.829355 s",
+        "{\"sha256\":\"c2cda716d5971c1fe7a0328271e4386324ac5add602131b01b5ca87cd49a8293\"}",
         "{\"n\":4716,\"bytes\":8293}",
         "{\"from\":\"8314\",\"to\":\"9650\"}",
         "[CREDIT_CARD_1] [PHONE_2]",

@@ -52,7 +52,7 @@ pub(crate) struct Hit {
 
 impl fmt::Display for Hit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ({}): {}", self.place, self.value, self.form, self.around)
+        write!(f, "{}: {} ({}): {}", self.place, self.value, self.form, self.around.escape_debug())
     }
 }
 
@@ -84,13 +84,13 @@ fn slot(begin: &[u8]) -> usize {
     (mixed >> 16) as usize
 }
 
-/// Every hit, each value and form once a place.
+/// Every hit, each value and form once for the same bytes around it.
 pub(crate) fn search(haystack: &Haystack) -> Vec<Hit> {
     let mut hits: Vec<Hit> = Vec::new();
     let mut hit = |value: &'static str, form: &'static str, bytes: &[u8], at: usize| {
-        if !hits.iter().any(|known| known.value == value && known.form == form) {
-            let around = &bytes[at.saturating_sub(AROUND)..(at + AROUND).min(bytes.len())];
-            let around = String::from_utf8_lossy(around).escape_debug().to_string();
+        let around = &bytes[at.saturating_sub(AROUND)..(at + AROUND).min(bytes.len())];
+        let around = String::from_utf8_lossy(around).into_owned();
+        if !hits.iter().any(|known| known.value == value && known.form == form && known.around == around) {
             hits.push(Hit { place: haystack.place.clone(), value, form, around });
         }
     };
@@ -127,6 +127,7 @@ fn without_marks(text: &str) -> String {
         Regex::new(concat!(
             r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?",
             r"|\b([a-z]{2,4}_)?[0-7][0-9A-HJKMNP-TV-Z]{25}\b",
+            r"|\b[0-9a-f]{32,}\b",
             r"|\d+\.\d+\.\d+\.\d+(:\d+)?|localhost:\d+",
         ))
         .unwrap()
