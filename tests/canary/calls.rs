@@ -12,7 +12,7 @@ pub(crate) const PAUSED: &str = "CApaused";
 pub(crate) const KILLED: &str = "CAkilled";
 
 /// Everything at once, as somebody would quote it.
-pub(crate) const QUOTE: &str = "my name is Zyndrakell Vossumbrake and I live at 8461 Fennigrath Lane, my card number is 4716829355027185 \
+pub(crate) const QUOTE: &str = "my name is Zyndrakell Vossumbrake and I live at 2207 Borrowmeath Terrace, my card number is 4716829355027185 \
     again 4716 8293 5502 7185, my social security number is 583-47-9162, my phone number is 469-837-2590, my email is \
     orlunda.fenwhistle@quillmorrow.com, my password is brontoxylix, my IBAN is DE71 3709 2746 5180 3927 46, my account number is \
     73920485163, my routing number is 063917583, the other card is five three nine eight six zero four seven two nine one five eight \
@@ -34,7 +34,9 @@ pub(crate) fn spoken() -> Talk {
         .says(AGENT, "what is the best phone number to call you back")
         .says(CALLER, "it's 469-837-2590")
         .says(AGENT, "four six nine eight three seven two five nine zero is that right")
-        .says(CALLER, "yes");
+        .says(CALLER, "yes")
+        .says(AGENT, "and your mailing address please")
+        .says(CALLER, "it's 2207 Borrowmeath Terrace");
     let talk = talk
         .says(AGENT, "please read me the card number")
         .says(CALLER, "sure it's 4716 8293")

@@ -28,7 +28,6 @@ async fn nothing_that_was_planted_comes_out_with_a_pretty_log() {
 }
 
 async fn nothing_comes_out(format: &'static str) {
-    let t0 = std::time::Instant::now();
     let (speech, service) = Service::start(calls::scripts(), QUOTE.to_owned()).await;
     let receiver = Receiver::start(QUOTE.to_owned()).await;
     let place = Place::new(format, &speech, &receiver.address);
@@ -59,9 +58,7 @@ async fn nothing_comes_out(format: &'static str) {
 
     assert_all_was_planted(&service);
     assert_all_is_there(&found, &taken);
-    eprintln!("collected {:?} {}", t0.elapsed(), found.iter().map(|h| h.bytes.len()).sum::<usize>());
     let hits: Vec<Hit> = found.iter().flat_map(search).filter(|hit| !is_known(hit)).collect();
-    eprintln!("searched {:?}", t0.elapsed());
     assert!(hits.is_empty(), "{} hits ({}):\n{}", hits.len(), place.format(), listed(&hits));
 }
 
@@ -192,8 +189,9 @@ const KNOWN: [(&str, &str); 3] = [
     // A date of birth that was said in words, and is read back in digits with nothing that calls it one.
     ("birth", "so that is 03/17/1958 and what"),
     ("birth", "\"text\":\"03/17/1958\""),
-    // A house number that is taken for the end of the number that the same party said before it; here of an interim.
-    ("address", "] fennigrath lane"),
+    // A house number that is taken for the end of the date that the same party said before it; the street stays, or both where the final
+    // comes late. An address behind anything else is searched for without mercy.
+    ("address behind a date", "fennigrath"),
 ];
 
 fn is_known(hit: &Hit) -> bool {

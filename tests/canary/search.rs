@@ -8,7 +8,7 @@ use regex::Regex;
 use serde_json::Value as Json;
 
 use crate::{
-    forms::{forms, windows},
+    forms::{SHORTEST, forms, windows},
     values::{VALUES, Value},
 };
 
@@ -16,6 +16,10 @@ use crate::{
 const IN_BYTES: usize = 6;
 /// Digits in a row that are searched in texts.
 const IN_TEXTS: usize = 4;
+/// Digits of the shortest value.
+const SHORTEST_RUN: usize = 3;
+/// Slots of the table's first look, as a power of two: about fifty for each form.
+const SLOT_BITS: u32 = 21;
 /// Bytes around a hit that are shown.
 const AROUND: usize = 60;
 
@@ -56,20 +60,21 @@ impl fmt::Display for Hit {
     }
 }
 
-/// Where a form begins: its first four bytes lead to it.
+/// Where a form begins: its first six bytes lead to it.
 struct Table {
-    /// Whether any form begins so, by the sum of four bytes; spares nearly every look at the map.
+    /// Whether any form begins so, by a mix of its bytes; spares nearly every look at the map.
     begins: Vec<bool>,
-    by_begin: HashMap<[u8; 4], Vec<(Vec<u8>, &'static str, &'static str)>>,
+    by_begin: HashMap<[u8; SHORTEST], Vec<(Vec<u8>, &'static str, &'static str)>>,
     six: HashMap<String, &'static str>,
     four: HashMap<String, &'static str>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let mut table = Table { begins: vec![false; 1 << 16], by_begin: HashMap::new(), six: HashMap::new(), four: HashMap::new() };
+    let mut table =
+        Table { begins: vec![false; 1 << SLOT_BITS], by_begin: HashMap::new(), six: HashMap::new(), four: HashMap::new() };
     for value in VALUES {
         for (bytes, form) in forms(value) {
-            let begin: [u8; 4] = bytes[..4].try_into().expect("a form is longer");
+            let begin: [u8; SHORTEST] = bytes[..SHORTEST].try_into().expect("a form is longer");
             table.begins[slot(&begin)] = true;
             table.by_begin.entry(begin).or_default().push((bytes, value.name, form));
         }
@@ -80,8 +85,10 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
 });
 
 fn slot(begin: &[u8]) -> usize {
-    let mixed = u32::from_le_bytes([begin[0], begin[1], begin[2], begin[3]]).wrapping_mul(0x9E37_79B1);
-    (mixed >> 16) as usize
+    let low = u32::from_le_bytes([begin[0], begin[1], begin[2], begin[3]]);
+    let high = u32::from(begin[4]) << 8 | u32::from(begin[5]);
+    let mixed = (low ^ high.wrapping_mul(0x85EB_CA6B)).wrapping_mul(0x9E37_79B1);
+    (mixed >> (u32::BITS - SLOT_BITS)) as usize
 }
 
 /// Every hit, each value and form once for the same bytes around it.
@@ -95,7 +102,7 @@ pub(crate) fn search(haystack: &Haystack) -> Vec<Hit> {
         }
     };
     let folded = haystack.bytes.to_ascii_lowercase();
-    for (at, begin) in folded.windows(4).enumerate() {
+    for (at, begin) in folded.windows(SHORTEST).enumerate() {
         if TABLE.begins[slot(begin)]
             && let Some(forms) = TABLE.by_begin.get(begin)
         {
@@ -105,16 +112,14 @@ pub(crate) fn search(haystack: &Haystack) -> Vec<Hit> {
                 .for_each(|(_, value, form)| hit(value, form, &folded, at));
         }
     }
-    let text = String::from_utf8_lossy(&haystack.bytes);
-    let bare = without_marks(&text);
-    for run in lone_runs(&bare) {
+    for (at, run) in lone_runs(&haystack.bytes) {
         for window in run.as_bytes().windows(IN_BYTES) {
             let found = std::str::from_utf8(window).ok().and_then(|window| TABLE.six.get(window));
-            found.iter().for_each(|value| hit(value, "six digits in a row", run.as_bytes(), 0));
+            found.iter().for_each(|value| hit(value, "six digits in a row", &folded, at));
         }
     }
     if haystack.has_texts {
-        for text in texts(&text) {
+        for text in texts(&String::from_utf8_lossy(&haystack.bytes)) {
             in_text(&text).into_iter().for_each(|(value, form)| hit(value, form, text.as_bytes(), 0));
         }
     }
@@ -135,13 +140,30 @@ fn without_marks(text: &str) -> String {
     MARKS.replace_all(text, "~").into_owned()
 }
 
-/// Runs of digits that stand by themselves: no fraction, no part of a word, and no time since 1970.
-fn lone_runs(text: &str) -> impl Iterator<Item = &str> {
-    static RUN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[A-Za-z0-9_.]+").unwrap());
+/// Runs of digits that stand by themselves, with their places: no fraction, no part of a word, and no time since 1970.
+fn lone_runs(bytes: &[u8]) -> Vec<(usize, &str)> {
     let epoch = (pulse_bridge::clock::wall_ms() / 1_000_000_000).to_string();
-    RUN.find_iter(text).map(|found| found.as_str().trim_end_matches('.')).filter(move |run| {
-        run.bytes().all(|byte| byte.is_ascii_digit()) && run.len() >= IN_BYTES && !(run.len() >= 10 && run.starts_with(&epoch))
-    })
+    let (mut runs, mut from) = (Vec::new(), 0);
+    for at in 0..=bytes.len() {
+        if bytes.get(at).is_some_and(u8::is_ascii_digit) {
+            continue;
+        }
+        let run = &bytes[from..at];
+        let is_joined = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        let is_fraction = from > 0 && bytes[from - 1] == b'.';
+        if run.len() >= IN_BYTES
+            && !is_fraction
+            && !is_joined(bytes.get(at))
+            && !is_joined(from.checked_sub(1).and_then(|at| bytes.get(at)))
+        {
+            let run = std::str::from_utf8(run).expect("digits are ASCII");
+            if run.len() < 10 || !run.starts_with(&epoch) {
+                runs.push((from, run));
+            }
+        }
+        from = at + 1;
+    }
+    runs
 }
 
 /// Every string of every document.
@@ -169,6 +191,9 @@ fn texts(text: &str) -> Vec<String> {
 fn in_text(text: &str) -> Vec<(&'static str, &'static str)> {
     static JOINTS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(\d)[ .,\-/()]{1,2}").unwrap());
     static RUNS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+").unwrap());
+    if text.bytes().filter(u8::is_ascii_digit).count() < SHORTEST_RUN {
+        return Vec::new();
+    }
     let bare = without_marks(text);
     let joined = JOINTS.replace_all(&bare, "$1");
     let mut found = Vec::new();
