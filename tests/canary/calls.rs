@@ -76,7 +76,7 @@ pub(crate) fn spoken() -> Talk {
         .says(AGENT, "and please enter your pin")
         .types("926481#")
         .says(AGENT, "thank you goodbye")
-        .waits(3_000)
+        .waits(6_000)
 }
 
 /// Each connection of a call is told something broken that quotes the caller, then goes on elsewhere.

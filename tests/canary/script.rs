@@ -13,6 +13,8 @@ pub(crate) const AGENT: &str = "outbound";
 /// What one connection of one track is sent, once so much audio has come on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
+    /// Its place among the lines of both tracks.
+    pub(crate) number: usize,
     pub(crate) track: &'static str,
     /// Milliseconds of the connection's audio.
     pub(crate) at_ms: u64,
@@ -51,24 +53,23 @@ impl Talk {
     pub(crate) fn shown(mut self, track: &'static str, shown: &str, said: &str) -> Self {
         let (from, to) = (self.at_ms, self.at_ms + SPOKEN_MS);
         let half = &said[..said.char_indices().nth(said.chars().count() / 2).map_or(0, |(at, _)| at)];
-        let frames = [
-            json!({"type": "speech_started", "timestamp": seconds(from)}),
-            partial(half),
-            partial(said),
-            last(shown, said, from, to),
-            json!({"type": "speech_ended", "timestamp": seconds(to)}),
-        ];
-        let frames = frames.iter().map(|frame| Frame::Text(frame.to_string())).collect();
-        self.lines.push(Line { track, at_ms: to + 100, frames });
+        let begin = [json!({"type": "speech_started", "timestamp": seconds(from)}), partial(half)];
+        let end = [partial(said), last(shown, said, from, to), json!({"type": "speech_ended", "timestamp": seconds(to)})];
+        self.line(track, from + SPOKEN_MS / 2, begin.iter().map(|frame| Frame::Text(frame.to_string())).collect());
+        self.line(track, to + 100, end.iter().map(|frame| Frame::Text(frame.to_string())).collect());
         self.at_ms += STEP_MS;
         self
     }
 
     /// Frames as they are.
     pub(crate) fn sends(mut self, track: &'static str, frames: impl IntoIterator<Item = Frame>) -> Self {
-        self.lines.push(Line { track, at_ms: self.at_ms + 100, frames: frames.into_iter().collect() });
+        self.line(track, self.at_ms + 100, frames.into_iter().collect());
         self.at_ms += STEP_MS;
         self
+    }
+
+    fn line(&mut self, track: &'static str, at_ms: u64, frames: Vec<Frame>) {
+        self.lines.push(Line { number: self.lines.len(), track, at_ms, frames });
     }
 
     /// The caller presses these keys, five a second.

@@ -1,7 +1,7 @@
 //! The speech service: says its script by the audio that came, keeps everything that it said, and answers batch with the caller's words.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
 };
 
@@ -37,13 +37,22 @@ struct Shared {
     /// The body of every refused batch request.
     objection: String,
     attempts: Mutex<HashMap<String, usize>>,
+    /// By call: the line that comes next, of both tracks. The phone is faster than speech, and without turns one track's answer could
+    /// be told before the other's question.
+    turns: Mutex<HashMap<String, usize>>,
     said: Mutex<Vec<u8>>,
 }
 
 impl Service {
     /// Where it streams, and itself.
     pub(crate) async fn start(scripts: HashMap<String, Vec<Vec<Line>>>, objection: String) -> (String, Self) {
-        let service = Self(Arc::new(Shared { scripts, objection, attempts: Mutex::default(), said: Mutex::default() }));
+        let service = Self(Arc::new(Shared {
+            scripts,
+            objection,
+            attempts: Mutex::default(),
+            turns: Mutex::default(),
+            said: Mutex::default(),
+        }));
         let router = Router::new().route("/waves/v1/stt/live", get(stream)).fallback(any(batch)).with_state(service.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}/waves/v1/stt/live", listener.local_addr().unwrap());
@@ -63,14 +72,31 @@ impl Service {
     }
 
     /// What a new connection of this session is to say.
-    fn next(&self, session: &str) -> Vec<Line> {
+    fn next(&self, session: &str) -> Lines {
         let mut attempts = self.0.attempts.lock().unwrap();
         let attempt = attempts.entry(session.to_owned()).or_default();
         *attempt += 1;
         let (call, track) = session.rsplit_once('.').expect("a session is a call and a track");
-        let lines = self.0.scripts.get(call).and_then(|scripts| scripts.get(*attempt - 1)).cloned().unwrap_or_default();
-        lines.into_iter().filter(|line| line.track == track).collect()
+        let mut lines = self.0.scripts.get(call).and_then(|scripts| scripts.get(*attempt - 1)).cloned().unwrap_or_default();
+        lines.retain(|line| line.track == track);
+        Lines { call: call.to_owned(), takes_turns: *attempt == 1, left: lines.into() }
     }
+
+    /// The next line of a connection that has heard so much, if it is its turn.
+    fn due(&self, lines: &mut Lines, heard: u64) -> Option<Line> {
+        let turn = self.0.turns.lock().unwrap().get(&lines.call).copied().unwrap_or_default();
+        let line = lines.left.front()?;
+        let is_due = line.at_ms * BYTES_IN_MS <= heard && (!lines.takes_turns || line.number == turn);
+        is_due.then(|| lines.left.pop_front()).flatten()
+    }
+}
+
+/// What is left to be said on a connection.
+struct Lines {
+    call: String,
+    /// Both tracks are on their first connection.
+    takes_turns: bool,
+    left: VecDeque<Line>,
 }
 
 async fn batch(State(service): State<Service>) -> Response {
@@ -87,36 +113,53 @@ async fn stream(
     upgrade.on_upgrade(move |socket| async move { talk(&service, socket, &session).await.unwrap_or_default() })
 }
 
-/// Until either side ends it.
+/// Until either side ends it. Behind each line comes a ping: with its answer the bridge has read the line, and the next one's turn has come.
 async fn talk(service: &Service, mut socket: WebSocket, session: &str) -> Result<(), axum::Error> {
-    let mut lines = service.next(session).into_iter().peekable();
-    let mut heard = 0;
+    let (mut lines, mut heard) = (service.next(session), 0);
     while let Some(message) = socket.recv().await {
         match message? {
             Message::Binary(audio) => heard += audio.len() as u64,
             Message::Text(control) if control.contains("finalize") => socket.send(Message::text(NOTHING_MORE)).await?,
-            Message::Text(control) if control.contains("close_stream") || control.contains("end") => {
+            Message::Text(control) if control.contains("close_stream") => {
+                for line in std::mem::take(&mut lines.left) {
+                    say(service, &mut socket, line).await?;
+                }
                 socket.send(Message::text(LAST)).await?;
                 return socket.send(Message::Close(None)).await;
             }
-            Message::Close(_) => return Ok(()),
-            Message::Text(_) | Message::Ping(_) | Message::Pong(_) => {}
-        }
-        while let Some(line) = lines.next_if(|line| line.at_ms * BYTES_IN_MS <= heard) {
-            for frame in line.frames {
-                match frame {
-                    Frame::Text(text) => {
-                        service.note(&text);
-                        socket.send(Message::text(text)).await?;
-                    }
-                    Frame::Close(code, reason) => {
-                        service.note(reason);
-                        let frame = CloseFrame { code, reason: reason.into() };
-                        return socket.send(Message::Close(Some(frame))).await;
-                    }
-                }
+            Message::Pong(number) => {
+                let number = u64::from_be_bytes(number.as_ref().try_into().expect("a pong has the ping's bytes"));
+                service.0.turns.lock().unwrap().insert(lines.call.clone(), usize::try_from(number).unwrap() + 1);
             }
+            Message::Close(_) => return Ok(()),
+            Message::Text(_) | Message::Ping(_) => {}
+        }
+        while let Some(line) = service.due(&mut lines, heard) {
+            let number = line.number as u64;
+            if !say(service, &mut socket, line).await? {
+                service.0.turns.lock().unwrap().insert(lines.call.clone(), usize::MAX);
+                return Ok(());
+            }
+            socket.send(Message::Ping(number.to_be_bytes().to_vec().into())).await?;
         }
     }
     Ok(())
+}
+
+/// Says a line; whether the connection is still there.
+async fn say(service: &Service, socket: &mut WebSocket, line: Line) -> Result<bool, axum::Error> {
+    for frame in line.frames {
+        match frame {
+            Frame::Text(text) => {
+                service.note(&text);
+                socket.send(Message::text(text)).await?;
+            }
+            Frame::Close(code, reason) => {
+                service.note(reason);
+                socket.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await?;
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
