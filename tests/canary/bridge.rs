@@ -43,17 +43,17 @@ impl Place {
             )
         };
         let settings = format!(
-            "listen = \"127.0.0.1:0\"\ndata_dir = {data:?}\napi_token = \"{API_TOKEN}\"\n\
+            "listen = \"127.0.0.1:0\"\ndata_dir = \"{data}\"\napi_token = \"{API_TOKEN}\"\n\
              [twilio]\nauth_tokens = [\"{AUTH_TOKEN}\"]\n\
              [upstream]\nurl = \"{speech}\"\napi_key = \"sk_test\"\nreplay_speed = 16\nvad_events = true\nemotion_detection = true\n\
              gender_detection = true\nfull_transcript = true\ncatch_up = \"5 s\"\nbatch_deadline = \"5 s\"\n\
              [redaction]\npartials = true\nmenu_digits = true\n\
              [redaction.patterns]\nMEMBER_ID = '\\bMB-\\d{{6}}\\b'\n[redaction.deny]\nPERSON = [\"Krellivane Holdings\"]\n\
-             [disk]\nreserve = \"256 KiB\"\n[capture]\ndir = {capture:?}\n[log]\nformat = \"{format}\"\n{}{}",
+             [disk]\nreserve = \"256 KiB\"\n[capture]\ndir = \"{capture}\"\n[log]\nformat = \"{format}\"\n{}{}",
             endpoint("all"),
             endpoint("ill"),
-            data = folder.join("data"),
-            capture = folder.join("capture"),
+            data = folder.join("data").display(),
+            capture = folder.join("capture").display(),
         );
         std::fs::write(folder.join("settings.toml"), settings).unwrap();
         Self { folder, format }
@@ -130,7 +130,7 @@ impl Bridge {
         self.said()
     }
 
-    /// As `kill` does, twice so that it does not wait for calls.
+    /// As `kill` does, once no call is on the line; what it had said on stdout.
     pub(crate) async fn ended(mut self) -> Vec<u8> {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         tokio::task::spawn_blocking(move || self.said()).await.unwrap()

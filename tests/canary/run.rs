@@ -205,5 +205,5 @@ fn listed(hits: &[Hit]) -> String {
         let kind: String = hit.place.chars().filter(|c| !c.is_ascii_digit() && !c.is_ascii_uppercase()).collect();
         kinds.entry((kind, hit.value, hit.form)).or_insert((0, hit)).0 += 1;
     }
-    kinds.into_values().map(|(times, hit)| format!("{times} times {hit}\n")).collect()
+    kinds.into_values().map(|(times, hit)| format!("{times} times {hit}")).collect::<Vec<_>>().join("\n")
 }

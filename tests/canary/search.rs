@@ -60,11 +60,14 @@ impl fmt::Display for Hit {
     }
 }
 
+/// A form's bytes, its value's name, and what the form is.
+type Needle = (Vec<u8>, &'static str, &'static str);
+
 /// Where a form begins: its first six bytes lead to it.
 struct Table {
     /// Whether any form begins so, by a mix of its bytes; spares nearly every look at the map.
     begins: Vec<bool>,
-    by_begin: HashMap<[u8; SHORTEST], Vec<(Vec<u8>, &'static str, &'static str)>>,
+    by_begin: HashMap<[u8; SHORTEST], Vec<Needle>>,
     six: HashMap<String, &'static str>,
     four: HashMap<String, &'static str>,
 }
