@@ -43,6 +43,7 @@ use crate::{
         Flow,
         driver::{FlowObserver, Observed, Outbox},
     },
+    redact::{self, GateSettings},
     refusals,
     retention::driver::Keeper,
     spool::Spool,
@@ -201,7 +202,7 @@ pub async fn start_with(listener: TcpListener, config: Config, engine: Option<Po
         passing,
         live: live.clone(),
         metrics: Arc::clone(&metrics),
-        gate: config.redaction.gate(),
+        gate: gate(&config)?,
         max_calls: config.ingest.max_calls,
         require_token: config.twilio.require_token,
         speech,
@@ -319,6 +320,12 @@ fn recorder(config: &Config, tasks: &TaskTracker, metrics: &Arc<Metrics>) -> Res
         recorder.with_context(|| format!("failed to open capture.dir {} (PULSE_BRIDGE_CAPTURE_DIR)", folder.display()))?;
     tracing::info!(folder = %folder.display(), "calls are recorded, with what is taken out of their text silent");
     Ok(Some(recorder))
+}
+
+/// How calls are redacted, with the name model where there is one.
+fn gate(config: &Config) -> Result<GateSettings> {
+    let names = config.redaction.name_model.as_deref().map(redact::driver::load).transpose()?;
+    Ok(GateSettings { names, ..config.redaction.gate() })
 }
 
 fn master_keys(config: &Config) -> Result<MasterKeys> {

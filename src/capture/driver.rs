@@ -238,15 +238,17 @@ impl Writer {
 struct Place {
     part: PathBuf,
     whole: PathBuf,
+    /// Its folder was made; should it be gone, somebody has taken it away.
+    made: bool,
 }
 
 impl Place {
     fn new(folder: &Path, session: &SessionId) -> Self {
-        Self { part: folder.join(format!("{session}{PART}")), whole: folder.join(session.as_str()) }
+        Self { part: folder.join(format!("{session}{PART}")), whole: folder.join(session.as_str()), made: false }
     }
 
-    fn append(&self, pieces: &BTreeMap<File, Vec<u8>>) -> io::Result<()> {
-        if !self.part.exists() {
+    fn append(&mut self, pieces: &BTreeMap<File, Vec<u8>>) -> io::Result<()> {
+        if !std::mem::replace(&mut self.made, true) {
             fs::DirBuilder::new().mode(0o700).create(&self.part)?;
         }
         for (file, bytes) in pieces {

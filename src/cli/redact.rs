@@ -13,7 +13,10 @@ use anyhow::{Context, anyhow};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Failure, Redact};
-use crate::{clock, config, redact::lines};
+use crate::{
+    clock, config,
+    redact::{self, DigitPolicy, GateSettings, lines},
+};
 
 /// Most bytes of a line: some ten hours of speech.
 const LONGEST_LINE: usize = 1 << 20;
@@ -23,7 +26,10 @@ const LONGEST_LINE: usize = 1 << 20;
 /// # Errors
 /// Exit code 2 for settings and a file that cannot be read, 1 where a line was no call or a text had to be withheld.
 pub fn run(arguments: &Redact) -> Result<(), Failure> {
-    let settings = config::driver::read(arguments.settings.config.as_deref())?.redaction.gate();
+    // An old transcript tells a menu's keys from others by what was asked, as its reader would.
+    let redaction = config::driver::read(arguments.settings.config.as_deref())?.redaction;
+    let names = redaction.name_model.as_deref().map(redact::driver::load).transpose().map_err(Failure::usage)?;
+    let settings = GateSettings { digits: DigitPolicy::ShowMenu, names, ..redaction.gate() };
     let redacted = |line: &str| lines::redacted(line, &settings, clock::random(), clock::now(), arguments.explain);
     let out = io::stdout().lock();
     let told = |number, what: &str| tell(number, what, arguments.json);

@@ -106,6 +106,7 @@ fn redaction(settings: &Settings) -> Result<Redaction, ConfigError> {
         hold: from.span("redaction.hold"),
         partials: from.on("redaction.partials"),
         menu_digits: from.on("redaction.menu_digits"),
+        name_model: from.word("redaction.name_model").filter(|folder| !folder.is_empty()).map(Into::into),
         policy: Policy::new(&choices).map(Arc::new).map_err(refused)?,
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Promises: pure; what stands here was checked, and a gate can keep it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::redact::{DigitPolicy, GateSettings, Policy};
 
@@ -17,10 +17,12 @@ pub struct Redaction {
     pub menu_digits: bool,
     /// What is taken out, and what stands in its place.
     pub policy: Arc<Policy>,
+    /// Folder of the name model; none: the rules alone look for names.
+    pub name_model: Option<PathBuf>,
 }
 
 impl Redaction {
-    /// The same as a gate takes it.
+    /// The same as a gate takes it, without the name model, which somebody else loads.
     #[must_use]
     pub fn gate(&self) -> GateSettings {
         let digits = if self.menu_digits { DigitPolicy::ShowMenu } else { DigitPolicy::MaskAll };

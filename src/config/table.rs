@@ -264,6 +264,7 @@ pub const KEYS: &[Key] = &[
     key("redaction.hold", Kind::Span(SEC, Duration::from_secs(30)), "6 s", "How long a final may be held because its end might be half a number; then the open end is masked."),
     key("redaction.partials", Kind::Bool, "false", "Lets interim text out to endpoints that ask for `transcript.partial`, digits and number words masked; else it is withheld."),
     key("redaction.menu_digits", Kind::Bool, "false", "Shows single keypad digits where no secret was asked for; else all are masked."),
+    key("redaction.name_model", Kind::Text, "", "Folder of a name model, which finds names that no rule does; for programs built with `--features name-model`."),
     key("redaction.types", Kind::List, "pii", "What is taken out: types (`credit_card`, `phone`, …) and the groups `pci`, `ssn`, `numbers` and `pii` (all), those that stay with a `-` in front (`-person`). Card numbers, security codes and PINs always go ([redaction](redaction.md))."),
     key("redaction.mode", Kind::Extra, "", "What stands in its place, by type or group: `mask` (`[PHONE_1]`), `remove`, `hash` (`[PHONE:9f3a12bc]`), `last4` (`[CREDIT_CARD_1:4242]`, card numbers alone). Without a word: `mask`."),
     key("redaction.hash_key", Kind::Secret, "", "Key of `hash`, base64 of at least 32 bytes; the same on every node, so that a value has one hash everywhere."),

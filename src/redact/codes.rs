@@ -103,12 +103,11 @@ fn code_at(stream: &Stream, at: usize, taken: &[bool]) -> Option<Code> {
 
 /// `de562638` at the end of what was said may be the beginning of an IBAN.
 fn begun(reading: Reading, open: bool) -> Option<Code> {
-    let [(a, first), (b, second), (c, third), (d, _), (e, _), ..] = reading.characters[..] else { return None };
-    let written = first == second
-        && first == third
-        && a.is_ascii_alphabetic()
-        && b.is_ascii_alphabetic()
-        && [c, d, e].iter().all(char::is_ascii_digit);
+    let Some([head @ .., _]) = reading.characters.get(..5) else { return None };
+    let fifth = reading.characters[4].0;
+    let together = head[..3].iter().all(|(_, item)| *item == head[0].1);
+    let letters = head[..2].iter().all(|(c, _)| c.is_ascii_alphabetic());
+    let written = together && letters && head[2].0.is_ascii_digit() && head[3].0.is_ascii_digit() && fifth.is_ascii_digit();
     let value = reading.characters.iter().map(|(c, _)| c).collect();
     (written && open).then_some(Code {
         kind: Kind::Iban,

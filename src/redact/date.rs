@@ -88,7 +88,7 @@ pub(super) fn value(stream: &Stream, items: &[usize], kind: &Kind) -> Option<Str
             Unit::Ordinal(ordinal) => day = Some(tens + ordinal),
             // "Twenty fourth" is a ten and an ordinal.
             Unit::Ten(ten) if items.get(at).is_some_and(|next| matches!(stream.unit(*next), Some(Unit::Ordinal(..10)))) => {
-                tens = ten * 10
+                tens = ten * 10;
             }
             unit if unit.is_digit() || matches!(unit, Unit::Hundred | Unit::Thousand) => {
                 let (digits, took) = number::said(stream, *item);

@@ -4,23 +4,16 @@
 //! mere length; what is cut over finals is one finding with a span in each.
 
 use super::{
-    address, card, codes,
-    context::{self, Hint},
-    date, email, ip, names,
+    address, card, codes, date, email, ip, judge, names,
     number::{self, Run},
-    password, phone,
+    password,
     placeholder::{Kind, Label, Numbering},
     reason::Reason,
-    ssn,
     token::Unit,
     turn::{Joint, Party, Stream, Turn},
     url,
 };
 
-/// Digits from which a number that nothing explains is taken out.
-const UNEXPLAINED: usize = 8;
-/// Digits of a room, an extension, a flight.
-const SHORT: usize = 6;
 /// Digits of a value that may never be seen in a row.
 pub(super) const NEVER_SEEN: usize = 4;
 
@@ -65,107 +58,122 @@ pub(super) fn findings(turns: &[Turn], numbering: &Numbering, ended: bool) -> Ve
     parties.into_iter().flat_map(of).collect()
 }
 
+/// What is found in one party's words so far.
+struct Search<'a, 's> {
+    stream: &'a Stream<'s>,
+    found: Vec<Finding>,
+    /// Items that belong to something certain.
+    taken: Vec<bool>,
+}
+
+impl Search<'_, '_> {
+    /// Something was found: its items are taken, unless it is only a beginning that may become it.
+    fn add(&mut self, items: &[usize], state: State, finding: Finding) {
+        if !matches!(state, State::Doubtful(_)) {
+            items.iter().for_each(|item| self.taken[*item] = true);
+        }
+        self.found.push(Finding { state, ..finding });
+    }
+
+    fn finding(&self, kind: Kind, items: &[usize], reason: Reason) -> Finding {
+        Finding { reason, ..finding(self.stream, kind, items, None, State::Closed) }
+    }
+}
+
+/// Certain or only begun, and whether more may follow.
+fn state(certain: bool, open: bool, masked: bool) -> State {
+    match (certain, open) {
+        (true, true) => State::Growing,
+        (true, false) => State::Closed,
+        (false, _) => State::Doubtful(masked),
+    }
+}
+
 fn of_party(stream: &Stream, numbering: &Numbering) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let mut taken = vec![false; stream.items.len()];
-    let take = |items: &[usize], taken: &mut Vec<bool>| items.iter().for_each(|item| taken[*item] = true);
-    for items in ip::addresses(stream) {
-        take(&items, &mut taken);
-        found.push(finding(stream, Kind::Ip, &items, None, State::Closed));
+    let mut search = Search { stream, found: Vec::new(), taken: vec![false; stream.items.len()] };
+    written(&mut search);
+    spoken(&mut search, numbering);
+    names(&mut search, numbering);
+    numbers(&mut search, numbering);
+    search.found
+}
+
+/// What its own form tells: addresses of the net, of mail and of the web, codes.
+fn written(search: &mut Search) {
+    for items in ip::addresses(search.stream) {
+        let finding = search.finding(Kind::Ip, &items, Reason::Shape);
+        search.add(&items, State::Closed, finding);
     }
-    for address in email::addresses(stream) {
-        let state = match (address.certain, address.open) {
-            (true, true) => State::Growing,
-            (true, false) => State::Closed,
-            (false, _) => State::Doubtful(false),
-        };
-        if address.certain {
-            take(&address.items, &mut taken);
-        }
-        found.push(finding(stream, address.kind, &address.items, None, state));
+    for address in email::addresses(search.stream) {
+        let finding = search.finding(address.kind, &address.items, Reason::Shape);
+        search.add(&address.items, state(address.certain, address.open, false), finding);
     }
-    for address in url::urls(stream, &taken) {
-        let state = match (address.certain, address.open) {
-            (true, true) => State::Growing,
-            (true, false) => State::Closed,
-            (false, _) => State::Doubtful(true),
-        };
-        if address.certain {
-            take(&address.items, &mut taken);
-        }
-        found.push(finding(stream, Kind::Url, &address.items, None, state));
+    for url in url::urls(search.stream, &search.taken) {
+        let finding = search.finding(Kind::Url, &url.items, Reason::Shape);
+        search.add(&url.items, state(url.certain, url.open, true), finding);
     }
-    for code in codes::codes(stream, &taken) {
-        let state = match (code.certain, code.open) {
-            (true, true) => State::Growing,
-            (true, false) => State::Closed,
-            (false, _) => State::Doubtful(true),
-        };
-        if code.certain {
-            take(&code.items, &mut taken);
-        }
-        let found_here = finding(stream, code.kind, &code.items, None, state);
-        found.push(Finding { reason: code.reason, value: code.value.into(), ..found_here });
+    for code in codes::codes(search.stream, &search.taken) {
+        let finding = search.finding(code.kind, &code.items, code.reason);
+        let state = state(code.certain, code.open, true);
+        search.add(&code.items, state, Finding { value: code.value.into(), ..finding });
     }
-    for date in date::dates(stream, numbering) {
-        if date.items.iter().any(|item| taken[*item]) {
+}
+
+/// What the words around it tell: dates, passwords, places.
+fn spoken(search: &mut Search, numbering: &Numbering) {
+    for date in date::dates(search.stream, numbering) {
+        if date.items.iter().any(|item| search.taken[*item]) {
             continue;
         }
-        take(&date.items, &mut taken);
-        let state = if date.open { State::Growing } else { State::Closed };
-        let mut found_here = finding(stream, date.kind, &date.items, None, state);
-        if let Some(value) = date::value(stream, &date.items, &found_here.kind) {
-            found_here.value = value.into();
+        let mut finding = search.finding(date.kind, &date.items, date.reason);
+        if let Some(value) = date::value(search.stream, &date.items, &finding.kind) {
+            finding.value = value.into();
         }
-        found.push(Finding { reason: date.reason, repeats: date.repeats, ..found_here });
+        search.add(&date.items, state(true, date.open, true), Finding { repeats: date.repeats, ..finding });
     }
-    for password in password::passwords(stream, &taken) {
-        take(&password.items, &mut taken);
-        let state = if password.open { State::Growing } else { State::Closed };
-        let found_here = finding(stream, Kind::Password, &password.items, None, state);
-        found.push(Finding { reason: password.reason, ..found_here });
+    for password in password::passwords(search.stream, &search.taken) {
+        let finding = search.finding(Kind::Password, &password.items, password.reason);
+        search.add(&password.items, state(true, password.open, true), finding);
     }
-    for place in address::places(stream, &taken) {
-        let state = match (place.certain, place.open) {
-            (true, true) => State::Growing,
-            (true, false) => State::Closed,
-            (false, _) => State::Doubtful(true),
-        };
-        if place.certain {
-            take(&place.items, &mut taken);
-        }
-        let found_here = finding(stream, place.kind, &place.items, None, state);
-        found.push(Finding { reason: place.reason, ..found_here });
+    for place in address::places(search.stream, &search.taken) {
+        let finding = search.finding(place.kind, &place.items, place.reason);
+        search.add(&place.items, state(place.certain, place.open, true), finding);
     }
-    let mut placed = taken.clone();
-    for (finding, ..) in found.iter().filter(|finding| finding.kind == Kind::Address).map(|finding| (finding,)) {
-        mark(stream, finding, &mut placed);
+}
+
+fn names(search: &mut Search, numbering: &Numbering) {
+    // A street that is not certain yet is no person.
+    let mut placed = search.taken.clone();
+    search
+        .found
+        .iter()
+        .filter(|finding| finding.kind == Kind::Address)
+        .for_each(|finding| mark(search.stream, finding, &mut placed));
+    for name in names::names(search.stream, numbering, &placed) {
+        let finding = search.finding(Kind::Person, &name.items, name.reason);
+        search.add(&name.items, State::Closed, Finding { repeats: name.repeats, ..finding });
     }
-    for name in names::names(stream, numbering, &placed) {
-        take(&name.items, &mut taken);
-        let found_here = finding(stream, Kind::Person, &name.items, None, State::Closed);
-        found.push(Finding { reason: name.reason, repeats: name.repeats, ..found_here });
-    }
+}
+
+fn numbers(search: &mut Search, numbering: &Numbering) {
+    let stream = search.stream;
     let mut before: Option<(usize, Kind)> = None;
     for mut run in number::runs(stream) {
         let holds_card = run.len() >= 13 && card::holds_card(&run.values(), &run.corrections);
-        if !holds_card && run.items.iter().any(|item| taken[*item]) {
-            run.leave(&taken);
+        if !holds_card && run.items.iter().any(|item| search.taken[*item]) {
+            run.leave(&search.taken);
             if run.len() == 0 {
                 continue;
             }
         }
-        let Some(verdict) = judge(stream, &run, numbering, before.as_ref()) else { continue };
+        let Some(verdict) = judge::judge(stream, &run, numbering, before.as_ref()) else { continue };
         if verdict.kind.has_letters() {
             with_letters(stream, &mut run);
         }
         before = (verdict.state != State::Closed || run.len() < 9).then(|| (run.last(), verdict.kind.clone()));
-        let mut finding = finding(stream, verdict.kind, &run.items, Some(&run), verdict.state);
-        finding.repeats = verdict.repeats;
-        finding.reason = verdict.reason;
-        found.push(finding);
+        let found = finding(stream, verdict.kind, &run.items, Some(&run), verdict.state);
+        search.found.push(Finding { repeats: verdict.repeats, reason: verdict.reason, ..found });
     }
-    found
 }
 
 /// Marks the items that a finding's stretches cover.
@@ -174,189 +182,6 @@ fn mark(stream: &Stream, finding: &Finding, taken: &mut [bool]) {
         let Some(token) = stream.token(at) else { continue };
         taken[at] |=
             finding.spans.iter().any(|(turn, start, end)| *turn == item.turn && *start <= token.start && token.end <= *end);
-    }
-}
-
-struct Verdict {
-    kind: Kind,
-    state: State,
-    reason: Reason,
-    repeats: Option<Label>,
-}
-
-/// Decides about one run of digits; `None` leaves it in the text.
-fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: Option<&(usize, Kind)>) -> Option<Verdict> {
-    let open = number::is_open(stream, run);
-    let values = run.values();
-    let verdict = |kind: &Kind, state, reason| Some(Verdict { kind: kind.clone(), state, reason, repeats: None });
-    let growing = |whole: bool| if open && !whole { State::Growing } else { State::Closed };
-    if run.letters * 4 < run.len().max(1) && card::holds_card(&values, &run.corrections) {
-        return verdict(&Kind::CreditCard, growing(run.len() >= 15), Reason::CheckDigit);
-    }
-    if stream.word(run.first()) == "1z" || stream.word(run.first()).starts_with("0x") {
-        return None;
-    }
-    let hint = context::hint(stream, run).or_else(|| Some((continued(stream, run, before)?, Reason::Continued)));
-    let (hint, reason) = hint.map_or((None, Reason::Shape), |(hint, reason)| (Some(hint), reason));
-    let digits: zeroize::Zeroizing<String> = values.iter().map(|value| char::from(b'0' + value)).collect::<String>().into();
-    let repeats = numbering
-        .heard_before(&digits)
-        .filter(|_| run.len() >= NEVER_SEEN || !matches!(hint, Some(Hint::Harmless | Hint::Short)));
-    if let Some(label) = repeats {
-        return Some(Verdict { kind: label.kind.clone(), state: State::Closed, reason: Reason::ReadBack, repeats: Some(label) });
-    }
-    match hint {
-        _ if run.dots == 3 && is_ip(run, &values) && !is_version(stream, run) => {
-            verdict(&Kind::Ip, growing(false), Reason::Shape)
-        }
-        Some(Hint::Harmless) => None,
-        Some(Hint::Short) if run.len() <= SHORT => None,
-        Some(Hint::Price) if !open && run.len() < UNEXPLAINED => None,
-        Some(Hint::Is(kind)) if kind.is_numeric() => match lengths(&kind) {
-            (least, whole, most) if (least..=most).contains(&run.kept()) => verdict(&kind, growing(run.len() >= whole), reason),
-            (least, ..) if run.len() < least => {
-                open.then_some(Verdict { kind, state: State::Doubtful(true), reason, repeats: None })
-            }
-            _ => shaped(stream, run, &values, open),
-        },
-        Some(Hint::MayBe(kind)) if (maybe_least(&kind)..=lengths(&kind).2).contains(&run.kept()) => {
-            verdict(&kind, growing(false), reason)
-        }
-        Some(Hint::Is(_) | Hint::MayBe(_) | Hint::Price | Hint::Short) | None => {
-            shaped(stream, run, &values, open).filter(|_| !is_spared(stream, run, &digits))
-        }
-    }
-}
-
-/// Whether another party said the same digits as something harmless: an order's number that is read back.
-fn is_spared(stream: &Stream, run: &Run, digits: &str) -> bool {
-    let own = &stream.turns[stream.items[run.first()].turn].party;
-    let mut others: Vec<&Party> = Vec::new();
-    for turn in stream.turns {
-        if turn.party != *own && !others.contains(&&turn.party) {
-            others.push(&turn.party);
-        }
-    }
-    run.len() >= UNEXPLAINED
-        && others.into_iter().any(|party| {
-            let other = Stream::whole(stream.turns, party);
-            let said = |run: &Run| run.values().iter().map(|value| char::from(b'0' + value)).eq(digits.chars());
-            number::runs(&other).iter().any(|run| said(run) && matches!(context::hint(&other, run), Some((Hint::Harmless, _))))
-        })
-}
-
-/// What a run is by its own form and length.
-fn shaped(stream: &Stream, run: &Run, values: &[u8], open: bool) -> Option<Verdict> {
-    let groups = run.groups();
-    let dotted = run.dots >= 2 && stream.word(run.first() + 1) == "." && !matches!(groups[..], [3, 3, 4] | [1, 3, 3, 4]);
-    let counting = counts(&said_values(run));
-    let lettered = run.letters * 4 >= run.len().max(1);
-    let kind = match run.len() {
-        _ if ssn::has_shape(values, &groups) => Some(Kind::Ssn),
-        _ if lettered || dotted || counting => None,
-        7 if groups == [3, 4] && stream.unit(run.first() + 1) == Some(&Unit::Joiner) => Some(Kind::Phone),
-        10 | 11 if phone::has_shape(values, &groups) => Some(Kind::Phone),
-        _ if run.most() >= UNEXPLAINED => Some(Kind::Number),
-        _ => None,
-    };
-    match kind {
-        Some(kind) => {
-            let reason = if kind == Kind::Number { Reason::Length } else { Reason::Shape };
-            Some(Verdict { kind, state: if open { State::Growing } else { State::Closed }, reason, repeats: None })
-        }
-        // Three digits may go: when more of them come, those that come are taken out.
-        None if open && run.len() >= NEVER_SEEN && !lettered && !dotted && !is_amount(stream, run) => {
-            let state = State::Doubtful(true);
-            Some(Verdict { kind: Kind::Number, state, reason: Reason::Length, repeats: None })
-        }
-        None => None,
-    }
-}
-
-/// `twenty five hundred`, `44.15`: said and written as amounts are.
-fn is_amount(stream: &Stream, run: &Run) -> bool {
-    let hundreds = run.items.iter().any(|at| matches!(stream.unit(*at), Some(Unit::Hundred | Unit::Thousand)));
-    (hundreds && run.len() <= NEVER_SEEN) || (run.dots == 1 && run.len() < UNEXPLAINED)
-}
-
-/// What each item of a run says as a number.
-fn said_values(run: &Run) -> Vec<u64> {
-    let mut said: Vec<(usize, u64)> = Vec::new();
-    for digit in &run.digits {
-        match said.last_mut() {
-            Some((item, value)) if *item == digit.item => *value = value.saturating_mul(10) + u64::from(digit.value),
-            _ => said.push((digit.item, u64::from(digit.value))),
-        }
-    }
-    // "4111" in one word counts nothing, "1 2 3" and "123" do.
-    match said[..] {
-        [_] => run.values().into_iter().map(u64::from).collect(),
-        _ => said.into_iter().map(|(_, value)| value).collect(),
-    }
-}
-
-/// Whether numbers count up or down by one.
-fn counts(said: &[u64]) -> bool {
-    said.windows(2).all(|pair| pair[0] + 1 == pair[1]) || said.windows(2).all(|pair| pair[0] == pair[1] + 1)
-}
-
-/// Whether a run goes on with a number that its party broke off with other words: "4111 1111 then it says 1111".
-fn continued(stream: &Stream, run: &Run, before: Option<&(usize, Kind)>) -> Option<Hint> {
-    const FAR: usize = 8;
-    let (last, kind) = before?;
-    let near = run.first() - last <= FAR && (last + 1..=run.first()).all(|at| stream.joint(at) != Joint::Break);
-    (near
-        && run.len() >= NEVER_SEEN
-        && matches!(kind, Kind::CreditCard | Kind::BankAccount | Kind::Number | Kind::Phone | Kind::Ssn))
-    .then(|| Hint::Is(kind.clone()))
-}
-
-/// `firmware 3.0.2.118`.
-fn is_version(stream: &Stream, run: &Run) -> bool {
-    let before = (0..run.first()).rev().take(4).take_while(|at| stream.joint(at + 1) == Joint::Same);
-    before.into_iter().any(|at| number::is_release(stream.word(at)))
-}
-
-/// Four numbers under 256, one for each part.
-fn is_ip(run: &Run, values: &[u8]) -> bool {
-    if run.len() > 12 {
-        return false;
-    }
-    // The parts are not known here, only that there are four; no part may be over 255, so a long one tells a version.
-    let groups = run.groups();
-    let mut at = 0;
-    groups.iter().all(|group| {
-        let part = values[at..at + group].iter().fold(0_u32, |part, value| part * 10 + u32::from(*value));
-        at += group;
-        part < 256
-    })
-}
-
-/// The fewest digits, the digits that make it whole, and the most, behind a sure cue.
-fn lengths(kind: &Kind) -> (usize, usize, usize) {
-    match kind {
-        Kind::CreditCard => (4, 16, 24),
-        Kind::Cvv => (3, 3, 4),
-        Kind::Expiry => (2, 4, 8),
-        Kind::Ssn => (3, 9, 11),
-        Kind::Phone => (4, 10, 16),
-        Kind::Pin => (3, 6, 8),
-        Kind::Routing => (4, 9, 12),
-        Kind::Zip => (3, 5, 9),
-        Kind::DateOfBirth => (3, 8, 8),
-        Kind::BankAccount | Kind::DriverLicense | Kind::Passport => (4, 17, 24),
-        Kind::Ip => (4, 12, 12),
-        Kind::Iban => (2, 30, 40),
-        _ => (2, 24, 40),
-    }
-}
-
-/// The fewest digits behind a cue that only suggests.
-fn maybe_least(kind: &Kind) -> usize {
-    match kind {
-        Kind::Phone => 7,
-        Kind::Cvv => 3,
-        _ => 4,
     }
 }
 

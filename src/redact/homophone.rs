@@ -5,6 +5,7 @@
 
 use super::{
     context::{self, Hint},
+    harmless,
     token::{Unit, Words, contains_word},
     turn::{Joint, Stream},
 };
@@ -62,7 +63,7 @@ fn settle(stream: &mut Stream, first: usize, last: usize) {
         }
     }
     let follows = if stream.joint(last + 1) == Joint::Break { "" } else { stream.word(last + 1) };
-    let counted = COUNTED.has(follows) || context::is_measure(follows);
+    let counted = COUNTED.has(follows) || harmless::is_measure(follows);
     let strong = (first..=last).any(|at| matches!(stream.unit(at), Some(Unit::Weak(1 | 3 | 6 | 8))));
     let cued = !counted && digits + odd >= 2 && (digits >= 1 || (odd >= 3 && strong)) && is_cued(stream, first, last);
     // "Four ate for too five" is read back with no cue.

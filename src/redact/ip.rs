@@ -33,6 +33,6 @@ fn is_group(stream: &Stream, at: usize) -> bool {
 
 /// Whether a group stands behind one colon, or two.
 fn is_joined(stream: &Stream, at: usize) -> bool {
-    let behind = stream.token(at).is_some_and(|token| token.tight == Some(':') || token.colons);
+    let behind = stream.token(at).is_some_and(|token| token.tight == Some(':'));
     behind && stream.joint(at) == Joint::Same && is_group(stream, at)
 }

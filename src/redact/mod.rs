@@ -15,12 +15,17 @@ mod beep;
 mod card;
 mod codes;
 mod context;
+mod cues;
 mod date;
 mod detect;
 mod digits;
+pub mod driver;
 mod email;
+mod finder;
+mod harmless;
 mod homophone;
 mod ip;
+mod judge;
 mod leads;
 mod lexicon;
 pub mod lines;
@@ -62,6 +67,7 @@ use std::{
 
 pub use beep::{APART_MS, Beep, MARGIN_MS, beeps};
 use digits::Keypad;
+pub use finder::{FindNames, Finder};
 pub use placeholder::Kind;
 pub use policy::{Choices, Policy, Refused};
 pub use reason::{Reason, Why};
@@ -89,6 +95,8 @@ pub struct GateSettings {
     pub hold_finals: usize,
     /// What is taken out, and what stands in its place.
     pub policy: Arc<Policy>,
+    /// Who finds names beside the rules.
+    pub names: Option<Finder>,
 }
 
 impl Default for GateSettings {
@@ -99,6 +107,7 @@ impl Default for GateSettings {
             hold: Duration::from_secs(6),
             hold_finals: 3,
             policy: Arc::default(),
+            names: None,
         }
     }
 }
@@ -174,7 +183,12 @@ impl Gate {
     #[must_use]
     pub fn new(settings: GateSettings, key: [u8; 32]) -> Self {
         let keypad = Keypad::new(settings.digits);
-        Self { window: Window::new(key, Arc::clone(&settings.policy)), keypad, settings, output: VecDeque::new() }
+        Self {
+            window: Window::new(key, Arc::clone(&settings.policy), settings.names.clone()),
+            keypad,
+            settings,
+            output: VecDeque::new(),
+        }
     }
 
     /// The same, going on behind placeholders that an earlier life of the call gave out: whose they were is forgotten with its values,

@@ -179,7 +179,9 @@ fn leads_to_digit(stream: &Stream, at: usize) -> bool {
 /// `one second`, `this one`, `the three digits`, `the last four`: a word, not a digit, unless digits stand on both sides.
 pub(super) fn is_just_a_word(stream: &Stream, at: usize) -> bool {
     static AFTER_ONE: Words = Words::new(" sec second secs moment minute more thing of last time other ");
-    static BEFORE_ONE: Words = Words::new(" this that which no every any each another other first ");
+    static BEFORE_ONE: Words = Words::new(
+        " this that which no every any each another other first new old same right wrong only single good big small next ",
+    );
     if !matches!(stream.unit(at), Some(Unit::One(_) | Unit::Teen(_) | Unit::Digits)) {
         return false;
     }

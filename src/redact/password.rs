@@ -4,6 +4,7 @@
 //! passwords (`is case sensitive`, `does not work`) stays.
 
 use super::{
+    context,
     leads::Lead,
     reason::Reason,
     token::{Unit, Words, contains_word},
@@ -14,10 +15,6 @@ use super::{
 const LONGEST: usize = 24;
 /// Fillers between a lead and a password.
 const MAX_BETWEEN: usize = 8;
-/// Turns of the other party that may have asked for it.
-const ASKED_TURNS: usize = 2;
-/// How long such a question stays open.
-const ASKED_MS: u64 = 20_000;
 
 /// Words of a turn that asks by naming what it wants: `and the passphrase`.
 const SHORT_QUESTION: usize = 8;
@@ -191,8 +188,8 @@ fn is_like_a_password(stream: &Stream, at: usize) -> bool {
 fn read(stream: &Stream, first: usize, taken: &[bool], sure: bool) -> Vec<usize> {
     let mut items = Vec::new();
     let mut last = None;
-    for at in first..(first + LONGEST).min(stream.items.len()) {
-        if taken[at] || (at > first && stream.joint(at) == Joint::Break) {
+    for (at, taken) in taken.iter().enumerate().skip(first).take(LONGEST) {
+        if *taken || (at > first && stream.joint(at) == Joint::Break) {
             break;
         }
         let word = stream.word(at);
@@ -237,11 +234,6 @@ fn goes_on(stream: &Stream, at: usize) -> bool {
 }
 
 fn is_asked(stream: &Stream, at: usize) -> bool {
-    let Some(item) = stream.items.get(at) else { return false };
-    let own = &stream.turns[item.turn];
-    let others = stream.turns[..item.turn].iter().rev().filter(|turn| turn.party != own.party);
-    let recent = others.take_while(|turn| own.start_ms.saturating_sub(turn.end_ms) <= ASKED_MS);
-    let says = |turn: &&Turn| !turn.leads.is_empty() || !turn.cues.is_empty();
     let question = |turn: &Turn| {
         turn.question
             || (0..turn.tokens.len()).any(|token| {
@@ -255,7 +247,7 @@ fn is_asked(stream: &Stream, at: usize) -> bool {
         turn.leads.iter().any(|one| matches!(one.lead, Lead::AskPassword | Lead::Password))
             && (question(turn) || turn.tokens.len() <= SHORT_QUESTION)
     };
-    recent.filter(says).take(ASKED_TURNS).next().is_some_and(asks)
+    context::questioners(stream, at).next().is_some_and(asks)
 }
 
 /// Whether nothing but what leads to an answer stands before an item in its turn.

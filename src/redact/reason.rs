@@ -32,6 +32,8 @@ pub enum Reason {
     Continued,
     /// It was taken out, or typed, before, and is said again.
     ReadBack,
+    /// The name model found it.
+    Model,
     /// It is spelled letter by letter behind a cue.
     Spelled,
     /// It was not all there when it had to go out.
@@ -59,6 +61,7 @@ impl Reason {
             Self::Length => "a long number that nothing explains",
             Self::Continued => "it goes on with a value that was taken out",
             Self::ReadBack => "it repeats a value that was taken out",
+            Self::Model => "the name model found it",
             Self::Spelled => "it is spelled out behind a cue",
             Self::Forced => "it may have been half of a value, and could not wait",
             Self::Unasked => "what was asked before it was not known",

@@ -84,12 +84,10 @@ pub(super) struct Token {
     pub(super) end: usize,
     /// What it may mean.
     pub(super) unit: Unit,
-    /// What stands between the token before and this one, if that is one character and no white space; `None` for more, or white space.
+    /// What stands between the token before and this one, if that is one character, or `::`, and no white space; `None` for more, or white space.
     pub(super) tight: Option<char>,
     /// It begins right where the token before ends.
     pub(super) glued: bool,
-    /// Two colons stand right before it.
-    pub(super) colons: bool,
     /// What the word lists know of it.
     pub(super) known: Known,
     /// It begins with a capital letter, and is not all capitals.
@@ -122,12 +120,13 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         let between = &text[out.last().map_or(0, |token| token.end)..at];
         let mut chars = between.chars();
         let tight = chars.next().filter(|c| !c.is_whitespace() && chars.next().is_none());
+        let tight = if between == "::" { Some(':') } else { tight };
         let known = if unit.is_wordlike() { Known::of(&rest[..len]) } else { Known::default() };
         let glued = between.is_empty() && !out.is_empty();
-        let behind = text[at + len..].as_bytes();
+        let behind = &text.as_bytes()[at + len..];
         let ends = !behind.starts_with(b"..")
             && matches!(behind, [b'.' | b'?' | b'!' | b';'] | [b'.' | b'?' | b'!' | b';', b' ' | b'"', ..]);
-        out.push(Token { start: at, end: at + len, unit, tight, glued, colons: between == "::", known, capital: false, ends });
+        out.push(Token { start: at, end: at + len, unit, tight, glued, known, capital: false, ends });
         at += len;
     }
     out

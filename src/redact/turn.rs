@@ -68,6 +68,8 @@ pub(super) struct Turn {
     pub(super) question: bool,
     /// What they say about names, addresses and passwords near them.
     pub(super) leads: Vec<LeadAt>,
+    /// Names that somebody else than the rules found: byte ranges, in order.
+    pub(super) named: Vec<(usize, usize)>,
     /// What was taken out, once it is released.
     pub(super) masks: Vec<Mask>,
     /// Whether it is released, so that nothing more can be taken out.
@@ -89,7 +91,19 @@ impl Turn {
         let straight: Vec<Cow<str>> = words.iter().map(|word| straight(word)).collect();
         let leads = leads::leads(&straight.iter().map(AsRef::as_ref).collect::<Vec<_>>());
         let question = text.trim_end().ends_with('?') || words.iter().any(|word| matches!(*word, "correct" | "still" | "right"));
-        Self { party, start_ms, end_ms, tokens, cues, question, leads, masks: Vec::new(), released: false, folded }
+        Self {
+            party,
+            start_ms,
+            end_ms,
+            tokens,
+            cues,
+            question,
+            leads,
+            named: Vec::new(),
+            masks: Vec::new(),
+            released: false,
+            folded,
+        }
     }
 
     /// A token's text in ASCII lower case.

@@ -143,7 +143,7 @@ fn front(stream: &Stream, dot: usize, said: bool, free: &impl Fn(usize) -> bool)
         match stream.unit(at) {
             Some(Unit::Joiner | Unit::Dot) => {}
             Some(Unit::Filler) if first < dot && !linked => break,
-            Some(Unit::Word | Unit::Letter | Unit::Mixed | Unit::Month(_) | Unit::Ordinal(_)) | Some(Unit::Filler) => {
+            Some(Unit::Word | Unit::Letter | Unit::Mixed | Unit::Month(_) | Unit::Ordinal(_) | Unit::Filler) => {
                 let begins = at + 1 == dot || linked;
                 words += usize::from(!linked);
                 let label = at + 1 == dot && said && contains_word(" my our get go find see one the ", word);

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    Forced, GateSettings, Note, Out, apply,
+    Finder, Forced, GateSettings, Note, Out, apply,
     context::Hint,
     detect::{self, Finding, NEVER_SEEN, State},
     mask::{apart, by_pattern, by_service, mask},
@@ -62,6 +62,7 @@ struct Held {
 /// What the search sees of a call.
 pub(super) struct Window {
     policy: Arc<Policy>,
+    names: Option<Finder>,
     numbering: Numbering,
     turns: Vec<Turn>,
     held: VecDeque<Held>,
@@ -89,8 +90,9 @@ pub(super) enum Part {
 }
 
 impl Window {
-    pub(super) fn new(key: [u8; 32], policy: Arc<Policy>) -> Self {
+    pub(super) fn new(key: [u8; 32], policy: Arc<Policy>, names: Option<Finder>) -> Self {
         Self {
+            names,
             numbering: Numbering::new(key, Arc::clone(&policy)),
             policy,
             turns: Vec::new(),
@@ -117,7 +119,12 @@ impl Window {
     /// Takes a final in.
     pub(super) fn push(&mut self, segment: Segment<Unredacted>, unasked: bool, now: Instant) {
         self.held.iter_mut().for_each(|held| held.behind += 1);
-        let turn = self.guarded(Part::Reading, || read(&segment));
+        let turn = self.guarded(Part::Reading, || {
+            let named = self.names.as_ref().map_or_else(Vec::new, |finder| finder.names(segment.text.expose()));
+            let mut turn = read(&segment);
+            turn.named = named;
+            turn
+        });
         let unread = turn.is_none();
         self.turns.push(turn.unwrap_or_else(|| Turn::new(Party(segment.key.track, None), segment.start_ms, segment.end_ms, "")));
         self.held.push_back(Held { segment, since: now, behind: 0, unasked, unread, heard_ms: self.heard_ms });
@@ -290,19 +297,14 @@ impl Window {
                 .find(|mask| mask.start < end && start < mask.end && mask.reason != Reason::Service)
                 .map(|mask| mask.label.without_last())
         };
-        match finding.repeats.clone().or_else(|| finding.spans.iter().find_map(out)) {
-            Some(label) => {
-                self.numbering.remember(&finding.value, &label);
-                label
-            }
-            None => {
-                let whole = finding.state == State::Closed;
-                let label = if whole { Numbering::label } else { Numbering::label_part };
-                let label = label(&mut self.numbering, &finding.kind, &finding.value);
-                finding.also.iter().for_each(|value| self.numbering.remember(value, &label));
-                label
-            }
+        if let Some(label) = finding.repeats.clone().or_else(|| finding.spans.iter().find_map(out)) {
+            self.numbering.remember(&finding.value, &label);
+            return label;
         }
+        let label = if finding.state == State::Closed { Numbering::label } else { Numbering::label_part };
+        let label = label(&mut self.numbering, &finding.kind, &finding.value);
+        finding.also.iter().for_each(|value| self.numbering.remember(value, &label));
+        label
     }
 
     /// What is shown in a finding's place.

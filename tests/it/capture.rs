@@ -6,9 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use futures_util::future::join_all;
 use hyper::Method;
 use pulse_bridge::{
-    fixture::{Fixture, Message},
+    emulate::Faults,
+    fixture::{Fixture, Message, TruthWord},
     media::Track,
     replay::{self, Progress, expect},
 };
@@ -17,17 +19,24 @@ use serde_json::Value;
 use crate::{
     http::{ask, get},
     phone::plain,
-    stage::{Plan, Stage, load, of_type, text_of, until},
+    stage::{Plan, Stage, faults, load, of_type, text_of, until},
 };
+
+/// Where the caller of pay-by-card says numbers, in milliseconds.
+const SECRETS: [(u64, u64); 3] = [(7_967, 13_130), (14_120, 15_285), (22_958, 23_785)];
 
 /// A stage that records, and where.
 async fn recording_stage() -> (Stage, PathBuf) {
+    recording_under(Faults::default()).await
+}
+
+async fn recording_under(faults: Faults) -> (Stage, PathBuf) {
     let folder = std::env::temp_dir().join(format!("pulse-bridge-capture-{}", pulse_bridge::clock::ulid()));
     let settings = vec![
         ("PULSE_BRIDGE_CAPTURE_DIR", folder.display().to_string()),
         ("PULSE_BRIDGE_REDACTION_MENU_DIGITS", "true".to_owned()),
     ];
-    (Stage::with(Plan { settings, ..Plan::default() }).await, folder)
+    (Stage::with(Plan { faults, settings, ..Plan::default() }).await, folder)
 }
 
 /// Plays a fixture; its events, and the folder of its capture.
@@ -64,7 +73,7 @@ async fn a_card_number_is_silent_in_a_call_s_capture_and_the_capture_can_be_play
         assert!(same * 2 > audio.len(), "{same} of {} bytes of {track} are as they were sent", audio.len());
     }
     let (heard, own) = (&kept.tracks[&Track::Inbound], &said.tracks[&Track::Inbound]);
-    for (from_ms, to_ms) in [(7_967, 13_130), (14_120, 15_285), (22_958, 23_785)] {
+    for (from_ms, to_ms) in SECRETS {
         assert!(heard[at(from_ms)..at(to_ms)].iter().all(|byte| *byte == 0xFF), "from {from_ms} ms on");
     }
     assert_eq!(heard[at(1_958)..at(7_700)], own[at(1_958)..at(7_700)], "what was said before is as it was");
@@ -115,6 +124,34 @@ async fn every_kind_of_call_is_kept_and_most_of_it_can_be_heard() {
     assert_eq!(captures, [format!(r#"pulse_bridge_captures_total{{outcome="kept"}} {}"#, fixtures.len())]);
     stage.end().await;
     fs::remove_dir_all(into).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_silent_whatever_the_speech_service_does() {
+    join_all(
+        [
+            r#"{"attempts":[0],"kind":"drop","after_bytes":80000}"#,
+            r#"{"attempts":[0],"kind":"drop","after_finals":1}"#,
+            r#"{"attempts":[0],"kind":"stall","after_bytes":80000}"#,
+            r#"{"kind":"split_entity"}"#,
+            r#"{"kind":"missing_final"}"#,
+            r#"{"kind":"duplicate_final"}"#,
+            r#"{"kind":"refuse","status":401},{"kind":"batch_refuse","status":403}"#,
+        ]
+        .map(|rules| async move {
+            let (mut stage, into) = recording_under(faults(rules)).await;
+            let (_, folder) = captured(&mut stage, &into, "pay-by-card").await;
+            let kept = Fixture::load(&folder).unwrap();
+            let is_secret = |word: &&TruthWord| SECRETS.iter().any(|(from, to)| (*from..*to).contains(&word.start_ms));
+            for word in load("pay-by-card").truth[&Track::Inbound].words.iter().filter(is_secret) {
+                let said = &kept.tracks[&Track::Inbound][at(word.start_ms)..at(word.end_ms)];
+                assert!(said.iter().all(|byte| *byte == 0xFF), "{rules}: {word:?}");
+            }
+            stage.end().await;
+            fs::remove_dir_all(into).unwrap();
+        }),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

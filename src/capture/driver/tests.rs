@@ -136,3 +136,20 @@ async fn a_disk_that_fails_costs_the_capture_alone() {
     assert!(desk.count("disk"));
     drop(tap);
 }
+
+#[tokio::test]
+async fn a_folder_that_is_taken_away_in_mid_call_is_not_begun_anew() {
+    let desk = Desk::new();
+    let tap = desk.recorder.begin(&session());
+    begin(&tap);
+    let part = desk.folder.0.join("ses_01.part");
+    while !part.join("expected.jsonl").exists() {
+        tokio::task::yield_now().await;
+    }
+    // As another bridge would at its start.
+    fs::remove_dir_all(&part).unwrap();
+    tap.audio(IN, &chunk(0));
+    tap.tell(Input::End { stopped: true });
+    assert!(desk.left().await.is_empty());
+    assert!(desk.count("disk"));
+}
