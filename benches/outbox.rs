@@ -75,6 +75,7 @@ impl Load {
         let url = receive(Arc::clone(&received)).await;
         let (shutdown, told) = (CancellationToken::new(), mpsc::channel::<Passing>(1));
         let outbox = Outbox {
+            gate: GateSettings::default(),
             store: store.clone(),
             endpoints: endpoints(&url),
             poster: poster(),

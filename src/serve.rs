@@ -220,7 +220,7 @@ pub async fn start_with(listener: TcpListener, config: Config, engine: Option<Po
     services.spawn(keeper.run(config.retention, signals.stopping.clone()));
     let poster = Poster::new(Connector::new(dialler, ATTEMPT_DEADLINE));
     let (observer, flow_observer) = (observer(&metrics), flow_observer(&metrics));
-    let outbox = Outbox { store: store.clone(), endpoints, poster, observer, flow_observer };
+    let outbox = Outbox { store: store.clone(), endpoints, poster, gate: config.redaction.gate(), observer, flow_observer };
     services.spawn(outbox.run(passing_in, signals.stopping.clone()));
     let drain = config.drain.deadline;
     let room = room(config.ingest.max_calls);

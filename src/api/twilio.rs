@@ -29,6 +29,9 @@ use crate::{
 /// Longest time for a webhook's body to arrive once its header has (contract, Events, details, has the same for headers).
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Twilio's error numbers of media streams (protocols/ingress.md section 3.2).
+const STREAM_ERRORS: std::ops::Range<u32> = 31_900..32_000;
+
 type Form = Vec<(String, String)>;
 
 /// A webhook's form that Twilio signed, or that came with an ingest token. Who shows neither is refused before the body is read.
@@ -161,10 +164,12 @@ fn field<'a>(form: &'a Form, name: &str) -> &'a str {
     form.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
 }
 
-/// Twilio's error number at the beginning of its text, e.g. 31921; 0 where there is none. The text itself may quote anything.
+/// Twilio's error number in its text, e.g. 31921: the first number of five digits, if it is one of media streams; else 0. The text
+/// itself may quote anything, so no other digits of it are kept.
 fn error_code(text: &str) -> u32 {
-    let digits: String = text.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).take(5).collect();
-    digits.parse().unwrap_or(0)
+    let numbers = text.split(|c: char| !c.is_alphanumeric());
+    let code = numbers.filter(|number| number.len() == 5).find_map(|number| number.parse().ok());
+    code.filter(|code| STREAM_ERRORS.contains(code)).unwrap_or(0)
 }
 
 /// An address of ours as sockets have it: `wss` for `https`, `ws` for `http`.
@@ -202,6 +207,7 @@ mod tests {
         assert_eq!(error_code("31921 Stream - WebSocket - Close Error"), 31_921);
         assert_eq!(error_code("error: 31930, caller +15550100"), 31_930);
         assert_eq!(error_code("no number"), 0);
+        assert_eq!(error_code("caller +15550100, card 4242424242424242, ZIP 94107, 31921"), 0, "no digits of anybody's number");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::{
     clock,
     event::Event,
     media::EndpointName,
+    redact::GateSettings,
     store::{Outgoing, Standing, Store, StoreError, Write},
     webhook::{
         Attempt, DeliveryId, Endpoints, Verdict,
@@ -70,6 +71,8 @@ pub struct Outbox<C> {
     pub endpoints: Endpoints,
     /// How they go.
     pub poster: Poster<C>,
+    /// What receivers answer passes a gate of these settings before it is kept.
+    pub gate: GateSettings,
     /// For the metrics.
     pub observer: Observer,
     /// For the metrics too.
@@ -212,7 +215,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Outbox<C> {
         let Some(outgoing) = outgoing else { return Ok(Settled::Gone) };
         let Outgoing { event_id, event_wall_ms, body, next_wall_ms: due_wall_ms } = outgoing;
         crate::failpoint!("outbox.before_send");
-        let attempt = self.poster.post(endpoint, &event_id, body).await;
+        let attempt = self.poster.post(endpoint, &event_id, body).await.redacted(&self.gate, clock::random());
         crate::failpoint!("outbox.after_send");
         let wall_ms = clock::wall_ms();
         let verdict = verdict::judge(&attempt.outcome, wall_ms);

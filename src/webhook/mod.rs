@@ -16,7 +16,12 @@ use url::Url;
 pub use sign::SigningKey;
 pub use verdict::Verdict;
 
-use crate::{media::EndpointName, net::TlsTrouble};
+use crate::{
+    media::EndpointName,
+    net::TlsTrouble,
+    pii::Unredacted,
+    redact::{Gate, GateSettings},
+};
 
 /// Events that an endpoint gets only if it names them: they are many, and unstored.
 pub const OPT_IN: [&str; 3] = ["transcript.partial", "speech.started", "speech.ended"];
@@ -168,7 +173,7 @@ pub struct Answer {
     pub status: u16,
     /// The `Retry-After` header as it came.
     pub retry_after: Option<String>,
-    /// The body's beginning, at most [`ANSWER_KEPT_BYTES`]. The receiver's words, so never for a log.
+    /// The body's beginning, read from at most [`ANSWER_KEPT_BYTES`]. The receiver's words, so never for a log.
     pub kept: Vec<u8>,
 }
 
@@ -203,9 +208,36 @@ pub struct Attempt {
     pub outcome: Result<Answer, Failure>,
 }
 
+impl Attempt {
+    /// The same with what the receiver answered redacted: it may echo what it knows of a caller from elsewhere. `key` is for what is
+    /// hashed, and used once. What is not UTF-8 in it becomes U+FFFD.
+    #[must_use]
+    pub fn redacted(mut self, gate: &GateSettings, key: [u8; 32]) -> Self {
+        if let Ok(answer) = &mut self.outcome
+            && !answer.kept.is_empty()
+        {
+            let said = Unredacted::new(String::from_utf8_lossy(&answer.kept));
+            answer.kept = Gate::new(gate.clone(), key).parameter("answer", said.expose()).as_str().into();
+        }
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_receiver_echoes_of_a_caller_is_kept_without_it() {
+        let answered = |kept: &[u8]| {
+            let outcome = Ok(Answer { status: 500, retry_after: None, kept: kept.to_vec() });
+            let attempt = Attempt { wall_ms: 0, took: Duration::ZERO, outcome };
+            attempt.redacted(&GateSettings::default(), [7; 32]).outcome.unwrap().kept
+        };
+        assert_eq!(answered(b"no card 4242 4242 4242 4242"), b"no card [CREDIT_CARD_1]");
+        assert_eq!(answered(b"busy, try later"), b"busy, try later");
+        assert_eq!(answered(b""), b"");
+    }
 
     fn endpoint(url: &str, secrets: &[&str], events: &[&str]) -> Result<Endpoint, BadEndpoint> {
         let secrets: Vec<SecretString> = secrets.iter().map(|&secret| secret.into()).collect();

@@ -15,6 +15,7 @@ use super::*;
 use crate::{
     event::{Data, SpeechActivity},
     media::{CallSid, SessionId, Track},
+    redact::GateSettings,
     store::{
         DeliveryFilter, DeliveryState,
         driver::tests::{Folder, begin, gap_event, masters, name, open, reopen},
@@ -302,6 +303,7 @@ impl Running {
         let (seen, verdicts) = tokio::sync::watch::channel("");
         let (tell_flow, flows) = tokio::sync::watch::channel(None);
         let outbox = Outbox {
+            gate: GateSettings::default(),
             store: store.clone(),
             endpoints: Endpoints::new(endpoints),
             poster: Poster::new(HttpConnector::new()),
