@@ -324,6 +324,7 @@ fn recorder(config: &Config, tasks: &TaskTracker, metrics: &Arc<Metrics>) -> Res
 
 /// How calls are redacted, with the name model where there is one.
 fn gate(config: &Config) -> Result<GateSettings> {
+    redact::prepare();
     let names = config.redaction.name_model.as_deref().map(redact::driver::load).transpose()?;
     Ok(GateSettings { names, ..config.redaction.gate() })
 }

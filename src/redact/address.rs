@@ -16,7 +16,7 @@ use super::{
     leads::Lead,
     placeholder::Kind,
     reason::Reason,
-    token::{Unit, contains_word},
+    token::{Unit, among},
     turn::{Joint, Stream, Turn},
 };
 
@@ -71,7 +71,7 @@ fn place_at(stream: &Stream, at: usize) -> Option<Place> {
         }
         // "Eleven Delancey, apartment four C".
         if let Some(unit) =
-            (behind + 1..=behind + 3).find(|at| contains_word(" apartment apt suite unit flat ", stream.word(*at)))
+            (behind + 1..=behind + 3).find(|at| among!(" apartment apt suite unit flat ", stream.word(*at)))
             && (behind..unit).all(|at| is_proper(stream, at))
             && let Some(end) = unit_behind(stream, unit)
         {
@@ -81,14 +81,14 @@ fn place_at(stream: &Stream, at: usize) -> Option<Place> {
     }
     // "Flat 9, 22 Kensal Rise".
     if let Some(end) = unit_behind(stream, at)
-        && contains_word(" apartment apt flat unit suite ", stream.word(at))
+        && among!(" apartment apt flat unit suite ", stream.word(at))
         && let from = skip(stream, end + 1)
         && let Some(behind) = house_number_behind(stream, from)
         && let Some(last) = street(stream, behind)
     {
         return Some(whole(stream, at, last, Reason::Shape));
     }
-    let unit = contains_word(" apartment apt flat unit suite ", stream.word(at))
+    let unit = among!(" apartment apt flat unit suite ", stream.word(at))
         && lead_before(stream, at, false).is_some()
         && unit_behind(stream, at).is_some();
     if unit {
@@ -115,7 +115,7 @@ fn led(stream: &Stream, number: usize, behind: usize) -> Option<Place> {
         let token = stream.token(at)?;
         let named = matches!(token.unit, Unit::Word | Unit::Ordinal(_) | Unit::Letter)
             && !STOP.has(stream.word(at))
-            && !contains_word(" zip extension ext ", stream.word(at));
+            && !among!(" zip extension ext ", stream.word(at));
         let direction = DIRECTIONS.has(stream.word(at));
         if !(named && (direction || words == 0 || token.capital || !token.known.is_english() || token.known.is_place())) {
             break;
@@ -177,14 +177,14 @@ fn lead_before(stream: &Stream, at: usize, weak: bool) -> Option<Lead> {
         for lead in found {
             match lead {
                 Lead::Address | Lead::AskAddress => return Some(Lead::Address),
-                Lead::MayBeAddress | Lead::Near | Lead::MayBeName if weak || contains_word(" at on ", stream.word(at - back)) => {
+                Lead::MayBeAddress | Lead::Near | Lead::MayBeName if weak || among!(" at on ", stream.word(at - back)) => {
                     return Some(Lead::MayBeAddress);
                 }
                 _ => {}
             }
         }
         if !(stream.unit(at - back).is_some_and(Unit::is_filler)
-            || contains_word(" at is it's to be will be on ", stream.word(at - back)))
+            || among!(" at is it's to be will be on ", stream.word(at - back)))
         {
             return None;
         }

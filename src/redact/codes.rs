@@ -63,9 +63,21 @@ pub(super) fn codes(stream: &Stream, taken: &[bool]) -> Vec<Code> {
 fn begins(stream: &Stream, at: usize) -> bool {
     let unit = stream.unit(at);
     let letter = |at: usize| matches!(stream.unit(at), Some(Unit::Letter));
+    if matches!(unit, Some(Unit::Digits | Unit::One(_) | Unit::Teen(_) | Unit::Ten(_))) {
+        return letters_follow(stream, at);
+    }
     letter(at) && (stream.word(at) != "i" || letter(at + 1))
         || unit.is_some_and(Unit::is_digit)
         || spelled::is_alphabet(stream.word(at))
+}
+
+/// Whether a letter comes before anything that is no digit.
+fn letters_follow(stream: &Stream, at: usize) -> bool {
+    let mut rest = (at + 1..stream.items.len()).take(LONGEST).take_while(|at| stream.joint(*at) != Joint::Break);
+    let digit = |unit: &Unit| unit.is_in_number() && *unit != Unit::Mixed || unit.is_filler();
+    rest.find(|at| !stream.unit(*at).is_some_and(digit)).is_some_and(|at| {
+        matches!(stream.unit(at), Some(Unit::Letter | Unit::Mixed)) || spelled::is_alphabet(stream.word(at))
+    })
 }
 
 fn code_at(stream: &Stream, at: usize, taken: &[bool]) -> Option<Code> {

@@ -10,7 +10,7 @@ use super::{
     number::Run,
     placeholder::Kind,
     reason::Reason,
-    token::{Unit, contains_word},
+    token::{Unit, among},
     turn::{Joint, Stream, Turn},
 };
 
@@ -144,7 +144,7 @@ pub(super) fn cues_before(stream: &Stream, first: usize) -> Vec<Hint> {
 /// The nearest cue behind an item in the same turn: "… is my social".
 pub(super) fn behind(stream: &Stream, last: usize) -> Option<Hint> {
     for at in last + 1..=last + REACH_AFTER {
-        if stream.joint(at) != Joint::Same || contains_word(" and but or then ", stream.word(at)) {
+        if stream.joint(at) != Joint::Same || among!(" and but or then ", stream.word(at)) {
             return None;
         }
         let item = stream.items[at];

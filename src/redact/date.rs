@@ -5,7 +5,7 @@ use super::{
     number,
     placeholder::{Kind, Label, Numbering},
     reason::Reason,
-    token::{Unit, contains_word},
+    token::{Unit, among},
     turn::{Joint, Stream},
 };
 
@@ -140,7 +140,7 @@ fn around(stream: &Stream, month: usize) -> Vec<usize> {
     let mut between = 0;
     for at in (month.saturating_sub(REACH_BACK)..month).rev() {
         // A day stands before its month, or `of the` between them; anything else is another date.
-        let day = between > 0 || contains_word(" of the ", stream.word(at)) || !stream.unit(at).is_some_and(Unit::is_filler);
+        let day = between > 0 || among!(" of the ", stream.word(at)) || !stream.unit(at).is_some_and(Unit::is_filler);
         if stream.joint(at + 1) == Joint::Break || !day || !take(stream, at, &mut between, &mut items) {
             break;
         }
@@ -190,5 +190,5 @@ fn take(stream: &Stream, at: usize, between: &mut usize, items: &mut Vec<usize>)
 }
 
 fn is_between(stream: &Stream, at: usize) -> bool {
-    stream.unit(at).is_some_and(Unit::is_filler) || contains_word(" of the in ", stream.word(at))
+    stream.unit(at).is_some_and(Unit::is_filler) || among!(" of the in ", stream.word(at))
 }

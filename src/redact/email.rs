@@ -7,7 +7,7 @@
 use super::{
     context::{self, Hint},
     placeholder::Kind,
-    token::{Unit, Words, contains_word},
+    token::{Unit, Words, among},
     turn::{Joint, Stream},
 };
 
@@ -90,7 +90,7 @@ fn broken_off(stream: &Stream, at: usize, name: &[usize]) -> Option<Address> {
     let telling = |item: &&usize| {
         stream.unit(**item).is_some_and(|unit| unit.is_digit() || matches!(unit, Unit::Dot | Unit::Joiner | Unit::Letter))
     };
-    let article = |item: &&usize| contains_word(" a i ", stream.word(**item));
+    let article = |item: &&usize| among!(" a i ", stream.word(**item));
     let named = name.iter().filter(telling).filter(|item| !article(item)).count() >= 2
         || name.iter().any(|item| matches!(stream.unit(*item), Some(Unit::Dot)));
     let plain = rest.clone().all(|at| {
@@ -187,12 +187,12 @@ fn name(stream: &Stream, behind: usize, floor: usize) -> Vec<usize> {
                     break;
                 }
             }
-            Some(Unit::Filler | Unit::Correction) if !contains_word(" is it's its it that's was ", stream.word(at)) => {
+            Some(Unit::Filler | Unit::Correction) if !among!(" is it's its it that's was ", stream.word(at)) => {
                 pending.push(at);
                 continue;
             }
             Some(Unit::Letter)
-                if contains_word(" i a ", stream.word(at))
+                if among!(" i a ", stream.word(at))
                     && items.is_empty()
                     && !(at > 0 && matches!(stream.unit(at - 1), Some(Unit::Letter | Unit::Dot | Unit::Joiner))) =>
             {
@@ -233,7 +233,7 @@ fn spelled_word(stream: &Stream, at: usize) -> bool {
         "in" => word(1) == "as" && letter(2),
         _ => false,
     };
-    inner || (word(1) == "in" && word(2) == "as" && letter(3)) || (contains_word(" like for ", word(1)) && letter(2))
+    inner || (word(1) == "in" && word(2) == "as" && letter(3)) || (among!(" like for ", word(1)) && letter(2))
 }
 
 /// Names of addresses whose `at` has not been said: what is spelled out, or ends the party's words, behind a cue.

@@ -7,7 +7,7 @@ use super::{
     cues::Hint,
     number::Run,
     placeholder::Kind,
-    token::{Unit, Words, contains_word},
+    token::{Unit, Words, among},
     turn::{Joint, Stream},
 };
 
@@ -20,7 +20,7 @@ pub(super) fn harmless(stream: &Stream, run: &Run) -> Option<Hint> {
     }
     let mut behind = run.last() + 1;
     while matches!(stream.unit(behind), Some(Unit::Hundred | Unit::Thousand))
-        || contains_word(" million billion and a half ", stream.word(behind))
+        || among!(" million billion and a half ", stream.word(behind))
     {
         behind += 1;
     }
@@ -58,12 +58,12 @@ fn is_day_or_year(stream: &Stream, run: &Run) -> bool {
     // Nothing that has years in it is led to as an account.
     let other = |kind: &Kind| !matches!(kind, Kind::BankAccount | Kind::CreditCard | Kind::Phone);
     let dated = matches!(context::before(stream, run.first()), Some(Hint::Is(kind)) if other(&kind));
-    year && contains_word(" in since from year of until the by during ", stream.word(at)) && !dated
+    year && among!(" in since from year of until the by during ", stream.word(at)) && !dated
 }
 
 /// `between ten fifteen and twelve thirty`.
 fn is_span_of_time(stream: &Stream, run: &Run) -> bool {
-    let led = run.first().checked_sub(1).is_some_and(|at| contains_word(" between from ", stream.word(at)));
+    let led = run.first().checked_sub(1).is_some_and(|at| among!(" between from ", stream.word(at)));
     let values = run.values();
     let time = |digits: &[u8]| match digits {
         [hour, a, b] => *hour > 0 && a * 10 + b < 60,
@@ -86,7 +86,7 @@ fn is_time(stream: &Stream, run: &Run) -> bool {
         [a, b, c, d] => (a * 10 + b, c * 10 + d),
         _ => return false,
     };
-    let said = contains_word(" at by until till around before after ", stream.word(at));
+    let said = among!(" at by until till around before after ", stream.word(at));
     let phone = matches!(asked_or_before(stream, run.first()), Some(Hint::Is(_)));
     said && (1..=12).contains(&hour) && minute < 60 && minute.is_multiple_of(5) && !phone
 }

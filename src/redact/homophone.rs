@@ -6,7 +6,7 @@
 use super::{
     context::{self, Hint},
     harmless,
-    token::{Unit, Words, contains_word},
+    token::{Unit, Words, among},
     turn::{Joint, Stream},
 };
 
@@ -31,7 +31,7 @@ pub(super) fn resolve(stream: &mut Stream) {
             if is_part(stream, at) {
                 last = at;
                 odd |= matches!(stream.unit(at), Some(Unit::Weak(_)));
-            } else if !contains_word(" uh um er erm ", stream.word(at)) && stream.unit(at) != Some(&Unit::Joiner) {
+            } else if !among!(" uh um er erm ", stream.word(at)) && stream.unit(at) != Some(&Unit::Joiner) {
                 break;
             }
             at += 1;

@@ -71,6 +71,11 @@ impl Known {
 
 const CONTRACTIONS: [&str; 12] = ["'m", "'re", "'ll", "'ve", "'d", "'t", "’m", "’re", "’ll", "’ve", "’d", "’t"];
 
+/// Reads the lists, if nobody has.
+pub(super) fn prepare() {
+    LazyLock::force(&CLASSES);
+}
+
 static CLASSES: LazyLock<HashMap<&'static str, u8>> = LazyLock::new(|| {
     let lists = [
         (Known::GIVEN, include_str!("lexicon/given.txt")),

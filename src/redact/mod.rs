@@ -164,6 +164,11 @@ pub enum Forced {
     Memory,
 }
 
+/// Reads the word lists, which takes some 20 ms, so that no call's first final waits for it.
+pub fn prepare() {
+    lexicon::prepare();
+}
+
 /// Whether a digit or a number word is said in a text.
 #[must_use]
 pub fn bears_number(text: &Unredacted) -> bool {

@@ -17,7 +17,7 @@ use super::{
     placeholder::{Label, Numbering},
     reason::Reason,
     spelled,
-    token::{Unit, contains_word},
+    token::{Unit, among},
     turn::{Joint, Stream},
 };
 
@@ -123,7 +123,7 @@ fn found_by_model(stream: &Stream, at: usize) -> Option<Vec<usize>> {
 /// The items of `Hope Young's` in front of `name`.
 fn owned_name(stream: &Stream, at: usize) -> Option<Vec<usize>> {
     let first = stream.token(at).filter(|token| token.known.is_name() && is_wordlike(stream, at))?;
-    let led = at > 0 && contains_word(" in under ", stream.word(at - 1));
+    let led = at > 0 && among!(" in under ", stream.word(at - 1));
     let last = (at..at + 3).find(|at| stream.word(*at).ends_with("'s") || stream.word(*at).ends_with("’s"))?;
     let whole = (at + 1..=last).all(|at| {
         stream.joint(at) == Joint::Same && stream.token(at).is_some_and(|token| token.known.is_name() || token.known.is_strange())
@@ -143,7 +143,7 @@ fn stands_before_lead(stream: &Stream, at: usize) -> bool {
     let may_be = token.known.is_only_name()
         || (token.known.is_strange() && stream.word(at).len() > 2)
         || (token.known.is_given() && !VERBS.has(stream.word(at)));
-    let begins = at == 0 || stream.joint(at) != Joint::Same || is_marked_by_capital(stream, at) || stream.token(at - 1).is_some_and(|token| token.ends || token.unit.is_filler() || contains_word(" morning afternoon evening hello hi hey support desk care service department billing accounts office is it's ", stream.word(at - 1)));
+    let begins = at == 0 || stream.joint(at) != Joint::Same || is_marked_by_capital(stream, at) || stream.token(at - 1).is_some_and(|token| token.ends || token.unit.is_filler() || among!(" morning afternoon evening hello hi hey support desk care service department billing accounts office is it's ", stream.word(at - 1)));
     may_be && begins && lead_begins(stream, last + 1, Lead::NameBefore)
 }
 
@@ -158,7 +158,7 @@ fn spelled_behind(stream: &Stream, from: usize, taken: &[bool]) -> Option<Name> 
             return Some(Name { items: spelling.items, reason: Reason::Spelled, repeats: None });
         }
         let leads_on = stream.unit(at).is_some_and(Unit::is_filler)
-            || contains_word(" spelled spelt spelling spell with a an and last first name you it i'll for ", stream.word(at));
+            || among!(" spelled spelt spelling spell with a an and last first name you it i'll for ", stream.word(at));
         if !leads_on {
             return None;
         }

@@ -6,7 +6,7 @@
 
 use super::{
     context,
-    token::{Unit, Words, contains_word, digit},
+    token::{Unit, Words, among, digit},
     turn::{Joint, Stream},
 };
 
@@ -191,9 +191,9 @@ pub(super) fn is_just_a_word(stream: &Stream, at: usize) -> bool {
     let after = if same(at + 1) && same(next) { stream.word(next) } else { "" };
     let before = if at > 0 && same(at) { stream.word(at - 1) } else { "" };
     let digit_after = same(at + 1) && stream.unit(at + 1).is_some_and(Unit::is_digit);
-    let counts = contains_word(" digit digits numbers ", after)
+    let counts = among!(" digit digits numbers ", after)
         && stream.token(at).is_some_and(|token| stream.unit(at) != Some(&Unit::Digits) || token.end - token.start <= 2);
-    let part = contains_word(" last first ", before) && !digit_after && stream.unit(at) != Some(&Unit::Digits);
+    let part = among!(" last first ", before) && !digit_after && stream.unit(at) != Some(&Unit::Digits);
     let one = stream.word(at) == "one";
     counts || part || (one && (AFTER_ONE.has(after) || (BEFORE_ONE.has(before) && !digit_after)))
 }
@@ -212,7 +212,7 @@ fn read(stream: &Stream, first: usize) -> (Run, usize) {
 
 /// Whether a word says that the number behind it is a program's.
 pub(super) fn is_release(word: &str) -> bool {
-    contains_word(" version firmware release build running v ver update software app os ", word)
+    among!(" version firmware release build running v ver update software app os ", word)
 }
 
 /// The digits that an item says, with those that make one value with it, and how many items that are.

@@ -7,7 +7,7 @@ use super::{
     context,
     leads::Lead,
     reason::Reason,
-    token::{Unit, Words, contains_word},
+    token::{Unit, Words, among},
     turn::{Joint, Stream, Turn},
 };
 
@@ -91,10 +91,10 @@ fn lead(stream: &Stream, at: usize, goes_on: bool) -> Option<(Reason, bool)> {
         if let Some(lead) = ends {
             let said: Vec<&str> = (lead.from..lead.to).map(|token| stream.turns[item.turn].word(token)).collect();
             let tells = said.last().is_some_and(|word| {
-                contains_word(" is password's passphrase's was to as it's colon of equals reads be like key secret ", word)
+                among!(" is password's passphrase's was to as it's colon of equals reads be like key secret ", word)
             });
             let is_between =
-                (1..back).any(|near| contains_word(" is it's its was be to says reads goes like ", stream.word(at - near)));
+                (1..back).any(|near| among!(" is it's its was be to says reads goes like ", stream.word(at - near)));
             let sure = tells || is_between;
             return (sure || is_like_a_password(stream, at)).then_some((Reason::CueBefore, sure));
         }
@@ -116,7 +116,7 @@ fn lead(stream: &Stream, at: usize, goes_on: bool) -> Option<(Reason, bool)> {
 /// Whether `is`, `was`, `says` stands right before an item and a password was named shortly before that.
 fn is_told(stream: &Stream, at: usize) -> bool {
     const FAR: usize = 12;
-    let tells = |at: usize| contains_word(" is was be to says reads equals it's goes ", stream.word(at));
+    let tells = |at: usize| among!(" is was be to says reads equals it's goes ", stream.word(at));
     let mut told = false;
     for back in 1..=FAR.min(at) {
         if stream.joint(at + 1 - back) == Joint::Break || stream.token(at - back).is_some_and(|token| token.ends) {
@@ -133,13 +133,13 @@ fn is_told(stream: &Stream, at: usize) -> bool {
         }
         let filler = stream.unit(at - back).is_some_and(|unit| matches!(unit, Unit::Filler | Unit::Correction));
         let talk = STOP.has(stream.word(at - back))
-            && !contains_word(
+            && !among!(
                 " the for on at to i we you our my this that of in be it it's is was now just into from ",
                 stream.word(at - back),
             );
         if !told && !filler
             || talk
-            || contains_word(
+            || among!(
                 " isn't wasn't doesn't don't not won't can't forgot reset change changed lost need and but because so ",
                 stream.word(at - back),
             )
@@ -203,7 +203,7 @@ fn read(stream: &Stream, first: usize, taken: &[bool], sure: bool) -> Vec<usize>
             items.push(at);
             continue;
         }
-        let cased = word == "case" && at > first && contains_word(" lower upper ", stream.word(at - 1));
+        let cased = word == "case" && at > first && among!(" lower upper ", stream.word(at - 1));
         if STOP.has(word) && !cased {
             break;
         }
@@ -230,14 +230,14 @@ fn goes_on(stream: &Stream, at: usize) -> bool {
     unit.is_digit()
         || matches!(unit, Unit::Letter | Unit::Mixed | Unit::Weak(0) | Unit::Repeat(_) | Unit::Joiner | Unit::Dot | Unit::At)
         || SPELLING.has(stream.word(at))
-        || contains_word(" dollar hash pound star point number numbers dash percent ", stream.word(at))
+        || among!(" dollar hash pound star point number numbers dash percent ", stream.word(at))
 }
 
 fn is_asked(stream: &Stream, at: usize) -> bool {
     let question = |turn: &Turn| {
         turn.question
             || (0..turn.tokens.len()).any(|token| {
-                contains_word(
+                among!(
                     " what what's which tell give read say confirm verify provide your please can could need you ",
                     turn.word(token),
                 )
@@ -257,7 +257,7 @@ fn begins_answer(stream: &Stream, at: usize) -> bool {
     );
     if LEADING.has(stream.word(at))
         || STOP.has(stream.word(at))
-        || contains_word(" hold one hang sure sorry what why hmm let old same usual none nothing new first ", stream.word(at))
+        || among!(" hold one hang sure sorry what why hmm let old same usual none nothing new first ", stream.word(at))
     {
         return false;
     }

@@ -3,7 +3,7 @@
 //! Promises: a spelling is read over fillers and the ends of finals, and never over a word that says something.
 
 use super::{
-    token::{Unit, Words, contains_word},
+    token::{Unit, Words, among},
     turn::{Joint, Stream},
 };
 
@@ -45,7 +45,7 @@ pub(super) fn from(stream: &Stream, first: usize) -> Spelling {
             && spelling.letters > 0
             && stream.unit(at).is_some_and(|unit| {
                 matches!(unit, Unit::Filler | Unit::Joiner | Unit::Correction)
-                    || contains_word(" capital apostrophe space hyphen dash letter ", stream.word(at))
+                    || among!(" capital apostrophe space hyphen dash letter ", stream.word(at))
             });
         if !goes_on {
             break;

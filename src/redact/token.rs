@@ -266,10 +266,14 @@ impl Words {
     }
 }
 
-/// Whether a short list of words, each between two spaces, holds `word`.
-pub(super) fn contains_word(list: &str, word: &str) -> bool {
-    list.match_indices(word).any(|(at, _)| list[..at].ends_with(' ') && list[at + word.len()..].starts_with(' '))
+/// Whether a list of words, parted by spaces, holds a word.
+macro_rules! among {
+    ($list:literal, $word:expr $(,)?) => {{
+        static LIST: $crate::redact::token::Words = $crate::redact::token::Words::new($list);
+        LIST.has($word)
+    }};
 }
+pub(super) use among;
 
 fn month(word: &str) -> Option<u8> {
     const MONTHS: [&str; 12] = [

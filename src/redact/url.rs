@@ -4,7 +4,7 @@
 //! dot that belong to it, and its path; a full stop without a space between two sentences is none.
 
 use super::{
-    token::{Unit, Words, contains_word},
+    token::{Unit, Words, among},
     turn::{Joint, Stream},
 };
 
@@ -146,7 +146,7 @@ fn front(stream: &Stream, dot: usize, said: bool, free: &impl Fn(usize) -> bool)
             Some(Unit::Word | Unit::Letter | Unit::Mixed | Unit::Month(_) | Unit::Ordinal(_) | Unit::Filler) => {
                 let begins = at + 1 == dot || linked;
                 words += usize::from(!linked);
-                let label = at + 1 == dot && said && contains_word(" my our get go find see one the ", word);
+                let label = at + 1 == dot && said && among!(" my our get go find see one the ", word);
                 if !linked
                     && !label
                     && (STOP.has(word)
@@ -180,15 +180,15 @@ fn protocol(stream: &Stream, first: usize, free: &impl Fn(usize) -> bool) -> usi
         && free(at - 1)
         && stream.joint(at) != Joint::Break
         && first - at < 6
-        && contains_word(" http https colon slash forward / ", stream.word(at - 1))
+        && among!(" http https colon slash forward / ", stream.word(at - 1))
     {
         at -= 1;
     }
-    if contains_word(" http https ", stream.word(at)) { at } else { first }
+    if among!(" http https ", stream.word(at)) { at } else { first }
 }
 
 fn said_www(stream: &Stream, first: usize) -> bool {
-    (first..first + 3).all(|at| stream.word(at) == "w") || contains_word(" www ", stream.word(first))
+    (first..first + 3).all(|at| stream.word(at) == "w") || among!(" www ", stream.word(first))
 }
 
 /// The last item of the path behind an ending: `slash pay`, `forward slash refund`, `/setup/vpn`.
@@ -204,11 +204,11 @@ fn path(stream: &Stream, ending: usize) -> usize {
         if stream.joint(at) == Joint::Break || at >= stream.items.len() {
             break;
         }
-        if contains_word(" forward back ", stream.word(at)) {
+        if among!(" forward back ", stream.word(at)) {
             at += 1;
         }
-        let slash = contains_word(" slash dash hyphen underscore / - _ . dot ", stream.word(at))
-            && (last > ending || contains_word(" slash / ", stream.word(at)));
+        let slash = among!(" slash dash hyphen underscore / - _ . dot ", stream.word(at))
+            && (last > ending || among!(" slash / ", stream.word(at)));
         if !slash || stream.joint(at + 1) == Joint::Break || at + 1 >= stream.items.len() {
             break;
         }

@@ -3,7 +3,7 @@
 use super::{
     super::{
         lexicon::Known,
-        token::{Unit, Words, contains_word},
+        token::{Unit, Words, among},
         turn::{Joint, Stream},
     },
     is_asked, lead_before, postal,
@@ -101,7 +101,7 @@ pub(super) fn house_number(stream: &Stream, first: usize) -> Option<usize> {
     }
     if stream.unit(at) == Some(&Unit::Letter)
         && stream.joint(at) == Joint::Same
-        && !contains_word(" i a n s e w ", stream.word(at))
+        && !among!(" i a n s e w ", stream.word(at))
     {
         at += 1;
     }
@@ -132,12 +132,12 @@ pub(super) fn street(stream: &Stream, from: usize) -> Option<usize> {
                 return None;
             }
         }
-        if words == 0 && contains_word(" avenue highway route road county interstate ", word) {
+        if words == 0 && among!(" avenue highway route road county interstate ", word) {
             // "Avenue of the Americas", "Highway 61".
-            if contains_word(" avenue ", word) && stream.word(at + 1) == "of" {
+            if among!(" avenue ", word) && stream.word(at + 1) == "of" {
                 return Some(behind_street(stream, at + 3));
             }
-            if contains_word(" highway route road ", word)
+            if among!(" highway route road ", word)
                 && let Some(behind) = house_number(stream, at + 1)
             {
                 return Some(behind_street(stream, behind - 1));
@@ -150,7 +150,7 @@ pub(super) fn street(stream: &Stream, from: usize) -> Option<usize> {
                 strong = true;
             }
             Unit::Word | Unit::Month(_) | Unit::Letter | Unit::Dot | Unit::Weak(3) => {
-                if STOP.has(word) && !(words > 0 && contains_word(" the of a ", word)) && word != "st" {
+                if STOP.has(word) && !(words > 0 && among!(" the of a ", word)) && word != "st" {
                     return None;
                 }
                 words += usize::from(stream.unit(at) != Some(&Unit::Dot));
@@ -183,7 +183,7 @@ pub(super) fn behind_street(stream: &Stream, street: usize) -> usize {
     let mut last = street;
     if near(last + 1)
         && stream.joint(last + 1) == Joint::Same
-        && contains_word(" north south east west northeast northwest southeast southwest ", stream.word(last + 1))
+        && among!(" north south east west northeast northwest southeast southwest ", stream.word(last + 1))
     {
         last += 1;
     }
@@ -212,7 +212,7 @@ pub(super) fn skip(stream: &Stream, mut at: usize) -> usize {
 /// `apartment 3 b`, `second floor`, `# 12`, `unit c`: the last item.
 pub(super) fn unit_behind(stream: &Stream, at: usize) -> Option<usize> {
     let same = |at: usize| stream.joint(at) != Joint::Break;
-    if matches!(stream.unit(at), Some(Unit::Ordinal(_))) && contains_word(" floor ", stream.word(at + 1)) {
+    if matches!(stream.unit(at), Some(Unit::Ordinal(_))) && among!(" floor ", stream.word(at + 1)) {
         return Some(at + 1);
     }
     if !UNITS.has(stream.word(at)) {
@@ -236,7 +236,7 @@ pub(super) fn unit_behind(stream: &Stream, at: usize) -> Option<usize> {
 /// The last item of the town and state behind a street's last item.
 pub(super) fn town(stream: &Stream, street: usize) -> Option<usize> {
     let mut at = skip(stream, street + 1);
-    if contains_word(" in ", stream.word(at)) && stream.joint(at) != Joint::Break {
+    if among!(" in ", stream.word(at)) && stream.joint(at) != Joint::Break {
         at += 1;
     } else if stream.token(street).is_some_and(|token| token.ends) && stream.word(street).len() > 4 {
         return None;
@@ -265,7 +265,7 @@ pub(super) fn town(stream: &Stream, street: usize) -> Option<usize> {
                 || token.capital
                 || known.is_strange()
                 || (known.is_name() && !known.is_english())
-                || contains_word(
+                || among!(
                     " new san saint st fort port mount lake santa los las el west east north south ",
                     stream.word(at),
                 ));
@@ -287,7 +287,7 @@ pub(super) fn state(stream: &Stream, at: usize) -> Option<usize> {
     let word = stream.word(at);
     if TWO_WORD_STATES.has(word)
         && stream.joint(at + 1) != Joint::Break
-        && contains_word(" york jersey hampshire mexico carolina dakota virginia island columbia ", stream.word(at + 1))
+        && among!(" york jersey hampshire mexico carolina dakota virginia island columbia ", stream.word(at + 1))
     {
         return Some(at + 1);
     }

@@ -4,7 +4,7 @@ use super::{
     super::{
         placeholder::Kind,
         reason::Reason,
-        token::{Unit, contains_word},
+        token::{Unit, among},
         turn::{Joint, Stream},
     },
     Place,
@@ -17,7 +17,7 @@ pub(super) fn code(stream: &Stream, from: usize) -> Option<Place> {
     while at < from + MAX_BETWEEN + 2
         && stream.joint(at) != Joint::Break
         && (stream.unit(at).is_some_and(Unit::is_filler)
-            || contains_word(" zip code postal postcode zipcode with ", stream.word(at)))
+            || among!(" zip code postal postcode zipcode with ", stream.word(at)))
     {
         at += 1;
     }

@@ -3,7 +3,7 @@
 use super::super::{
     context,
     leads::{Lead, LeadAt},
-    token::{Unit, Words, contains_word},
+    token::{Unit, Words, among},
     turn::{Joint, Stream, Turn},
 };
 
@@ -16,10 +16,10 @@ const SHORT_ANSWER: usize = 3;
 
 /// Whether somebody is greeted or thanked by name: `thanks grace`, `hi chase my name is`.
 pub(super) fn is_greeted(stream: &Stream, at: usize) -> bool {
-    let greets = at > 0 && contains_word(" hi hello hey thanks you morning afternoon evening ", stream.word(at - 1));
+    let greets = at > 0 && among!(" hi hello hey thanks you morning afternoon evening ", stream.word(at - 1));
     greets
         && (stands_alone(stream, at)
-            || contains_word(" and how i my what can this it's yes for could would is i'm ", stream.word(at + 1)))
+            || among!(" and how i my what can this it's yes for could would is i'm ", stream.word(at + 1)))
 }
 
 /// Whether it ends its turn, or its sentence: somebody is called by name.
@@ -35,7 +35,7 @@ pub(super) fn is_brand(stream: &Stream, at: usize) -> bool {
 
 /// Whether everybody calls somebody so.
 pub(super) fn is_nickname(stream: &Stream, at: usize) -> bool {
-    at > 1 && stream.word(at - 1) == "me" && contains_word(" call calls called ", stream.word(at - 2))
+    at > 1 && stream.word(at - 1) == "me" && among!(" call calls called ", stream.word(at - 2))
 }
 
 /// The lead that ends right before an item, over fillers.

@@ -3,7 +3,7 @@
 use super::{
     super::{
         leads::Lead,
-        token::{Token, Unit, Words, contains_word},
+        token::{Token, Unit, Words, among},
         turn::{Joint, Stream},
     },
     led,
@@ -128,7 +128,7 @@ fn is_hardly(stream: &Stream, at: usize, token: &Token) -> bool {
 /// Behind a small word, or nothing.
 fn is_only(stream: &Stream, at: usize, token: &Token, look: Look) -> bool {
     let (known, word, capital) = (token.known, stream.word(at), is_marked_by_capital(stream, at));
-    let article = at > 0 && stream.joint(at) == Joint::Same && contains_word(" a an the ", stream.word(at - 1));
+    let article = at > 0 && stream.joint(at) == Joint::Same && among!(" a an the ", stream.word(at - 1));
     let month = matches!(stream.unit(at), Some(Unit::Month(_))) && !only_name_follows(stream, at);
     if (article && !capital) || month || (is_possessive(word) && !belongs(stream, at)) {
         return false;
@@ -170,14 +170,14 @@ fn goes_on(stream: &Stream, at: usize, look: Look) -> Option<usize> {
     }
     let word = stream.word(next);
     if stream.unit(next) == Some(&Unit::Joiner) {
-        return (stream.token(next)?.glued || contains_word(" hyphen dash ", word))
+        return (stream.token(next)?.glued || among!(" hyphen dash ", word))
             .then_some(next + 1)
             .filter(|at| same(*at) && is_wordlike(stream, *at));
     }
     if SUFFIXES.has(word) {
         return Some(next);
     }
-    if contains_word(" uh um er erm ", word) {
+    if among!(" uh um er erm ", word) {
         return (same(next + 1) && is_name_word(stream, next + 1, look)).then_some(next + 1);
     }
     if PARTICLES.has(word) {
@@ -208,7 +208,7 @@ fn is_name_word(stream: &Stream, at: usize, look: Look) -> bool {
         () if known.is_strange() => word.len() > 1 && (capital || !is_cased(stream, at)),
         () if known.is_thing() => false,
         () if known.is_name() && VERBS.has(word) => {
-            capital || (end && look == Look::Any && !contains_word(" so do in my call ", word))
+            capital || (end && look == Look::Any && !among!(" so do in my call ", word))
         }
         () if known.is_name() => capital || !is_cased(stream, at),
         () => capital && !known.is_place() && !is_small(stream, at) && look != Look::Only,
@@ -228,10 +228,10 @@ pub(super) fn only_name_follows(stream: &Stream, at: usize) -> bool {
 
 /// Whether somebody says who is calling: `it's deepika in payroll`.
 fn is_introduced(stream: &Stream, at: usize) -> bool {
-    let led = at > 0 && contains_word(" it's its is ", stream.word(at - 1)) && led::begins_answer(stream, at);
+    let led = at > 0 && among!(" it's its is ", stream.word(at - 1)) && led::begins_answer(stream, at);
     let last = extend(stream, at, Look::Likely).last().copied().unwrap_or(at);
     led && (led::stands_alone(stream, last)
-        || contains_word(" from in with at over here again calling speaking and ", stream.word(last + 1)))
+        || among!(" from in with at over here again calling speaking and ", stream.word(last + 1)))
 }
 
 fn belongs(stream: &Stream, at: usize) -> bool {
@@ -250,7 +250,7 @@ pub(super) fn is_wordlike(stream: &Stream, at: usize) -> bool {
     };
     match stream.unit(at) {
         Some(Unit::Word) => true,
-        Some(Unit::Month(_)) => contains_word(" april may june august ", stream.word(at)) && !dated(),
+        Some(Unit::Month(_)) => among!(" april may june august ", stream.word(at)) && !dated(),
         _ => false,
     }
 }
