@@ -189,9 +189,8 @@ const KNOWN: [(&str, &str); 3] = [
     // A date of birth that was said in words, and is read back in digits with nothing that calls it one.
     ("birth", "so that is 03/17/1958 and what"),
     ("birth", "\"text\":\"03/17/1958\""),
-    // A house number that is taken for the end of the date that the same party said before it; the street stays, or both where the final
-    // comes late. An address behind anything else is searched for without mercy.
-    ("address behind a date", "fennigrath"),
+    // A house number that is taken for the end of the date that the same party said before it, in an interim.
+    ("address behind a date", "[number] fennigrath lane"),
 ];
 
 fn is_known(hit: &Hit) -> bool {
