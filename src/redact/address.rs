@@ -70,8 +70,7 @@ fn place_at(stream: &Stream, at: usize) -> Option<Place> {
             return Some(whole(stream, at, end, Reason::Shape));
         }
         // "Eleven Delancey, apartment four C".
-        if let Some(unit) =
-            (behind + 1..=behind + 3).find(|at| among!(" apartment apt suite unit flat ", stream.word(*at)))
+        if let Some(unit) = (behind + 1..=behind + 3).find(|at| among!(" apartment apt suite unit flat ", stream.word(*at)))
             && (behind..unit).all(|at| is_proper(stream, at))
             && let Some(end) = unit_behind(stream, unit)
         {

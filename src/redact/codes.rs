@@ -75,9 +75,8 @@ fn begins(stream: &Stream, at: usize) -> bool {
 fn letters_follow(stream: &Stream, at: usize) -> bool {
     let mut rest = (at + 1..stream.items.len()).take(LONGEST).take_while(|at| stream.joint(*at) != Joint::Break);
     let digit = |unit: &Unit| unit.is_in_number() && *unit != Unit::Mixed || unit.is_filler();
-    rest.find(|at| !stream.unit(*at).is_some_and(digit)).is_some_and(|at| {
-        matches!(stream.unit(at), Some(Unit::Letter | Unit::Mixed)) || spelled::is_alphabet(stream.word(at))
-    })
+    rest.find(|at| !stream.unit(*at).is_some_and(digit))
+        .is_some_and(|at| matches!(stream.unit(at), Some(Unit::Letter | Unit::Mixed)) || spelled::is_alphabet(stream.word(at)))
 }
 
 fn code_at(stream: &Stream, at: usize, taken: &[bool]) -> Option<Code> {

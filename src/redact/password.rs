@@ -93,8 +93,7 @@ fn lead(stream: &Stream, at: usize, goes_on: bool) -> Option<(Reason, bool)> {
             let tells = said.last().is_some_and(|word| {
                 among!(" is password's passphrase's was to as it's colon of equals reads be like key secret ", word)
             });
-            let is_between =
-                (1..back).any(|near| among!(" is it's its was be to says reads goes like ", stream.word(at - near)));
+            let is_between = (1..back).any(|near| among!(" is it's its was be to says reads goes like ", stream.word(at - near)));
             let sure = tells || is_between;
             return (sure || is_like_a_password(stream, at)).then_some((Reason::CueBefore, sure));
         }

@@ -82,7 +82,8 @@ pub(super) fn house_number(stream: &Stream, first: usize) -> Option<usize> {
         return None;
     }
     // Not in the middle of a number.
-    if first > 0 && stream.joint(first) == Joint::Same && says(first - 1) {
+    let written = |at: usize| matches!(stream.unit(at), Some(Unit::Digits));
+    if first > 0 && stream.joint(first) == Joint::Same && says(first - 1) && !(written(first) && written(first - 1)) {
         return None;
     }
     let mut at = first;
@@ -99,10 +100,7 @@ pub(super) fn house_number(stream: &Stream, first: usize) -> Option<usize> {
         digits += 1;
         at += 1;
     }
-    if stream.unit(at) == Some(&Unit::Letter)
-        && stream.joint(at) == Joint::Same
-        && !among!(" i a n s e w ", stream.word(at))
-    {
+    if stream.unit(at) == Some(&Unit::Letter) && stream.joint(at) == Joint::Same && !among!(" i a n s e w ", stream.word(at)) {
         at += 1;
     }
     let written = stream.token(first).is_some_and(|token| token.unit == Unit::Digits && token.end - token.start > 6);
@@ -265,10 +263,7 @@ pub(super) fn town(stream: &Stream, street: usize) -> Option<usize> {
                 || token.capital
                 || known.is_strange()
                 || (known.is_name() && !known.is_english())
-                || among!(
-                    " new san saint st fort port mount lake santa los las el west east north south ",
-                    stream.word(at),
-                ));
+                || among!(" new san saint st fort port mount lake santa los las el west east north south ", stream.word(at),));
         (proper && stream.joint(at) != Joint::Break).then_some(())
     };
     let mut at = from;

@@ -16,8 +16,7 @@ pub(super) fn code(stream: &Stream, from: usize) -> Option<Place> {
     let mut at = from;
     while at < from + MAX_BETWEEN + 2
         && stream.joint(at) != Joint::Break
-        && (stream.unit(at).is_some_and(Unit::is_filler)
-            || among!(" zip code postal postcode zipcode with ", stream.word(at)))
+        && (stream.unit(at).is_some_and(Unit::is_filler) || among!(" zip code postal postcode zipcode with ", stream.word(at)))
     {
         at += 1;
     }

@@ -207,9 +207,7 @@ fn is_name_word(stream: &Stream, at: usize, look: Look) -> bool {
         () if known.is_only_name() => true,
         () if known.is_strange() => word.len() > 1 && (capital || !is_cased(stream, at)),
         () if known.is_thing() => false,
-        () if known.is_name() && VERBS.has(word) => {
-            capital || (end && look == Look::Any && !among!(" so do in my call ", word))
-        }
+        () if known.is_name() && VERBS.has(word) => capital || (end && look == Look::Any && !among!(" so do in my call ", word)),
         () if known.is_name() => capital || !is_cased(stream, at),
         () => capital && !known.is_place() && !is_small(stream, at) && look != Look::Only,
     }
