@@ -100,6 +100,7 @@ fn what_works_is_told_with_every_setting_and_exits_0() {
       redaction.hold                      6 s                                     default
       redaction.partials                  false                                   default
       redaction.menu_digits               false                                   default
+      redaction.types                     pii                                     default
       retention.calls                     30 d                                    default
       retention.attempts                  30 d                                    default
       retention.parked                    90 d                                    default
