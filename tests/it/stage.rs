@@ -296,7 +296,7 @@ pub(crate) fn text_of(events: &[Value], track: &str) -> String {
 pub(crate) fn load(name: &str) -> Fixture {
     let mut fixture = Fixture::load(&fixtures_dir().join(name)).unwrap();
     let words = fixture.truth.values_mut().flat_map(|truth| &mut truth.words);
-    words.filter(|word| word.text == "Daniel").for_each(|word| word.text = "[PERSON_1]".to_owned());
+    words.filter(|word| word.text == "Daniel").for_each(|word| "[PERSON_1]".clone_into(&mut word.text));
     fixture
 }
 
