@@ -11,7 +11,7 @@ use super::{
     phone,
     placeholder::{Kind, Label, Numbering},
     reason::Reason,
-    ssn,
+    routing, ssn,
     token::Unit,
     turn::{Joint, Party, Stream},
 };
@@ -107,6 +107,7 @@ fn shaped(stream: &Stream, run: &Run, values: &[u8], open: bool) -> Option<Verdi
         _ if lettered || dotted || counting => None,
         7 if groups == [3, 4] && stream.unit(run.first() + 1) == Some(&Unit::Joiner) => Some(Kind::Phone),
         10 | 11 if phone::has_shape(values, &groups) => Some(Kind::Phone),
+        9 if routing::passes(values) => Some(Kind::Routing),
         _ if run.most() >= UNEXPLAINED => Some(Kind::Number),
         _ => None,
     };

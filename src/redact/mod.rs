@@ -39,6 +39,7 @@ mod phone;
 mod placeholder;
 mod policy;
 mod reason;
+mod routing;
 mod spelled;
 mod ssn;
 mod token;
