@@ -11,10 +11,10 @@ use std::{
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pulse_bridge::{
-    media::{Offset, Track},
+    media::Track,
     pii::Unredacted,
     redact::{Gate, GateSettings},
-    segment::{Latency, Role, Segment, TrackKey},
+    segment::{Role, Segment, TrackKey},
 };
 use serde_json::Value;
 
@@ -41,26 +41,8 @@ fn finals() -> Vec<Final> {
 }
 
 fn segment((track, text): &Final, at_ms: u64, now: Instant) -> Segment<Unredacted> {
-    Segment {
-        id: String::new(),
-        key: TrackKey { stream: 0, track: *track },
-        role: Role::caller(),
-        speaker: String::new(),
-        start_ms: at_ms,
-        end_ms: at_ms + 1_000,
-        text: Unredacted::new(text.as_str()),
-        words: Vec::new(),
-        utterances: Vec::new(),
-        language: None,
-        languages: Vec::new(),
-        emotion: None,
-        gender: None,
-        provisional: false,
-        recovered: false,
-        covers: Offset(0),
-        heard_at: now,
-        latency: Latency::default(),
-    }
+    let key = TrackKey { stream: 0, track: *track };
+    Segment::bare(key, Role::caller(), Unredacted::new(text.as_str()), (at_ms, at_ms + 1_000), now)
 }
 
 /// Sends all calls through; `each` gets the time of every final.

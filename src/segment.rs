@@ -216,6 +216,33 @@ pub struct Segment<T> {
     pub latency: Latency,
 }
 
+impl<T> Segment<T> {
+    /// A segment of which nothing more is known than who said what, and from when to when on the call's clock.
+    #[must_use]
+    pub fn bare(key: TrackKey, role: Role, text: T, (start_ms, end_ms): (u64, u64), heard_at: Instant) -> Self {
+        Self {
+            id: String::new(),
+            key,
+            role,
+            speaker: String::new(),
+            start_ms,
+            end_ms,
+            text,
+            words: Vec::new(),
+            utterances: Vec::new(),
+            language: None,
+            languages: Vec::new(),
+            emotion: None,
+            gender: None,
+            provisional: false,
+            recovered: false,
+            covers: Offset(0),
+            heard_at,
+            latency: Latency::default(),
+        }
+    }
+}
+
 /// One thing taken out of a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Redaction {

@@ -12,9 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Gate, GateSettings, Note, Out};
 use crate::{
-    media::{Offset, Track},
+    media::Track,
     pii::Unredacted,
-    segment::{Latency, Release, Role, Segment, TrackKey},
+    segment::{Release, Role, Segment, TrackKey},
 };
 
 /// How far the finals of a call are apart, which have no times of their own.
@@ -156,26 +156,9 @@ fn segment(said: &Said, index: usize, at_ms: u64, now: Instant) -> Segment<Unred
         "agent" => (Track::Outbound, Role::agent()),
         _ => (Track::Mixed, Role::caller()),
     };
-    Segment {
-        id: index.to_string(),
-        key: TrackKey { stream: 0, track },
-        role,
-        speaker: said.speaker.clone(),
-        start_ms: at_ms,
-        end_ms: at_ms + LONG_MS,
-        text: said.text.clone(),
-        words: Vec::new(),
-        utterances: Vec::new(),
-        language: None,
-        languages: Vec::new(),
-        emotion: None,
-        gender: None,
-        provisional: false,
-        recovered: false,
-        covers: Offset(0),
-        heard_at: now,
-        latency: Latency::default(),
-    }
+    let key = TrackKey { stream: 0, track };
+    let bare = Segment::bare(key, role, said.text.clone(), (at_ms, at_ms + LONG_MS), now);
+    Segment { id: index.to_string(), speaker: said.speaker.clone(), ..bare }
 }
 
 /// What has come out so far.

@@ -260,12 +260,5 @@ fn begins_answer(stream: &Stream, at: usize) -> bool {
     {
         return false;
     }
-    let mut back = at;
-    while back > 0 && stream.joint(back) == Joint::Same {
-        back -= 1;
-        if !(stream.unit(back).is_some_and(Unit::is_filler) || LEADING.has(stream.word(back))) {
-            return false;
-        }
-    }
-    true
+    stream.is_led(at, &LEADING)
 }

@@ -1,8 +1,5 @@
 use super::*;
-use crate::{
-    media::Offset,
-    segment::{Latency, TrackKey, Utterance, Word},
-};
+use crate::segment::{TrackKey, Utterance, Word};
 
 pub(super) const IN: Track = Track::Inbound;
 pub(super) const OUT: Track = Track::Outbound;
@@ -358,24 +355,8 @@ pub(super) fn sentence(text: &str) -> Utterance<Unredacted> {
 
 /// A final of one track, without words.
 pub(crate) fn final_on(track: Track, text: &str, start_ms: u64) -> Segment<Unredacted> {
-    Segment {
-        id: "seg_1".to_owned(),
-        key: TrackKey { stream: 0, track },
-        role: if track == Track::Outbound { Role::agent() } else { Role::caller() },
-        speaker: format!("{track}:0"),
-        start_ms,
-        end_ms: start_ms + 1000,
-        text: Unredacted::new(text),
-        words: Vec::new(),
-        utterances: Vec::new(),
-        language: None,
-        languages: Vec::new(),
-        emotion: None,
-        gender: None,
-        provisional: false,
-        recovered: false,
-        covers: Offset(0),
-        heard_at: crate::clock::now(),
-        latency: Latency::default(),
-    }
+    let role = if track == Track::Outbound { Role::agent() } else { Role::caller() };
+    let key = TrackKey { stream: 0, track };
+    let bare = Segment::bare(key, role, Unredacted::new(text), (start_ms, start_ms + 1000), crate::clock::now());
+    Segment { id: "seg_1".to_owned(), speaker: format!("{track}:0"), ..bare }
 }

@@ -13,7 +13,7 @@ use super::{
     leads::{self, Lead, LeadAt},
     placeholder::Label,
     reason::Reason,
-    token::{self, Token, Unit, digit},
+    token::{self, Token, Unit, Words, digit},
 };
 use crate::media::Track;
 
@@ -296,6 +296,12 @@ impl<'a> Stream<'a> {
     /// An item's text in ASCII lower case; empty behind the last.
     pub(super) fn word(&self, item: usize) -> &'a str {
         self.items.get(item).map_or("", |item| self.turns[item.turn].word(item.token))
+    }
+
+    /// Whether nothing but fillers and these words stand before an item in its turn.
+    pub(super) fn is_led(&self, item: usize, leading: &Words) -> bool {
+        let before = (1..=item).rev().take_while(|at| self.joint(*at) == Joint::Same).map(|at| at - 1);
+        before.into_iter().all(|at| self.unit(at).is_some_and(Unit::is_filler) || leading.has(self.word(at)))
     }
 
     /// How an item follows the one before; a break behind the last.

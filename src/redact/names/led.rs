@@ -103,14 +103,7 @@ pub(super) fn begins_answer(stream: &Stream, at: usize) -> bool {
         " hi hello hey my name is the this it's it i'm i am yes yeah sure of course okay um uh and so well that's that would be under for you can put it's should account in first last full thank thanks good morning afternoon evening \
                            absolutely certainly no problem one second sec moment for her his she's he's their actually just ",
     );
-    let mut back = at;
-    while back > 0 && stream.joint(back) == Joint::Same {
-        back -= 1;
-        if !(stream.unit(back).is_some_and(Unit::is_filler) || LEADING.has(stream.word(back))) {
-            return false;
-        }
-    }
-    true
+    stream.is_led(at, &LEADING)
 }
 
 /// Whether little more than the word is said in its turn.
