@@ -6,11 +6,12 @@
 pub(super) use super::cues::{Cue, Hint, cues};
 use super::{
     harmless,
-    leads::Lead,
+    leads::{Lead, LeadAt},
     number::Run,
     placeholder::Kind,
     reason::Reason,
-    token::{Unit, among},
+    secret,
+    token::{Token, Unit, among},
     turn::{Joint, Stream, Turn},
 };
 
@@ -24,6 +25,8 @@ const REACH_BEFORE_SHORT: usize = 3;
 const REACH_AFTER: usize = 7;
 /// Turns of the other party that may have asked for it.
 const ASKED_TURNS: usize = 3;
+/// Things that one turn may ask for.
+const MOST_ASKED: usize = 16;
 /// How long a question stays open.
 const ASKED_MS: u64 = 20_000;
 
@@ -35,6 +38,9 @@ pub(super) fn is_dated(stream: &Stream, first: usize) -> bool {
 
 /// What is known about a run from the words around it.
 pub(super) fn hint(stream: &Stream, run: &Run) -> Option<(Hint, Reason)> {
+    if let Some(secret) = secret::secret(stream, run) {
+        return Some(secret);
+    }
     if let Some(harmless) = harmless::harmless(stream, run) {
         return Some((harmless, Reason::Shape));
     }
@@ -98,8 +104,9 @@ pub(super) fn cues_before(stream: &Stream, first: usize) -> Vec<Hint> {
     const SHORTLY: usize = 4;
     let mut found = Vec::new();
     let (mut suggested, mut reach, mut price) = (None, REACH_BEFORE, false);
-    let (mut at, mut steps) = (first, 0);
+    let (mut at, mut steps, mut crossed) = (first, 0, false);
     while steps < reach && at > 0 && stream.joint(at) != Joint::Break {
+        crossed |= stream.joint(at) == Joint::Turn;
         at -= 1;
         steps += 1;
         match stream.unit(at) {
@@ -116,7 +123,7 @@ pub(super) fn cues_before(stream: &Stream, first: usize) -> Vec<Hint> {
             Some(Hint::Harmless) if steps <= REACH_BEFORE_NOT && suggested == Some(Hint::MayBe(Kind::Number)) => {
                 return vec![Hint::Harmless];
             }
-            Some(Hint::Short) if steps > REACH_BEFORE_SHORT => {}
+            Some(Hint::Short) if steps > REACH_BEFORE_SHORT || crossed => {}
             Some(Hint::Harmless | Hint::Price | Hint::Short) if steps > REACH_BEFORE_NOT || suggested.is_some() => break,
             Some(hint @ Hint::MayBe(_)) if suggested.is_none() && found.is_empty() => {
                 suggested = Some(hint.clone());
@@ -180,30 +187,34 @@ fn questions(stream: &Stream, first: usize) -> Vec<Vec<Hint>> {
     let own = &stream.turns[item.turn];
     let others = stream.turns[..item.turn].iter().rev().filter(|turn| turn.party != own.party).take(ASKED_TURNS);
     let recent = |turn: &&Turn| own.start_ms.saturating_sub(turn.end_ms) <= ASKED_MS;
-    let asked = |turn: &Turn| {
-        let mut asked: Vec<Hint> = turn.cues.iter().filter(|cue| is_asked(turn, cue)).map(|cue| cue.hint.clone()).collect();
-        asked.sort_by_key(|hint| !matches!(hint, Hint::Is(_)));
-        let other = turn.leads.iter().find_map(|lead| match lead.lead {
-            Lead::AskName | Lead::AskSpelling => Some(Kind::Person),
-            Lead::AskAddress => Some(Kind::Address),
-            Lead::Address if turn.tokens.len() <= lead.to + 3 => Some(Kind::Address),
-            Lead::AskPassword => Some(Kind::Password),
-            _ => None,
-        });
-        asked.extend(other.map(Hint::Is));
-        asked
-    };
-    others.take_while(recent).map(asked).filter(|asked| !asked.is_empty()).collect()
+    others.take_while(recent).map(|turn| turn.asked.clone()).filter(|asked| !asked.is_empty()).collect()
 }
 
-/// Whether a cue leaves its number open: "my card is 4111…" asks for nothing.
-fn is_asked(turn: &Turn, cue: &Cue) -> bool {
+/// What a turn asks for, the sure first. A cue that its number stands behind (`my card is 4111…`) asks for nothing, unless the turn asks whether
+/// that is right.
+pub(super) fn asked_by(tokens: &[Token], cues: &[Cue], leads: &[LeadAt], question: bool) -> Vec<Hint> {
     const TOLD: usize = 4;
-    if turn.question {
-        return true;
+    let width = |token: &Token| match token.unit {
+        Unit::Digits => token.end - token.start,
+        _ => usize::from(token.unit.is_digit()),
+    };
+    // Digits from each token on.
+    let mut digits = vec![0; tokens.len() + 1];
+    for (at, token) in tokens.iter().enumerate().rev() {
+        digits[at] = digits[at + 1] + width(token);
     }
-    let digits = turn.tokens[cue.to..].iter().filter(|token| token.unit.is_digit());
-    digits.map(|token| if token.unit == Unit::Digits { token.end - token.start } else { 1 }).sum::<usize>() < TOLD
+    let open = cues.iter().filter(|cue| question || digits[cue.to.min(tokens.len())] < TOLD).map(|cue| cue.hint.clone());
+    let mut asked: Vec<Hint> = open.take(MOST_ASKED).collect();
+    asked.sort_by_key(|hint| !matches!(hint, Hint::Is(_)));
+    let other = leads.iter().find_map(|lead| match lead.lead {
+        Lead::AskName | Lead::AskSpelling => Some(Kind::Person),
+        Lead::AskAddress => Some(Kind::Address),
+        Lead::Address if tokens.len() <= lead.to + 3 => Some(Kind::Address),
+        Lead::AskPassword => Some(Kind::Password),
+        _ => None,
+    });
+    asked.extend(other.map(Hint::Is));
+    asked
 }
 
 /// Whether a run can be the answer to a question; one that asked for several things is answered by what has the right length.

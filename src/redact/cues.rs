@@ -37,7 +37,7 @@ pub(super) fn cues(words: &[&str]) -> Vec<Cue> {
     let bare = |word: &&str| word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word).to_owned();
     // "Four-digit", "e-mail": a hyphen parts no words.
     let words: Vec<(usize, String)> =
-        words.iter().enumerate().filter(|(_, word)| **word != "-").map(|(at, word)| (at, bare(word))).collect();
+        words.iter().enumerate().filter(|(_, word)| !matches!(**word, "-" | ".")).map(|(at, word)| (at, bare(word))).collect();
     let mut cues = Vec::new();
     let mut at = 0;
     while at < words.len() {
@@ -67,7 +67,8 @@ static PHRASES: LazyLock<HashMap<&'static str, Vec<Phrase>>> = LazyLock::new(|| 
     let mut map: HashMap<_, Vec<Phrase>> = HashMap::new();
     for (hint, phrases) in TABLE {
         for phrase in phrases.split(',').map(str::trim) {
-            let words: Vec<_> = phrase.split_ascii_whitespace().collect();
+            let bare = |word: &'static str| word.strip_suffix("'s").unwrap_or(word);
+            let words: Vec<_> = phrase.split_ascii_whitespace().map(bare).collect();
             let hint = hint();
             map.entry(words[0]).or_default().push(Phrase { words, hint });
         }
@@ -105,7 +106,7 @@ const TABLE: &[Row] = &[
     (
         || Hint::Is(Kind::Ssn),
         "social security, social security number, social, ssn, s s n, socials, soc, soc number, sosh, taxpayer, taxpayer id, tax id, tax i d, tax identification, tin, itin, last four of your social, last four of my social, \
-         social insurance, national insurance, full social, nine digit",
+         social insurance, ss number, tax number, employer id, ein, e i n, national insurance, full social, nine digit",
     ),
     (
         || Hint::Is(Kind::Phone),

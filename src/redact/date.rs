@@ -79,21 +79,23 @@ fn kind(stream: &Stream, month: usize, items: &[usize]) -> Option<(Kind, Reason)
 
 /// Month, day and the year's last two digits, in an order that is the same however they are said; of an expiry, no day. `None` for a month alone.
 pub(super) fn value(stream: &Stream, items: &[usize], kind: &Kind) -> Option<String> {
-    let (mut month, mut day, mut tens) = (0, None, 0);
+    let (mut month, mut day, mut tens) = (0, None, 0_u8);
     let mut numbers: Vec<String> = Vec::new();
     let mut at = 0;
     while let Some(item) = items.get(at) {
         at += 1;
         match stream.unit(*item)? {
             Unit::Month(number) => month = *number,
-            Unit::Ordinal(ordinal) => day = Some(tens + ordinal),
+            Unit::Ordinal(ordinal) => day = Some(std::mem::take(&mut tens).saturating_add(*ordinal)),
             // "Twenty fourth" is a ten and an ordinal.
             Unit::Ten(ten) if items.get(at).is_some_and(|next| matches!(stream.unit(*next), Some(Unit::Ordinal(..10)))) => {
                 tens = ten * 10;
             }
             unit if unit.is_digit() || matches!(unit, Unit::Hundred | Unit::Thousand) => {
                 let (digits, took) = number::said(stream, *item);
-                at += took - 1;
+                while items.get(at).is_some_and(|next| *next < item + took) {
+                    at += 1;
+                }
                 numbers.push(digits.iter().map(ToString::to_string).collect());
             }
             _ => {}

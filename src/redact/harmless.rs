@@ -47,6 +47,11 @@ fn is_written_date(stream: &Stream, run: &Run) -> bool {
     slashes && shape && asked_or_before(stream, run.first()).is_none() && context::behind(stream, run.last()).is_none()
 }
 
+/// The word before an item in its turn.
+fn previous<'a>(stream: &Stream<'a>, at: usize) -> &'a str {
+    if at > 0 && stream.joint(at) == Joint::Same { stream.word(at - 1) } else { "" }
+}
+
 /// `March 6`, `in 2004`.
 fn is_day_or_year(stream: &Stream, run: &Run) -> bool {
     let Some(at) = run.first().checked_sub(1).filter(|_| stream.joint(run.first()) == Joint::Same) else { return false };
@@ -54,6 +59,9 @@ fn is_day_or_year(stream: &Stream, run: &Run) -> bool {
     if let Some(Unit::Month(_)) = stream.unit(at) {
         let personal = matches!(asked_or_before(stream, at), Some(Hint::Is(Kind::Expiry | Kind::DateOfBirth)));
         return run.len() <= 2 && !personal;
+    }
+    if among!(" ending ends end ended finishing finishes finished last four digits ", previous(stream, at)) {
+        return false;
     }
     // Nothing that has years in it is led to as an account.
     let other = |kind: &Kind| !matches!(kind, Kind::BankAccount | Kind::CreditCard | Kind::Phone);

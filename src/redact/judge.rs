@@ -18,6 +18,8 @@ use super::{
 
 /// Digits from which a number that nothing explains is taken out.
 const UNEXPLAINED: usize = 8;
+/// Words of one party among which a harmless number is looked for in another's.
+const MOST_WORDS: usize = 1_000;
 /// Digits of a room, an extension, a flight.
 const SHORT: usize = 6;
 /// What a run of digits is.
@@ -88,7 +90,9 @@ fn is_spared(stream: &Stream, run: &Run, digits: &str) -> bool {
             others.push(&turn.party);
         }
     }
+    // A turn of thousands of words is no call; what is not looked for is taken out.
     run.len() >= UNEXPLAINED
+        && stream.items.len() <= MOST_WORDS
         && others.into_iter().any(|party| {
             let other = Stream::whole(stream.turns, party);
             let said = |run: &Run| run.values().iter().map(|value| char::from(b'0' + value)).eq(digits.chars());
@@ -136,7 +140,9 @@ fn said_values(run: &Run) -> Vec<u64> {
     let mut said: Vec<(usize, u64)> = Vec::new();
     for digit in &run.digits {
         match said.last_mut() {
-            Some((item, value)) if *item == digit.item => *value = value.saturating_mul(10) + u64::from(digit.value),
+            Some((item, value)) if *item == digit.item => {
+                *value = value.saturating_mul(10).saturating_add(u64::from(digit.value))
+            }
             _ => said.push((digit.item, u64::from(digit.value))),
         }
     }
@@ -149,7 +155,9 @@ fn said_values(run: &Run) -> Vec<u64> {
 
 /// Whether numbers count up or down by one.
 fn counts(said: &[u64]) -> bool {
-    said.windows(2).all(|pair| pair[0] + 1 == pair[1]) || said.windows(2).all(|pair| pair[0] == pair[1] + 1)
+    let up = |pair: &[u64]| pair[0].checked_add(1) == Some(pair[1]);
+    let down = |pair: &[u64]| pair[1].checked_add(1) == Some(pair[0]);
+    said.windows(2).all(up) || said.windows(2).all(down)
 }
 
 /// Whether a run goes on with a number that its party broke off with other words: "4111 1111 then it says 1111".
@@ -191,7 +199,7 @@ fn lengths(kind: &Kind) -> (usize, usize, usize) {
         Kind::Cvv => (3, 3, 4),
         Kind::Expiry => (2, 4, 8),
         Kind::Ssn => (3, 9, 11),
-        Kind::Phone => (4, 10, 16),
+        Kind::Phone => (4, 10, 13),
         Kind::Pin => (3, 6, 8),
         Kind::Routing => (4, 9, 12),
         Kind::Zip => (3, 5, 9),

@@ -40,6 +40,7 @@ mod placeholder;
 mod policy;
 mod reason;
 mod routing;
+mod secret;
 mod spelled;
 mod ssn;
 mod token;

@@ -195,7 +195,10 @@ pub(super) fn is_just_a_word(stream: &Stream, at: usize) -> bool {
         && stream.token(at).is_some_and(|token| stream.unit(at) != Some(&Unit::Digits) || token.end - token.start <= 2);
     let part = among!(" last first ", before) && !digit_after && stream.unit(at) != Some(&Unit::Digits);
     let one = stream.word(at) == "one";
-    counts || part || (one && (AFTER_ONE.has(after) || (BEFORE_ONE.has(before) && !digit_after)))
+    // "Four five one of course" ends with a one.
+    let digit_before = at > 0 && same(at) && stream.unit(at - 1).is_some_and(Unit::is_digit);
+    let pause = among!(" sec second secs moment minute ", after);
+    counts || part || (one && ((AFTER_ONE.has(after) && (pause || !digit_before)) || (BEFORE_ONE.has(before) && !digit_after)))
 }
 
 /// Reads one run from its first item; also says where to go on.
@@ -342,9 +345,11 @@ fn push_repeated(stream: &Stream, at: usize, times: u8, run: &mut Run) -> usize 
 fn zeros(stream: &Stream, at: usize, unit: &Unit) -> usize {
     let full = if *unit == Unit::Hundred { 2 } else { 3 };
     let more = |at: usize| stream.joint(at) == Joint::Same && stream.unit(at).is_some_and(Unit::is_digit);
-    match stream.unit(at + 1) {
-        Some(Unit::Ten(_) | Unit::Teen(_)) if more(at + 1) => full - 2,
-        Some(Unit::One(_)) if more(at + 1) && !more(at + 2) => full - 1,
+    // "Three hundred and forty five".
+    let next = at + 1 + usize::from(stream.word(at + 1) == "and" && stream.joint(at + 1) == Joint::Same);
+    match stream.unit(next) {
+        Some(Unit::Ten(_) | Unit::Teen(_)) if more(next) => full - 2,
+        Some(Unit::One(_)) if more(next) && !more(next + 1) => full - 1,
         _ => full,
     }
 }

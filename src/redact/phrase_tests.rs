@@ -131,3 +131,37 @@ fn a_number_is_read_over_every_final_of_its_party() {
         assert_eq!(out.join(" | "), expected);
     }
 }
+
+#[test]
+fn nothing_about_its_form_explains_a_secret_away() {
+    for (text, expected) in [
+        ("My SSN is 482-11-9043. Am I verified?", "My SSN is [SSN_1]. Am I verified?"),
+        ("my cvv is 345 k thanks", "my cvv is [CVV_1] k thanks"),
+        ("the cvv for this order is 345", "the cvv for this order is [CVV_1]"),
+        ("my social for the claim is 482 11 9043", "my social for the claim is [SSN_1]"),
+        ("my card for this order is 5412 7512 3412 3456", "my card for this order is [CREDIT_CARD_1]"),
+        ("my cvv2 is 345", "my cvv2 is [CVV_1]"),
+        ("my C.V.V. is 345", "my C.V.V. is [CVV_1]"),
+        ("my cvv is three hundred and forty five", "my cvv is [CVV_1]"),
+        ("the cvv is four five one of course", "the cvv is [CVV_1] of course"),
+        ("cvv123 and ssn482119043", "cvv[CVV_1] and ssn[SSN_1]"),
+        ("my card ending in 2019", "my card ending in [CREDIT_CARD_1]"),
+        ("my driver's permit is 12345678", "my driver's permit is [DRIVER_LICENSE_1]"),
+        ("my card is ৪১১১১১১১১১১১১১১১", "my card is [CREDIT_CARD_1]"),
+        ("yes it's 9400111899223100001234 thanks", "yes it's [NUMBER_1] thanks"),
+    ] {
+        let mut call = Call::new();
+        let mut out = call.says(IN, text);
+        out.extend(call.ends());
+        assert_eq!(out, [expected], "{text}");
+    }
+}
+
+#[test]
+fn talk_before_an_answer_does_not_explain_it() {
+    let mut call = Call::new();
+    for (party, text) in [(OUT, "what's the cvv"), (IN, "my wallet is in the other room")] {
+        assert_eq!(call.says(party, text), [text]);
+    }
+    assert_eq!(call.says(IN, "okay so 345"), ["okay so [CVV_1]"]);
+}

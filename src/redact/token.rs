@@ -105,7 +105,7 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         let (len, unit) = if let Some((len, kind)) = placeholder(rest) {
             (len, Unit::Placeholder(kind))
         } else if c.is_alphanumeric() {
-            let len = word_len(rest);
+            let len = glued_cue(rest, word_len(rest));
             (len, unit(&rest[..len]))
         } else if c == '@' {
             (1, Unit::At)
@@ -134,7 +134,31 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
 
 /// The value of a decimal digit, in the scripts in which the service writes.
 pub(super) fn digit(c: char) -> Option<u8> {
-    const ZEROS: [char; 5] = ['0', '\u{660}', '\u{6F0}', '\u{966}', '\u{FF10}'];
+    const ZEROS: [char; 23] = [
+        '0',
+        '\u{660}',
+        '\u{6F0}',
+        '\u{7C0}',
+        '\u{966}',
+        '\u{9E6}',
+        '\u{A66}',
+        '\u{AE6}',
+        '\u{B66}',
+        '\u{BE6}',
+        '\u{C66}',
+        '\u{CE6}',
+        '\u{D66}',
+        '\u{E50}',
+        '\u{ED0}',
+        '\u{1040}',
+        '\u{17E0}',
+        '\u{FF10}',
+        '\u{1D7CE}',
+        '\u{1D7D8}',
+        '\u{1D7E2}',
+        '\u{1D7EC}',
+        '\u{1D7F6}',
+    ];
     ZEROS
         .iter()
         .find_map(|zero| u32::from(c).checked_sub(u32::from(*zero)).filter(|value| *value < 10))
@@ -149,6 +173,15 @@ pub(super) fn placeholder(text: &str) -> Option<(usize, Kind)> {
     let named = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
     let numbered = !number.is_empty() && number.len() < 4 && number.bytes().all(|b| b.is_ascii_digit());
     (named && numbered).then(|| (close + 2, Kind::of_service(name)))
+}
+
+/// How long the word is before a number that is written to it: `cvv123`, `ssn482119043`.
+fn glued_cue(text: &str, len: usize) -> usize {
+    const CUES: [&str; 12] =
+        ["card", "cvv", "cvc", "pin", "ssn", "code", "number", "phone", "account", "routing", "visa", "amex"];
+    let word = &text[..len];
+    let number = |rest: &str| rest.len() > 2 && rest.bytes().all(|byte| byte.is_ascii_digit());
+    CUES.iter().find(|cue| word.strip_prefix(**cue).is_some_and(number)).map_or(len, |cue| cue.len())
 }
 
 /// Letters and digits, with an apostrophe between letters.
@@ -191,6 +224,8 @@ fn ordinal(word: &str) -> Option<u8> {
 /// Words with a meaning of their own. `a` and `i` stay letters; what a cue says is in `context.rs`.
 fn known(word: &str) -> Option<Unit> {
     Some(match word {
+        // The "2" is no digit of the code.
+        "cvv2" | "cvc2" | "cv2" | "cid2" => Unit::Word,
         "zero" | "nought" | "naught" | "nil" => Unit::One(0),
         "one" => Unit::One(1),
         "two" => Unit::One(2),

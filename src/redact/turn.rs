@@ -66,6 +66,8 @@ pub(super) struct Turn {
     pub(super) cues: Vec<Cue>,
     /// Whether it asks whether something is right.
     pub(super) question: bool,
+    /// What it asks the other party for.
+    pub(super) asked: Vec<Hint>,
     /// What they say about names, addresses and passwords near them.
     pub(super) leads: Vec<LeadAt>,
     /// Names that somebody else than the rules found: byte ranges, in order.
@@ -91,6 +93,7 @@ impl Turn {
         let straight: Vec<Cow<str>> = words.iter().map(|word| straight(word)).collect();
         let leads = leads::leads(&straight.iter().map(AsRef::as_ref).collect::<Vec<_>>());
         let question = text.trim_end().ends_with('?') || words.iter().any(|word| matches!(*word, "correct" | "still" | "right"));
+        let asked = context::asked_by(&tokens, &cues, &leads, question);
         Self {
             party,
             start_ms,
@@ -98,6 +101,7 @@ impl Turn {
             tokens,
             cues,
             question,
+            asked,
             leads,
             named: Vec::new(),
             masks: Vec::new(),

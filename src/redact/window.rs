@@ -370,6 +370,11 @@ fn says_number(token: &Token) -> bool {
     token.unit.is_digit()
         || matches!(
             token.unit,
-            Unit::Weak(0) | Unit::Hundred | Unit::Thousand | Unit::Repeat(_) | Unit::Ordinal(_) | Unit::Placeholder(_)
+            Unit::Weak(0 | 1 | 3 | 6 | 8)
+                | Unit::Hundred
+                | Unit::Thousand
+                | Unit::Repeat(_)
+                | Unit::Ordinal(_)
+                | Unit::Placeholder(_)
         )
 }
