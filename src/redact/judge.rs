@@ -141,7 +141,7 @@ fn said_values(run: &Run) -> Vec<u64> {
     for digit in &run.digits {
         match said.last_mut() {
             Some((item, value)) if *item == digit.item => {
-                *value = value.saturating_mul(10).saturating_add(u64::from(digit.value))
+                *value = value.saturating_mul(10).saturating_add(u64::from(digit.value));
             }
             _ => said.push((digit.item, u64::from(digit.value))),
         }
