@@ -172,7 +172,7 @@ fn lead_before(stream: &Stream, at: usize, weak: bool) -> Option<Lead> {
         }
         let item = stream.items[at - back];
         let leads = &stream.turns[item.turn].leads;
-        let found = leads.iter().filter(|lead| lead.to == item.token + 1).map(|lead| lead.lead);
+        let found = leads.iter().filter(|lead| lead.to == item.token + 1).map(|lead| lead.what);
         for lead in found {
             match lead {
                 Lead::Address | Lead::AskAddress => return Some(Lead::Address),
@@ -194,7 +194,7 @@ fn lead_before(stream: &Stream, at: usize, weak: bool) -> Option<Lead> {
 /// Whether the other party's last question asked for an address.
 fn is_asked(stream: &Stream, at: usize) -> bool {
     let asks = |turn: &Turn| {
-        turn.leads.iter().any(|one| matches!(one.lead, Lead::AskAddress | Lead::Address) && turn.tokens.len() <= one.to + 12)
+        turn.leads.iter().any(|one| matches!(one.what, Lead::AskAddress | Lead::Address) && turn.tokens.len() <= one.to + 12)
     };
     context::questioners(stream, at).take(ASKED_TURNS).any(asks)
 }

@@ -3,8 +3,9 @@
 //! Promises: the cue nearest before a number in its own party's words decides; else the nearest behind it; else what the other
 //! party's last turns asked for. A negative cue (an order, a price, a time of day) explains a number away, except a card's.
 
-pub(super) use super::cues::{Cue, Hint, cues};
+pub(super) use super::cues::Hint;
 use super::{
+    cues::Cue,
     harmless,
     leads::{Lead, LeadAt},
     number::Run,
@@ -118,7 +119,7 @@ pub(super) fn cues_before(stream: &Stream, first: usize) -> Vec<Hint> {
         }
         let item = stream.items[at];
         let ends = |cue: &&Cue| cue.to == item.token + 1;
-        match stream.turns[item.turn].cues.iter().find(ends).map(|cue| &cue.hint) {
+        match stream.turns[item.turn].cues.iter().find(ends).map(|cue| &cue.what) {
             // "The order ends in": what it is the end of says more.
             Some(Hint::Harmless) if steps <= REACH_BEFORE_NOT && suggested == Some(Hint::MayBe(Kind::Number)) => {
                 return vec![Hint::Harmless];
@@ -157,7 +158,7 @@ pub(super) fn behind(stream: &Stream, last: usize) -> Option<Hint> {
         let item = stream.items[at];
         let begins = |cue: &&Cue| cue.from == item.token;
         if let Some(cue) = stream.turns[item.turn].cues.iter().find(begins) {
-            return Some(cue.hint.clone()).filter(|hint| matches!(hint, Hint::Is(_) | Hint::MayBe(_)));
+            return Some(cue.what.clone()).filter(|hint| matches!(hint, Hint::Is(_) | Hint::MayBe(_)));
         }
         if stream.unit(at).is_some_and(Unit::is_digit) {
             return None;
@@ -171,23 +172,22 @@ pub(super) fn asked(stream: &Stream, first: usize) -> Vec<Hint> {
     questions(stream, first).into_iter().next().unwrap_or_default()
 }
 
-/// The other party's last turns before an item that lead to something or ask for it, most recent first.
-pub(super) fn questioners<'a>(stream: &Stream<'a>, at: usize) -> impl Iterator<Item = &'a Turn> {
+/// The other party's turns shortly before an item, most recent first.
+fn others<'a>(stream: &Stream<'a>, at: usize) -> impl Iterator<Item = &'a Turn> {
     let turns = stream.turns;
-    let own = stream.items.get(at).map(|item| item.turn);
-    let before = own.map_or(&turns[..0], |own| &turns[..own]).iter().rev();
-    let others = before.filter(move |turn| own.is_some_and(|own| turn.party != turns[own].party));
-    let recent = move |turn: &&Turn| own.is_some_and(|own| turns[own].start_ms.saturating_sub(turn.end_ms) <= ASKED_MS);
-    others.take_while(recent).filter(|turn| !turn.leads.is_empty() || !turn.cues.is_empty())
+    let own = stream.items.get(at).map_or(0, |item| item.turn);
+    let others = turns[..own].iter().rev().filter(move |turn| turn.party != turns[own].party);
+    others.take_while(move |turn| turns[own].start_ms.saturating_sub(turn.end_ms) <= ASKED_MS)
+}
+
+/// Those of them that lead to something or ask for it.
+pub(super) fn questioners<'a>(stream: &Stream<'a>, at: usize) -> impl Iterator<Item = &'a Turn> {
+    others(stream, at).filter(|turn| !turn.leads.is_empty() || !turn.cues.is_empty())
 }
 
 /// What each of the other party's last turns asked for, most recent turn first.
 fn questions(stream: &Stream, first: usize) -> Vec<Vec<Hint>> {
-    let Some(item) = stream.items.get(first) else { return Vec::new() };
-    let own = &stream.turns[item.turn];
-    let others = stream.turns[..item.turn].iter().rev().filter(|turn| turn.party != own.party).take(ASKED_TURNS);
-    let recent = |turn: &&Turn| own.start_ms.saturating_sub(turn.end_ms) <= ASKED_MS;
-    others.take_while(recent).map(|turn| turn.asked.clone()).filter(|asked| !asked.is_empty()).collect()
+    others(stream, first).take(ASKED_TURNS).map(|turn| turn.asked.clone()).filter(|asked| !asked.is_empty()).collect()
 }
 
 /// What a turn asks for, the sure first. A cue that its number stands behind (`my card is 4111…`) asks for nothing, unless the turn asks whether
@@ -203,10 +203,10 @@ pub(super) fn asked_by(tokens: &[Token], cues: &[Cue], leads: &[LeadAt], questio
     for (at, token) in tokens.iter().enumerate().rev() {
         digits[at] = digits[at + 1] + width(token);
     }
-    let open = cues.iter().filter(|cue| question || digits[cue.to.min(tokens.len())] < TOLD).map(|cue| cue.hint.clone());
+    let open = cues.iter().filter(|cue| question || digits[cue.to.min(tokens.len())] < TOLD).map(|cue| cue.what.clone());
     let mut asked: Vec<Hint> = open.take(MOST_ASKED).collect();
     asked.sort_by_key(|hint| !matches!(hint, Hint::Is(_)));
-    let other = leads.iter().find_map(|lead| match lead.lead {
+    let other = leads.iter().find_map(|lead| match lead.what {
         Lead::AskName | Lead::AskSpelling => Some(Kind::Person),
         Lead::AskAddress => Some(Kind::Address),
         Lead::Address if tokens.len() <= lead.to + 3 => Some(Kind::Address),

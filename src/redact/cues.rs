@@ -1,10 +1,13 @@
 //! Cue words: what the words around a number say about it.
 //!
-//! Promises: a cue is a phrase of the table below, the longest first, none inside another; a hyphen and an `'s` part no words.
+//! Promises: a cue is a phrase of the table below, and says something of numbers alone.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::sync::LazyLock;
 
-use super::placeholder::Kind;
+use super::{
+    phrases::{Phrases, Said},
+    placeholder::Kind,
+};
 
 /// What a cue says of a number near it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,62 +25,14 @@ pub(super) enum Hint {
 }
 
 /// A cue in a turn.
-#[derive(Debug, Clone)]
-pub(super) struct Cue {
-    /// First token.
-    pub(super) from: usize,
-    /// Token behind the last.
-    pub(super) to: usize,
-    /// What it says.
-    pub(super) hint: Hint,
-}
+pub(super) type Cue = Said<Hint>;
 
-/// The cues of one turn, longest first where two begin alike, none inside another.
+/// The cues of one turn.
 pub(super) fn cues(words: &[&str]) -> Vec<Cue> {
-    let bare = |word: &&str| word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word).to_owned();
-    // "Four-digit", "e-mail": a hyphen parts no words.
-    let words: Vec<(usize, String)> =
-        words.iter().enumerate().filter(|(_, word)| !matches!(**word, "-" | ".")).map(|(at, word)| (at, bare(word))).collect();
-    let mut cues = Vec::new();
-    let mut at = 0;
-    while at < words.len() {
-        let matching = |phrase: &&Phrase| {
-            words[at..].iter().map(|(_, word)| word.as_str()).take(phrase.words.len()).eq(phrase.words.iter().copied())
-        };
-        match PHRASES.get(words[at].1.as_str()).and_then(|phrases| phrases.iter().find(matching)) {
-            Some(phrase) => {
-                let last = at + phrase.words.len() - 1;
-                cues.push(Cue { from: words[at].0, to: words[last].0 + 1, hint: phrase.hint.clone() });
-                at += phrase.words.len();
-            }
-            None => at += 1,
-        }
-    }
-    cues
+    PHRASES.said(words)
 }
 
-/// A cue as it is written below.
-struct Phrase {
-    words: Vec<&'static str>,
-    hint: Hint,
-}
-
-/// By their first word, longest first.
-static PHRASES: LazyLock<HashMap<&'static str, Vec<Phrase>>> = LazyLock::new(|| {
-    let mut map: HashMap<_, Vec<Phrase>> = HashMap::new();
-    for (hint, phrases) in TABLE {
-        for phrase in phrases.split(',').map(str::trim) {
-            let bare = |word: &'static str| word.strip_suffix("'s").unwrap_or(word);
-            let words: Vec<_> = phrase.split_ascii_whitespace().map(bare).collect();
-            let hint = hint();
-            map.entry(words[0]).or_default().push(Phrase { words, hint });
-        }
-    }
-    for phrases in map.values_mut() {
-        phrases.sort_by_key(|phrase| std::cmp::Reverse(phrase.words.len()));
-    }
-    map
-});
+static PHRASES: LazyLock<Phrases<Hint>> = LazyLock::new(|| Phrases::new(TABLE.iter().map(|(hint, phrases)| (hint(), *phrases))));
 
 /// A row of [`TABLE`]: what its phrases say, and the phrases, parted by commas.
 type Row = (fn() -> Hint, &'static str);
@@ -206,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_longer_phrase_wins_over_its_words() {
-        let hints = |text: &str| cues(&text.split(' ').collect::<Vec<_>>()).into_iter().map(|cue| cue.hint).collect::<Vec<_>>();
+        let hints = |text: &str| cues(&text.split(' ').collect::<Vec<_>>()).into_iter().map(|cue| cue.what).collect::<Vec<_>>();
         assert_eq!(hints("the confirmation code is"), [Hint::Harmless]);
         assert_eq!(hints("the security code is"), [Hint::Is(Kind::Cvv)]);
         assert_eq!(hints("the driver's license"), [Hint::Is(Kind::DriverLicense)]);

@@ -10,7 +10,7 @@ use super::{
     placeholder::{Kind, Label, Numbering},
     reason::Reason,
     token::Unit,
-    turn::{Joint, Party, Stream, Turn},
+    turn::{self, Joint, Stream, Turn},
     url,
 };
 
@@ -48,14 +48,8 @@ pub(super) struct Finding {
 
 /// Everything personal in `turns`, each party's in the order of its words. `ended` says that nothing more will come.
 pub(super) fn findings(turns: &[Turn], numbering: &Numbering, ended: bool) -> Vec<Finding> {
-    let mut parties: Vec<&Party> = Vec::new();
-    for turn in turns {
-        if !parties.contains(&&turn.party) {
-            parties.push(&turn.party);
-        }
-    }
     let of = |party| of_party(&Stream::new(turns, party).closed_if(ended), numbering);
-    parties.into_iter().flat_map(of).collect()
+    turn::parties(turns).into_iter().flat_map(of).collect()
 }
 
 /// What is found in one party's words so far.
@@ -105,7 +99,7 @@ fn written(search: &mut Search) {
         search.add(&items, State::Closed, finding);
     }
     for address in email::addresses(search.stream) {
-        let finding = search.finding(address.kind, &address.items, Reason::Shape);
+        let finding = search.finding(Kind::Email, &address.items, Reason::Shape);
         search.add(&address.items, state(address.certain, address.open, false), finding);
     }
     for url in url::urls(search.stream, &search.taken) {

@@ -1,4 +1,4 @@
-//! Addresses of mail and of the web, written (`ann@example.com`) and said (`ann at example dot com`), spelled out or not.
+//! Addresses of mail, written (`ann@example.com`) and said (`ann at example dot com`), spelled out or not.
 //!
 //! Promises: an `at` with a domain behind it is an address, whatever the words around it; what is written without a space
 //! before and behind an `@` belongs to it, whatever it would mean alone (`a`, `to`, `it`); spelled letters behind a cue are one
@@ -32,8 +32,6 @@ static STOP: Words = Words::new(
 
 /// An address, or the beginning of one.
 pub(super) struct Address {
-    /// What it is.
-    pub(super) kind: Kind,
     /// The items that belong to it.
     pub(super) items: Vec<usize>,
     /// Whether its end has not been heard.
@@ -50,11 +48,9 @@ pub(super) fn addresses(stream: &Stream) -> Vec<Address> {
         if behind.is_some_and(|last| at <= last) {
             continue;
         }
-        let address = match stream.unit(at) {
-            Some(Unit::At) => mail(stream, at, behind.map_or(0, |last| last + 1)),
-            _ => None,
-        };
-        found.extend(address);
+        if stream.unit(at) == Some(&Unit::At) {
+            found.extend(mail(stream, at, behind.map_or(0, |last| last + 1)));
+        }
     }
     let free = |address: &Address| found.iter().all(|other| other.items.iter().all(|item| !address.items.contains(item)));
     let spelled = begun(stream).into_iter().filter(free).collect::<Vec<_>>();
@@ -78,7 +74,7 @@ fn mail(stream: &Stream, at: usize, floor: usize) -> Option<Address> {
     items.sort_unstable();
     let last = *items.last().expect("the at is in it");
     let open = !complete && !stream.closed && stream.items.len() <= last + 2;
-    Some(Address { kind: Kind::Email, items, open, certain: true })
+    Some(Address { items, open, certain: true })
 }
 
 /// An address of which nothing was heard behind the `at` yet, or only up to a `dot`.
@@ -103,7 +99,7 @@ fn broken_off(stream: &Stream, at: usize, name: &[usize]) -> Option<Address> {
     let mut items: Vec<usize> = name.iter().copied().chain(at..stream.items.len()).collect();
     items.sort_unstable();
     items.dedup();
-    Some(Address { kind: Kind::Email, items, open: true, certain: true })
+    Some(Address { items, open: true, certain: true })
 }
 
 /// The domain from an item on, and whether its ending was heard.
@@ -261,7 +257,7 @@ fn begun(stream: &Stream) -> Vec<Address> {
                 || stream.token(*item).is_some_and(|token| !token.known.is_english() || token.known.is_name())
         };
         if certain || (open && items.iter().all(named)) {
-            found.push(Address { kind: Kind::Email, items, open, certain });
+            found.push(Address { items, open, certain });
         }
     }
     found

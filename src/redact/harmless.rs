@@ -111,7 +111,7 @@ pub(super) fn is_measure(word: &str) -> bool {
 static MEASURES: Words = Words::new(
     " dollars dollar bucks cents cent euros pounds percent inches inch feet foot yards miles mile meters metres kilometers km \
                         kilos kilograms grams ounces gallons liters litres cups boxes pieces units items people persons guests kids children \
-                        times minutes minute mins hours hour days day weeks week months month years year seconds am pm a.m p.m o'clock degrees \
+                        times minutes minute mins hours hour days day weeks week months month years year seconds am pm o'clock degrees \
                         percentage stars points pages copies seats rooms nights customers employees square mg ml gb mb megabytes gigabytes k \
                         other things thing orders tickets calls steps floors bags sets pairs options edition ",
 );

@@ -87,7 +87,7 @@ fn settle(stream: &mut Stream, first: usize, last: usize) {
         let long = !counted && digits >= LONG && (!doubtful || between);
         // An "oh" is read by the number reader, which knows an exclamation when it sees one.
         if cued || (long && value != 0) {
-            stream.is_digit(at);
+            stream.take_for_digit(at);
         }
     }
 }

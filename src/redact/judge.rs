@@ -13,7 +13,7 @@ use super::{
     reason::Reason,
     routing, ssn,
     token::Unit,
-    turn::{Joint, Party, Stream},
+    turn::{self, Joint, Stream},
 };
 
 /// Digits from which a number that nothing explains is taken out.
@@ -22,6 +22,7 @@ const UNEXPLAINED: usize = 8;
 const MOST_WORDS: usize = 1_000;
 /// Digits of a room, an extension, a flight.
 const SHORT: usize = 6;
+
 /// What a run of digits is.
 pub(super) struct Verdict {
     /// What it is.
@@ -83,21 +84,17 @@ pub(super) fn judge(stream: &Stream, run: &Run, numbering: &Numbering, before: O
 
 /// Whether another party said the same digits as something harmless: an order's number that is read back.
 fn is_spared(stream: &Stream, run: &Run, digits: &str) -> bool {
-    let own = &stream.turns[stream.items[run.first()].turn].party;
-    let mut others: Vec<&Party> = Vec::new();
-    for turn in stream.turns {
-        if turn.party != *own && !others.contains(&&turn.party) {
-            others.push(&turn.party);
-        }
-    }
     // A turn of thousands of words is no call; what is not looked for is taken out.
-    run.len() >= UNEXPLAINED
-        && stream.items.len() <= MOST_WORDS
-        && others.into_iter().any(|party| {
-            let other = Stream::whole(stream.turns, party);
-            let said = |run: &Run| run.values().iter().map(|value| char::from(b'0' + value)).eq(digits.chars());
-            number::runs(&other).iter().any(|run| said(run) && matches!(context::hint(&other, run), Some((Hint::Harmless, _))))
-        })
+    if run.len() < UNEXPLAINED || stream.items.len() > MOST_WORDS {
+        return false;
+    }
+    let own = &stream.turns[stream.items[run.first()].turn].party;
+    let said = |run: &Run| run.values().iter().map(|value| char::from(b'0' + value)).eq(digits.chars());
+    turn::parties(stream.turns).into_iter().filter(|party| *party != own).any(|party| {
+        let other = Stream::whole(stream.turns, party);
+        let harmless = |run: &Run| matches!(context::hint(&other, run), Some((Hint::Harmless, _)));
+        number::runs(&other).iter().any(|run| said(run) && harmless(run))
+    })
 }
 
 /// What a run is by its own form and length.
@@ -182,7 +179,7 @@ fn is_ip(run: &Run, values: &[u8]) -> bool {
     if run.len() > 12 {
         return false;
     }
-    // The parts are not known here, only that there are four; no part may be over 255, so a long one tells a version.
+    // No part may be over 255, so a longer one tells a version.
     let groups = run.groups();
     let mut at = 0;
     groups.iter().all(|group| {

@@ -2,7 +2,9 @@
 //!
 //! Promises: a lead is a phrase of the table below, the longest first; leads never say anything about a number.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::sync::LazyLock;
+
+use super::phrases::{Phrases, Said};
 
 /// What a lead says of the words near it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,63 +38,14 @@ pub(super) enum Lead {
 }
 
 /// A lead in a turn.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LeadAt {
-    /// First token.
-    pub(super) from: usize,
-    /// Token behind the last.
-    pub(super) to: usize,
-    /// What it says.
-    pub(super) lead: Lead,
-}
+pub(super) type LeadAt = Said<Lead>;
 
-/// The leads of one turn, longest first where two begin alike, none inside another.
+/// The leads of one turn.
 pub(super) fn leads(words: &[&str]) -> Vec<LeadAt> {
-    // "Pass-phrase", "co-signer": a hyphen parts no words.
-    let words: Vec<(usize, &str)> = words.iter().copied().enumerate().filter(|(_, word)| *word != "-").collect();
-    let mut leads = Vec::new();
-    let mut at = 0;
-    while at < words.len() {
-        let same = |(said, word): (&(usize, &str), &&str)| {
-            said.1 == *word || (!word.ends_with("'s") && said.1.strip_suffix("'s") == Some(word))
-        };
-        let fits = |phrase: &&Phrase| phrase.words.len() <= words.len() - at && words[at..].iter().zip(&phrase.words).all(same);
-        match PHRASES.get(words[at].1).into_iter().chain(bare(words[at].1)).find_map(|phrases| phrases.iter().find(fits)) {
-            Some(phrase) => {
-                let last = at + phrase.words.len() - 1;
-                leads.push(LeadAt { from: words[at].0, to: words[last].0 + 1, lead: phrase.lead });
-                at += phrase.words.len();
-            }
-            None => at += 1,
-        }
-    }
-    leads
+    PHRASES.said(words)
 }
 
-/// The phrases that begin with a word without its `'s`.
-fn bare(word: &str) -> Option<&'static Vec<Phrase>> {
-    PHRASES.get(word.strip_suffix("'s")?)
-}
-
-struct Phrase {
-    words: Vec<&'static str>,
-    lead: Lead,
-}
-
-/// By their first word, longest first.
-static PHRASES: LazyLock<HashMap<&'static str, Vec<Phrase>>> = LazyLock::new(|| {
-    let mut map: HashMap<_, Vec<Phrase>> = HashMap::new();
-    for (lead, phrases) in TABLE {
-        for phrase in phrases.split(',').map(str::trim) {
-            let words: Vec<_> = phrase.split_ascii_whitespace().collect();
-            map.entry(words[0]).or_default().push(Phrase { words, lead: *lead });
-        }
-    }
-    for phrases in map.values_mut() {
-        phrases.sort_by_key(|phrase| std::cmp::Reverse(phrase.words.len()));
-    }
-    map
-});
+static PHRASES: LazyLock<Phrases<Lead>> = LazyLock::new(|| Phrases::new(TABLE.iter().copied()));
 
 const TABLE: &[(Lead, &str)] = &[
     (
@@ -152,12 +105,12 @@ const TABLE: &[(Lead, &str)] = &[
     (Lead::AskSpelling, "spell, spelled, spelling, letter by letter, how do you spell, phonetically"),
     (
         Lead::Brand,
-        "ben and jerry's, ben & jerry's, sam's club, dick's, dick's sporting goods, trader joe's, jimmy john's, papa john's, little caesars, carl's jr, dave and buster's, johnson and johnson, johnson & johnson, wells fargo, jp morgan, j p morgan, morgan stanley, charles schwab, \
+        "ben and jerry's, sam's club, dick's, dick's sporting goods, trader joe's, jimmy john's, papa john's, little caesars, carl's jr, dave and buster's, johnson and johnson, wells fargo, jp morgan, j p morgan, morgan stanley, charles schwab, \
          edward jones, john deere, jack daniels, jack daniel's, johnnie walker, jim beam, captain morgan, harley davidson, victoria's secret, ralph lauren, calvin klein, tommy hilfiger, michael kors, kate spade, tory burch, louis vuitton, aunt jemima, uncle ben's, mrs butterworth's, \
-         mary kay, martha stewart, betty crocker, dr pepper, doctor pepper, dr scholl's, sherwin williams, benjamin moore, johns hopkins, mayo clinic, saint jude, st jude, st john's, saint mary's, st mary's, saint joseph's, st joseph's, saint luke's, st luke's, merrill lynch, goldman sachs, t rowe price, dave ramsey, h and r block, h & r block, \
-         jackson hewitt, liberty mutual, john hancock, lincoln financial, martin luther king, george washington, victor valley, jiffy lube, pep boys, o'reilly's, o'reilly auto, barnes and noble, barnes & noble, barnes noble, marks and spencer, marks & spencer, john lewis, lloyd's, tim hortons, wendy's, \
+         mary kay, martha stewart, betty crocker, dr pepper, doctor pepper, dr scholl's, sherwin williams, benjamin moore, johns hopkins, mayo clinic, saint jude, st jude, st john's, saint mary's, st mary's, saint joseph's, st joseph's, saint luke's, st luke's, merrill lynch, goldman sachs, t rowe price, dave ramsey, h and r block, \
+         jackson hewitt, liberty mutual, john hancock, lincoln financial, martin luther king, george washington, victor valley, jiffy lube, pep boys, o'reilly's, o'reilly auto, barnes and noble, barnes noble, marks and spencer, john lewis, lloyd's, tim hortons, wendy's, \
          arby's, denny's, macy's, kohl's, lowe's, levi's, chili's, applebee's, popeye's, hardee's, friendly's, perkins, bob evans, culver's, zaxby's, raising cane's, domino's, papa murphy's, marie callender's, annie's, amy's, hershey's, reese's, campbell's, kellogg's, smucker's, ben franklin, rosetta stone, ashley furniture, \
-         bob's discount, rooms to go, mattress firm, marshalls, tj maxx, t j maxx, claire's, joann, jo ann, jo-ann, michaels, hank's, joe's, tony's, mario's, luigi's, sal's, frank's, mama mia, jose cuervo, pro max, san jose, san diego, san antonio, san francisco, santa fe, santa clara, los angeles, las vegas, st louis, saint louis, st paul, saint paul, fort worth, fort wayne, fort lauderdale, king county, orange county, coco chanel, chanel, estee lauder, st patrick's day, saint patrick's day, valentine's day, mother's day, father's day, new year's",
+         bob's discount, rooms to go, mattress firm, marshalls, tj maxx, t j maxx, claire's, joann, jo ann, michaels, hank's, joe's, tony's, mario's, luigi's, sal's, frank's, mama mia, jose cuervo, pro max, san jose, san diego, san antonio, san francisco, santa fe, santa clara, los angeles, las vegas, st louis, saint louis, st paul, saint paul, fort worth, fort wayne, fort lauderdale, king county, orange county, coco chanel, chanel, estee lauder, st patrick's day, saint patrick's day, valentine's day, mother's day, father's day, new year's",
     ),
     (
         Lead::Address,
@@ -196,7 +149,7 @@ mod tests {
     #[test]
     fn the_longest_phrase_leads() {
         let found =
-            |text: &str| leads(&text.split(' ').collect::<Vec<_>>()).into_iter().map(|lead| lead.lead).collect::<Vec<_>>();
+            |text: &str| leads(&text.split(' ').collect::<Vec<_>>()).into_iter().map(|lead| lead.what).collect::<Vec<_>>();
         assert_eq!(found("my last name is"), [Lead::Name]);
         assert_eq!(found("may i take your name please"), [Lead::AskName]);
         assert_eq!(found("my address"), [Lead::Address]);

@@ -13,7 +13,7 @@ use super::{
     placeholder::{Kind, Numbering},
     reason::Reason,
     token::Unit,
-    turn::{Joint, Party, Stream, Turn},
+    turn::{self, Joint, Party, Stream, Turn},
 };
 use crate::media::Track;
 
@@ -178,13 +178,7 @@ impl Entry {
 
 /// What each party said.
 pub(super) fn streams(turns: &[Turn], ended: bool) -> Vec<Stream<'_>> {
-    let mut parties: Vec<&Party> = Vec::new();
-    for turn in turns {
-        if !parties.contains(&&turn.party) {
-            parties.push(&turn.party);
-        }
-    }
-    parties.into_iter().map(|party| Stream::whole(turns, party).closed_if(ended)).collect()
+    turn::parties(turns).into_iter().map(|party| Stream::whole(turns, party).closed_if(ended)).collect()
 }
 
 /// Something that always goes.

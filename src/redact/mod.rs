@@ -36,6 +36,7 @@ mod number;
 mod password;
 mod pattern;
 mod phone;
+mod phrases;
 mod placeholder;
 mod policy;
 mod reason;

@@ -113,7 +113,7 @@ pub(super) fn runs(stream: &Stream) -> Vec<Run> {
     let mut runs = Vec::new();
     let mut at = stream.from;
     while at < stream.items.len() {
-        if starts(stream, at) {
+        if says_digit(stream, at) {
             let (run, next) = read(stream, at);
             runs.push(run);
             at = next;
@@ -124,8 +124,8 @@ pub(super) fn runs(stream: &Stream) -> Vec<Run> {
     runs
 }
 
-/// Whether an item says a digit when it stands at the beginning of a number.
-pub(super) fn starts(stream: &Stream, at: usize) -> bool {
+/// Whether an item says a digit, whatever stands before it.
+fn says_digit(stream: &Stream, at: usize) -> bool {
     match stream.unit(at) {
         Some(Unit::Weak(0)) => leads_to_digit(stream, at),
         Some(Unit::Repeat(_)) => {
@@ -151,15 +151,6 @@ pub(super) fn is_open(stream: &Stream, run: &Run) -> bool {
 /// Whether the next item belongs to the same turn or a turn that goes on.
 fn follows(stream: &Stream, at: usize) -> bool {
     stream.joint(at + 1) != Joint::Break
-}
-
-fn says_digit(stream: &Stream, at: usize) -> bool {
-    match stream.unit(at) {
-        Some(Unit::Weak(0)) => leads_to_digit(stream, at),
-        Some(Unit::Repeat(_)) => starts(stream, at),
-        Some(unit) => unit.is_digit() && !is_just_a_word(stream, at),
-        None => false,
-    }
 }
 
 /// Whether a digit follows on `oh`, over fillers and further ones.

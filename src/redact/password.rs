@@ -51,7 +51,7 @@ pub(super) struct Password {
 /// All passwords of a stream among the items that are not taken yet.
 pub(super) fn passwords(stream: &Stream, taken: &[bool]) -> Vec<Password> {
     let mut found: Vec<Password> = Vec::new();
-    let named = |turn: &Turn| turn.leads.iter().any(|lead| matches!(lead.lead, Lead::Password | Lead::AskPassword));
+    let named = |turn: &Turn| turn.leads.iter().any(|lead| matches!(lead.what, Lead::Password | Lead::AskPassword));
     if !stream.turns.iter().any(named) {
         return found;
     }
@@ -87,7 +87,7 @@ fn lead(stream: &Stream, at: usize, goes_on: bool) -> Option<(Reason, bool)> {
         }
         let item = stream.items[at - back];
         let leads = &stream.turns[item.turn].leads;
-        let ends = leads.iter().find(|lead| lead.to == item.token + 1 && matches!(lead.lead, Lead::Password | Lead::AskPassword));
+        let ends = leads.iter().find(|lead| lead.to == item.token + 1 && matches!(lead.what, Lead::Password | Lead::AskPassword));
         if let Some(lead) = ends {
             let said: Vec<&str> = (lead.from..lead.to).map(|token| stream.turns[item.turn].word(token)).collect();
             let tells = said.last().is_some_and(|word| {
@@ -126,7 +126,7 @@ fn is_told(stream: &Stream, at: usize) -> bool {
         let named = stream.turns[item.turn]
             .leads
             .iter()
-            .any(|lead| lead.to == item.token + 1 && matches!(lead.lead, Lead::Password | Lead::AskPassword));
+            .any(|lead| lead.to == item.token + 1 && matches!(lead.what, Lead::Password | Lead::AskPassword));
         if named {
             return told;
         }
@@ -152,7 +152,7 @@ fn is_told(stream: &Stream, at: usize) -> bool {
 /// Whether a word is called a password behind it: `H3lloKitty$, that's the password`, `Mustang.68 as my password`.
 fn is_named_behind(stream: &Stream, at: usize) -> bool {
     let turn = &stream.turns[stream.items[at].turn];
-    let named = turn.leads.iter().any(|lead| matches!(lead.lead, Lead::Password | Lead::AskPassword));
+    let named = turn.leads.iter().any(|lead| matches!(lead.what, Lead::Password | Lead::AskPassword));
     if !named || !matches!(stream.unit(at), Some(Unit::Mixed | Unit::Word)) {
         return false;
     }
@@ -243,7 +243,7 @@ fn is_asked(stream: &Stream, at: usize) -> bool {
             })
     };
     let asks = |turn: &Turn| {
-        turn.leads.iter().any(|one| matches!(one.lead, Lead::AskPassword | Lead::Password))
+        turn.leads.iter().any(|one| matches!(one.what, Lead::AskPassword | Lead::Password))
             && (question(turn) || turn.tokens.len() <= SHORT_QUESTION)
     };
     context::questioners(stream, at).next().is_some_and(asks)

@@ -221,7 +221,7 @@ fn ordinal(word: &str) -> Option<u8> {
     ["st", "nd", "rd", "th"].iter().find_map(|ending| word.strip_suffix(ending)).and_then(|number| number.parse().ok())
 }
 
-/// Words with a meaning of their own. `a` and `i` stay letters; what a cue says is in `context.rs`.
+/// Words with a meaning of their own. `a` and `i` stay letters; what a cue says is in `cues.rs`.
 fn known(word: &str) -> Option<Unit> {
     Some(match word {
         // The "2" is no digit of the code.

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use super::{
-    context::{self, Cue, Hint},
+    context,
+    cues::{self, Cue, Hint},
     homophone,
     leads::{self, Lead, LeadAt},
     placeholder::Label,
@@ -88,10 +89,9 @@ impl Turn {
             let said = &text[token.start..token.end];
             token.capital = said.starts_with(char::is_uppercase) && (said.len() == 1 || said.contains(char::is_lowercase));
         }
-        let words: Vec<&str> = tokens.iter().map(|token| &folded[token.start..token.end]).collect();
-        let cues = context::cues(&words);
-        let straight: Vec<Cow<str>> = words.iter().map(|word| straight(word)).collect();
-        let leads = leads::leads(&straight.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+        let straight: Vec<Cow<str>> = tokens.iter().map(|token| straight(&folded[token.start..token.end])).collect();
+        let words: Vec<&str> = straight.iter().map(AsRef::as_ref).collect();
+        let (cues, leads) = (cues::cues(&words), leads::leads(&words));
         let question = text.trim_end().ends_with('?') || words.iter().any(|word| matches!(*word, "correct" | "still" | "right"));
         let asked = context::asked_by(&tokens, &cues, &leads, question);
         Self {
@@ -132,8 +132,8 @@ impl Turn {
 
     /// Whether it asks for something.
     fn asks(&self) -> bool {
-        let asks = |lead: &LeadAt| matches!(lead.lead, Lead::AskName | Lead::AskSpelling | Lead::AskAddress | Lead::AskPassword);
-        self.cues.iter().any(|cue| matches!(cue.hint, Hint::Is(_) | Hint::MayBe(_))) || self.leads.iter().any(asks)
+        let asks = |lead: &LeadAt| matches!(lead.what, Lead::AskName | Lead::AskSpelling | Lead::AskAddress | Lead::AskPassword);
+        self.cues.iter().any(|cue| matches!(cue.what, Hint::Is(_) | Hint::MayBe(_))) || self.leads.iter().any(asks)
     }
 
     fn begins_with_digits(&self) -> bool {
@@ -176,6 +176,17 @@ impl Turn {
 /// A word with a plain apostrophe in place of a curly one.
 fn straight(word: &str) -> Cow<'_, str> {
     if word.contains('’') { word.replace('’', "'").into() } else { word.into() }
+}
+
+/// Whose turns these are, in the order in which they first spoke.
+pub(super) fn parties(turns: &[Turn]) -> Vec<&Party> {
+    let mut parties: Vec<&Party> = Vec::new();
+    for turn in turns {
+        if !parties.contains(&&turn.party) {
+            parties.push(&turn.party);
+        }
+    }
+    parties
 }
 
 /// How an item follows the one before.
@@ -279,7 +290,7 @@ impl<'a> Stream<'a> {
     }
 
     /// An item that sounds like a digit is one.
-    pub(super) fn is_digit(&mut self, item: usize) {
+    pub(super) fn take_for_digit(&mut self, item: usize) {
         self.homophones.resize(self.items.len(), false);
         self.homophones[item] = true;
     }

@@ -197,7 +197,7 @@ impl Window {
     /// Whether one of the last finals asked for something that is typed.
     pub(super) fn is_number_asked(&self, at_ms: u64) -> bool {
         let recent = self.turns.iter().filter(|turn| at_ms.saturating_sub(turn.end_ms) <= ASKED_MS);
-        recent.flat_map(|turn| &turn.cues).any(|cue| matches!(cue.hint, Hint::Is(_) | Hint::MayBe(_)))
+        recent.flat_map(|turn| &turn.cues).any(|cue| matches!(cue.what, Hint::Is(_) | Hint::MayBe(_)))
     }
 
     /// Everything personal in what is seen; `None` if the search broke.

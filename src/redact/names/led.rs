@@ -30,7 +30,7 @@ pub(super) fn stands_alone(stream: &Stream, at: usize) -> bool {
 /// Whether the word is a part of a firm's name.
 pub(super) fn is_brand(stream: &Stream, at: usize) -> bool {
     let item = stream.items[at];
-    stream.turns[item.turn].leads.iter().any(|lead| lead.lead == Lead::Brand && (lead.from..lead.to).contains(&item.token))
+    stream.turns[item.turn].leads.iter().any(|lead| lead.what == Lead::Brand && (lead.from..lead.to).contains(&item.token))
 }
 
 /// Whether everybody calls somebody so.
@@ -48,7 +48,7 @@ pub(super) fn lead_before(stream: &Stream, at: usize) -> Option<Lead> {
         let item = stream.items[at - back];
         let turn = &stream.turns[item.turn];
         let leads = turn.leads.iter().filter(|lead| lead.to == item.token + 1);
-        if let Some(lead) = leads.map(|lead| lead.lead).find(|lead| is_name_lead(*lead)) {
+        if let Some(lead) = leads.map(|lead| lead.what).find(|lead| is_name_lead(*lead)) {
             // "Is" alone says little: what stands before it may say more.
             best = best.filter(|best: &Lead| rank(*best) >= rank(lead)).or(Some(lead));
         }
@@ -75,18 +75,18 @@ fn is_name_lead(lead: Lead) -> bool {
 
 pub(super) fn lead_begins(stream: &Stream, at: usize, lead: Lead) -> bool {
     let Some(item) = stream.items.get(at).filter(|_| stream.joint(at) == Joint::Same) else { return false };
-    stream.turns[item.turn].leads.iter().any(|one| one.from == item.token && one.lead == lead)
+    stream.turns[item.turn].leads.iter().any(|one| one.from == item.token && one.what == lead)
 }
 
 /// What the other party's last question asked for, if that is a name or its spelling.
 pub(super) fn asked(stream: &Stream, at: usize) -> Option<Lead> {
     let asks = |turn: &Turn| {
-        let lead = |lead: Lead| turn.leads.iter().any(|one| one.lead == lead);
+        let lead = |lead: Lead| turn.leads.iter().any(|one| one.what == lead);
         if lead(Lead::AskSpelling) {
             return Some(Lead::AskSpelling);
         }
         let open = |one: &LeadAt| {
-            one.lead == Lead::Name
+            one.what == Lead::Name
                 && !turn
                     .tokens
                     .get(one.to)
